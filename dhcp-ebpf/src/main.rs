@@ -1,0 +1,2 @@
+//! XDP program (built for the BPF target only).
+fn main() {}
