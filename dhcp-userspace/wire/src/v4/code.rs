@@ -1,0 +1,44 @@
+//! Option codes that the server itself reads or writes (IANA "BOOTP Vendor Extensions and DHCP
+//! Options"); all others are numbers in the configuration.
+
+/// Fills space.
+pub const PAD: u8 = 0;
+/// Subnet mask (RFC 2132 section 3.3).
+pub const SUBNET_MASK: u8 = 1;
+/// Routers (RFC 2132 section 3.5).
+pub const ROUTERS: u8 = 3;
+/// Host name (RFC 2132 section 3.14).
+pub const HOST_NAME: u8 = 12;
+/// Requested IP address (RFC 2132 section 9.1).
+pub const REQUESTED_ADDRESS: u8 = 50;
+/// IP address lease time (RFC 2132 section 9.2).
+pub const LEASE_TIME: u8 = 51;
+/// Option overload (RFC 2132 section 9.3).
+pub const OVERLOAD: u8 = 52;
+/// DHCP message type (RFC 2132 section 9.6).
+pub const MESSAGE_TYPE: u8 = 53;
+/// Server identifier (RFC 2132 section 9.7).
+pub const SERVER_IDENTIFIER: u8 = 54;
+/// Parameter request list (RFC 2132 section 9.8).
+pub const PARAMETER_REQUEST_LIST: u8 = 55;
+/// Message (RFC 2132 section 9.9).
+pub const MESSAGE: u8 = 56;
+/// Maximum DHCP message size (RFC 2132 section 9.10).
+pub const MAXIMUM_MESSAGE_SIZE: u8 = 57;
+/// Renewal time, T1 (RFC 2132 section 9.11).
+pub const RENEWAL_TIME: u8 = 58;
+/// Rebinding time, T2 (RFC 2132 section 9.12).
+pub const REBINDING_TIME: u8 = 59;
+/// Client identifier (RFC 2132 section 9.14).
+pub const CLIENT_IDENTIFIER: u8 = 61;
+/// Rapid Commit (RFC 4039 section 4).
+pub const RAPID_COMMIT: u8 = 80;
+/// Relay agent information (RFC 3046).
+pub const RELAY_AGENT: u8 = 82;
+/// Ends the options of a region.
+pub const END: u8 = 255;
+
+/// Sub-option of [`RELAY_AGENT`]: link selection (RFC 3527).
+pub const AGENT_LINK_SELECTION: u8 = 5;
+/// Sub-option of [`RELAY_AGENT`]: server identifier override (RFC 5107).
+pub const AGENT_SERVER_OVERRIDE: u8 = 11;
