@@ -1,1 +1,35 @@
-//! Laid in the next commits.
+//! Who holds which address, until when?
+//!
+//! Lease tables, journal and allocators over plain regions of octets: no files, no clock, no threads.
+//! Invariants:
+//! - The table holds only what was promised to a client and is durable; offers live in memory.
+//! - An address or prefix of a pool is held by at most one binding or offer: its bit in [`Pools`] is
+//!   claimed before a record names it, and given back only after the record that lets go is durable.
+//! - A thread holds at most one partition lock.
+#![forbid(unsafe_code)]
+
+pub mod allocator;
+pub mod binding;
+pub mod format;
+pub mod headers;
+pub mod journal;
+pub mod offers;
+pub mod partition;
+pub mod reader;
+pub mod recovery;
+pub mod store;
+pub mod table;
+pub mod wheel;
+
+mod index;
+mod overlay;
+
+pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
+pub use binding::{Binding, Key, Lease, LeaseKind, State, SubnetId, Timestamp};
+pub use headers::{HeaderError, StoreHeader};
+pub use journal::{ChangeLog, Journal};
+pub use offers::Offer;
+pub use partition::{Occupancy, Partition, Room, SlotNumber, TableFull, Ticked};
+pub use recovery::{OpenError, Opening, Recovery, TableRegions};
+pub use store::{Durability, Partitions};
+pub use table::Region;

@@ -1,0 +1,326 @@
+//! What do the files say of themselves? The store's own file, the beginning of each table and of the
+//! journal.
+//!
+//! Every header is there twice, 4,096 octets apart so that one torn write cannot spoil both. Of two whole
+//! copies the one with the higher number counts.
+
+use crate::format::{Checksum, VERSION, archive};
+use crate::journal::{Chain, Cursor};
+use core::hash::Hasher;
+use rkyv::api::low;
+use rkyv::rancor::Failure;
+use rkyv::{Archive, Serialize};
+
+/// Octets of one copy of a header, without the zeros up to [`COPY_DISTANCE`].
+pub const HEADER_COPY_OCTETS: usize = 128;
+/// From one copy to the other.
+pub const COPY_DISTANCE: usize = 4_096;
+
+const STORE_MAGIC: [u8; 8] = *b"xdhcpd\0S";
+const TABLE_MAGIC: [u8; 8] = *b"xdhcpd\0T";
+const JOURNAL_MAGIC: [u8; 8] = *b"xdhcpd\0J";
+
+/// Why a file is not the one that was meant, or not to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// No copy has the magic number.
+    #[error("not a lease store of xdhcpd; is `state-dir` right?")]
+    NotOurs,
+    /// Written by a later xdhcpd.
+    #[error(
+        "lease store format {found}, this xdhcpd knows formats up to {known}: run the newer one"
+    )]
+    Newer {
+        /// The format's version.
+        found: u32,
+        /// The highest that this program knows.
+        known: u32,
+    },
+    /// Both copies are damaged.
+    #[error("both copies of the header are damaged: restore it from a backup")]
+    Damaged,
+    /// It belongs to another store, or to another partition of this one.
+    #[error("this file belongs to another lease store or to another place in this one")]
+    Astray,
+}
+
+/// What every header begins with.
+#[derive(Archive, Serialize, Debug)]
+#[rkyv(derive(Debug))]
+struct Header {
+    /// SipHash-1-3 over the rest; the store's own with a key of zeros, the others with the store's key.
+    checksum: u64,
+    magic: [u8; 8],
+    version: u32,
+    /// Table: its partition. Otherwise 0.
+    partition: u32,
+    /// Which store this is: 16 random octets.
+    identity: [u8; 16],
+    /// Counts how often the header was written.
+    number: u64,
+    body: Body,
+}
+
+/// What each sort of header says; unused octets are zero.
+#[derive(Archive, Serialize, Debug)]
+#[rkyv(derive(Debug))]
+struct Body {
+    /// Store: the checksum key. Otherwise zero.
+    checksum_key: [u8; 16],
+    /// Store: the spread key. Journal: position of the tail.
+    first: u64,
+    /// Store: partitions, then slots per segment, four octets each. Table: slots per segment. Journal:
+    /// sequence of the batch at the tail.
+    second: u64,
+    /// Journal: checksum of the batch before the tail. Otherwise 0.
+    third: u64,
+    /// Zero in this version.
+    reserved: [u8; 40],
+}
+
+const _: () = assert!(size_of::<ArchivedHeader>() == HEADER_COPY_OCTETS);
+
+type Copy = [u8; HEADER_COPY_OCTETS];
+
+/// The store's own file: who it is, its keys, its geometry. Written once, when the store is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StoreHeader {
+    /// 16 random octets that tie the files of a store together.
+    pub identity: [u8; 16],
+    /// The secret of `dhcp_wire::id::spread`.
+    pub spread_key: u64,
+    /// The secret of all checksums, 16 random octets.
+    pub checksum_key: [u8; 16],
+    /// How many tables there are: a power of two.
+    pub partitions: u32,
+    /// Slots of every segment of a table but perhaps the last.
+    pub slots_per_segment: u32,
+}
+
+impl StoreHeader {
+    /// Octets of the store's own file.
+    pub const OCTETS: usize = 2 * COPY_DISTANCE;
+
+    /// The contents of the store's own file.
+    pub fn octets(&self) -> [u8; Self::OCTETS] {
+        let header = Header {
+            checksum: 0,
+            magic: STORE_MAGIC,
+            version: VERSION,
+            partition: 0,
+            identity: self.identity,
+            number: 1,
+            body: Body {
+                checksum_key: self.checksum_key,
+                first: self.spread_key,
+                second: u64::from(self.slots_per_segment) << 32 | u64::from(self.partitions),
+                third: 0,
+                reserved: [0; 40],
+            },
+        };
+        let copy = signed(&header, &Checksum::new([0; 16]));
+        let mut octets = [0; Self::OCTETS];
+        put(&mut octets, 0, &copy);
+        put(&mut octets, 1, &copy);
+        octets
+    }
+
+    /// Reads the store's own file.
+    ///
+    /// # Errors
+    /// [`HeaderError`] when it is not one, newer, or damaged twice.
+    pub fn read(octets: &[u8]) -> Result<Self, HeaderError> {
+        let header = newest(octets, STORE_MAGIC, &Checksum::new([0; 16]))?;
+        let second = header.body.second.to_native();
+        let read = Self {
+            identity: header.identity,
+            spread_key: header.body.first.to_native(),
+            checksum_key: header.body.checksum_key,
+            partitions: second as u32,
+            slots_per_segment: (second >> 32) as u32,
+        };
+        let sound = read.partitions.is_power_of_two() && read.slots_per_segment.is_power_of_two();
+        sound.then_some(read).ok_or(HeaderError::Damaged)
+    }
+
+    /// The checksums of this store.
+    pub fn checksum(&self) -> Checksum {
+        Checksum::new(self.checksum_key)
+    }
+}
+
+impl core::fmt::Debug for StoreHeader {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("StoreHeader")
+            .field("identity", &self.identity)
+            .field("partitions", &self.partitions)
+            .field("slots_per_segment", &self.slots_per_segment)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Checks the header of the table of `partition`; writes it if the region is blank, and again if both
+/// copies are damaged (the slots' own checksums tell whose they are). Whether it was damaged.
+pub(crate) fn check_table(
+    store: &StoreHeader,
+    partition: u32,
+    octets: &mut [u8],
+) -> Result<bool, HeaderError> {
+    let blank = [0, 1]
+        .into_iter()
+        .all(|number| copy(octets, number) == Some([0; 128]));
+    match newest(octets, TABLE_MAGIC, &store.checksum()) {
+        Ok(found) if found.identity == store.identity && found.partition == partition => Ok(false),
+        Ok(_) => Err(HeaderError::Astray),
+        Err(HeaderError::NotOurs | HeaderError::Damaged) => {
+            // A table of another store has another key, so here it looks damaged.
+            let astray = [0, 1]
+                .into_iter()
+                .filter_map(|number| copy(octets, number))
+                .all(|copy| {
+                    access(&copy).is_some_and(|other| {
+                        other.magic == TABLE_MAGIC && other.identity != store.identity
+                    })
+                });
+            if astray {
+                return Err(HeaderError::Astray);
+            }
+            let header = Header {
+                checksum: 0,
+                magic: TABLE_MAGIC,
+                version: VERSION,
+                partition,
+                identity: store.identity,
+                number: 1,
+                body: Body {
+                    checksum_key: [0; 16],
+                    first: 0,
+                    second: u64::from(store.slots_per_segment),
+                    third: 0,
+                    reserved: [0; 40],
+                },
+            };
+            let copy = signed(&header, &store.checksum());
+            put(octets, 0, &copy);
+            put(octets, 1, &copy);
+            Ok(!blank)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The journal's header: from where on it must be replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalHeader {
+    pub(crate) number: u64,
+    pub(crate) tail: Cursor,
+}
+
+impl JournalHeader {
+    /// One copy. It goes to [`JournalHeader::offset`].
+    pub(crate) fn octets(&self, store: &StoreHeader) -> Copy {
+        let header = Header {
+            checksum: 0,
+            magic: JOURNAL_MAGIC,
+            version: VERSION,
+            partition: 0,
+            identity: store.identity,
+            number: self.number,
+            body: Body {
+                checksum_key: [0; 16],
+                first: self.tail.position,
+                second: self.tail.sequence,
+                third: self.tail.chain.0,
+                reserved: [0; 40],
+            },
+        };
+        signed(&header, &store.checksum())
+    }
+
+    /// Where in the file this copy goes: the places alternate, so the one in force is never written.
+    pub(crate) fn offset(&self) -> u64 {
+        (self.number % 2) * COPY_DISTANCE as u64
+    }
+
+    pub(crate) fn read(store: &StoreHeader, octets: &[u8]) -> Result<Self, HeaderError> {
+        let header = newest(octets, JOURNAL_MAGIC, &store.checksum())?;
+        if header.identity != store.identity {
+            return Err(HeaderError::Astray);
+        }
+        Ok(Self {
+            number: header.number.to_native(),
+            tail: Cursor {
+                position: header.body.first.to_native(),
+                sequence: header.body.second.to_native(),
+                chain: Chain(header.body.third.to_native()),
+            },
+        })
+    }
+}
+
+fn signed(header: &Header, checksum: &Checksum) -> Copy {
+    let mut copy: Copy = archive(header);
+    let sum = sum(&copy, checksum);
+    if let Some(field) = copy.first_chunk_mut::<8>() {
+        *field = sum;
+    }
+    copy
+}
+
+fn sum(copy: &Copy, checksum: &Checksum) -> [u8; 8] {
+    let mut hasher = checksum.hasher();
+    hasher.write(copy.get(8..).unwrap_or_default());
+    hasher.finish().to_le_bytes()
+}
+
+fn access(copy: &Copy) -> Option<&ArchivedHeader> {
+    low::access::<ArchivedHeader, Failure>(copy).ok()
+}
+
+fn copy(octets: &[u8], number: usize) -> Option<Copy> {
+    octets.get(number * COPY_DISTANCE..)?.first_chunk().copied()
+}
+
+fn put(octets: &mut [u8], number: usize, copy: &Copy) {
+    let room = octets.get_mut(number * COPY_DISTANCE..).unwrap_or_default();
+    if let Some(room) = room.first_chunk_mut() {
+        *room = *copy;
+    }
+}
+
+/// The header of the whole copy with the highest number.
+fn newest<'a>(
+    octets: &'a [u8],
+    magic: [u8; 8],
+    checksum: &Checksum,
+) -> Result<&'a ArchivedHeader, HeaderError> {
+    let mut best: Option<&ArchivedHeader> = None;
+    let mut error = HeaderError::NotOurs;
+    for number in [0, 1] {
+        let place = octets
+            .get(number * COPY_DISTANCE..)
+            .and_then(<[u8]>::first_chunk);
+        let Some((copy, header)) = place.and_then(|copy| Some((copy, access(copy)?))) else {
+            continue;
+        };
+        if header.magic != magic {
+            continue;
+        }
+        let version = header.version.to_native();
+        if version > VERSION {
+            error = HeaderError::Newer {
+                found: version,
+                known: VERSION,
+            };
+        } else if copy.first_chunk() != Some(&sum(copy, checksum)) {
+            error = if error == HeaderError::NotOurs {
+                HeaderError::Damaged
+            } else {
+                error
+            };
+        } else if best.is_none_or(|best| best.number.to_native() < header.number.to_native()) {
+            best = Some(header);
+        }
+    }
+    best.ok_or(error)
+}

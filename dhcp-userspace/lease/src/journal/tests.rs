@@ -1,0 +1,193 @@
+use super::*;
+use crate::binding::Binding;
+use crate::headers::HeaderError;
+
+fn store() -> StoreHeader {
+    StoreHeader {
+        identity: [1; 16],
+        spread_key: 2,
+        checksum_key: [3; 16],
+        partitions: 4,
+        slots_per_segment: 32_768,
+    }
+}
+
+/// A log of so many records that can be told from others.
+fn log(records: u32, mark: u64) -> ChangeLog {
+    let mut log = ChangeLog::with_capacity(records as usize);
+    for slot in 0..records {
+        let group = Group::new(&Binding::default(), &[slot], mark, 3, &store().checksum());
+        log.push(3, &group);
+    }
+    log
+}
+
+fn put(file: &mut [u8], position: u64, octets: &[u8]) {
+    file[position as usize..][..octets.len()].copy_from_slice(octets);
+}
+
+fn marks(replay: &mut Replay<'_>) -> Vec<(u64, usize, u64)> {
+    replay
+        .map(|batch| {
+            let records: Vec<_> = batch.records().collect();
+            let mark = records
+                .first()
+                .map_or(0, |(.., image)| crate::format::generation(image));
+            (batch.sequence, records.len(), mark)
+        })
+        .collect()
+}
+
+fn fresh() -> (Vec<u8>, Journal) {
+    let mut file = vec![0; Journal::OCTETS_MIN as usize];
+    let resume = replay(&store(), &file).unwrap().resume();
+    let (journal, write) = Journal::restart(&store(), file.len() as u64, resume, 77);
+    put(&mut file, write.position, &write.octets);
+    (file, journal)
+}
+
+#[test]
+fn what_was_appended_is_replayed_in_order_round_after_round() {
+    let (mut file, mut journal) = fresh();
+    let mut expected = Vec::new();
+    let mut last = journal.head();
+    for round in 1..500u64 {
+        let records = 1 + (round * 37 % 90) as u32;
+        let mut log = log(records, round);
+        let placed = journal.append(&mut log).unwrap();
+        assert_eq!(placed.position % ALIGNMENT as u64, 0);
+        put(&mut file, placed.position, log.octets());
+        expected.push((round, records as usize, round));
+        let mut found = replay(&store(), &file).unwrap();
+        assert_eq!(marks(&mut found), expected);
+        assert_eq!(found.resume().next, placed.after);
+        if journal.is_checkpoint_due() {
+            // The last batch is not settled yet.
+            let write = journal.checkpoint(last);
+            put(&mut file, write.position, &write.octets);
+            journal.advanced(last);
+            expected.drain(..expected.len() - 1);
+        }
+        last = placed.after;
+    }
+}
+
+#[test]
+fn a_full_journal_refuses_and_overwrites_nothing() {
+    let (mut file, mut journal) = fresh();
+    let mut count = 0;
+    loop {
+        let mut log = log(1, count + 1);
+        let Ok(placed) = journal.append(&mut log) else {
+            break;
+        };
+        put(&mut file, placed.position, log.octets());
+        count += 1;
+    }
+    assert_eq!(
+        marks(&mut replay(&store(), &file).unwrap()).len() as u64,
+        count
+    );
+    let write = journal.checkpoint(journal.head());
+    put(&mut file, write.position, &write.octets);
+    journal.advanced(journal.head());
+    assert_eq!(journal.used(), 0);
+    assert!(journal.append(&mut log(1, 1)).is_ok());
+}
+
+#[test]
+fn an_octet_changed_anywhere_in_a_batch_ends_the_chain_there() {
+    let (mut file, mut journal) = fresh();
+    let mut places = Vec::new();
+    for mark in 1..4 {
+        let mut log = log(2, mark);
+        let placed = journal.append(&mut log).unwrap();
+        put(&mut file, placed.position, log.octets());
+        places.push(placed.position as usize);
+    }
+    for octet in 0..BATCH_HEADER_OCTETS + 2 * RECORD_OCTETS {
+        file[places[1] + octet] ^= 0x10;
+        assert_eq!(
+            marks(&mut replay(&store(), &file).unwrap()),
+            [(1, 2, 1)],
+            "octet {octet}"
+        );
+        file[places[1] + octet] ^= 0x10;
+    }
+}
+
+#[test]
+fn what_an_earlier_life_left_behind_is_not_replayed() {
+    let (mut file, mut journal) = fresh();
+    let mut old = Vec::new();
+    for mark in 1..6 {
+        let mut log = log(2, mark);
+        let placed = journal.append(&mut log).unwrap();
+        put(&mut file, placed.position, log.octets());
+        old.push(placed);
+    }
+    // Batch 2 was lost in a crash; 3 to 5 reached the disk.
+    put(&mut file, old[1].position, &[0; ALIGNMENT]);
+    let mut found = replay(&store(), &file).unwrap();
+    assert_eq!(marks(&mut found).len(), 1);
+    let (mut journal, write) = Journal::restart(&store(), file.len() as u64, found.resume(), 78);
+    put(&mut file, write.position, &write.octets);
+    assert_eq!(marks(&mut replay(&store(), &file).unwrap()), []);
+    let mut log = log(2, 2);
+    let placed = journal.append(&mut log).unwrap();
+    assert_eq!(placed.position, old[1].position);
+    put(&mut file, placed.position, log.octets());
+    assert_eq!(marks(&mut replay(&store(), &file).unwrap()), [(2, 2, 2)]);
+}
+
+#[test]
+fn without_a_header_every_whole_batch_counts() {
+    let (mut file, mut journal) = fresh();
+    for mark in 1..4 {
+        let mut log = log(2, mark);
+        let placed = journal.append(&mut log).unwrap();
+        put(&mut file, placed.position, log.octets());
+    }
+    for position in [0, COPY_DISTANCE] {
+        file[position + 20] ^= 1;
+    }
+    let mut found = replay(&store(), &file).unwrap();
+    assert!(found.is_headless());
+    assert_eq!(marks(&mut found).len(), 3);
+    assert_eq!(found.resume().next.sequence, 4);
+}
+
+#[test]
+fn one_damaged_header_copy_is_enough_to_start_from_the_other() {
+    let (mut file, mut journal) = fresh();
+    for mark in 1..3 {
+        let mut log = log(1, mark);
+        let placed = journal.append(&mut log).unwrap();
+        put(&mut file, placed.position, log.octets());
+        let write = journal.checkpoint(placed.after);
+        put(&mut file, write.position, &write.octets);
+        journal.advanced(placed.after);
+        let mut torn = file.clone();
+        torn[write.position as usize + 40] ^= 1;
+        // The batches before the lost header are replayed once more, which changes nothing.
+        let mut found = replay(&store(), &torn).unwrap();
+        assert_eq!(marks(&mut found), [(mark, 1, mark)]);
+    }
+}
+
+#[test]
+fn journals_of_other_stores_and_later_programs_are_refused() {
+    let (file, _) = fresh();
+    let other = StoreHeader {
+        identity: [8; 16],
+        ..store()
+    };
+    assert_eq!(replay(&other, &file).err(), Some(HeaderError::Astray));
+    let mut newer = file;
+    for position in [0, COPY_DISTANCE] {
+        newer[position + 8..position + 16].copy_from_slice(b"xdhcpd\0J");
+        newer[position + 16] = 2;
+    }
+    let error = HeaderError::Newer { found: 2, known: 1 };
+    assert_eq!(replay(&store(), &newer).err(), Some(error));
+}

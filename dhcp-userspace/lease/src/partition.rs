@@ -1,0 +1,509 @@
+//! One lock with its table: all that happens to the bindings and offers of a share of all clients.
+//!
+//! Invariants, per slot:
+//! - Its [`Role`] says what it is for now, and with that in which list of the wheel it is. Roles live in
+//!   memory; they follow from the table and the time.
+//! - A binding is in the client index if and only if its role is `Live` or `Former`.
+//! - Its lease's bit is this slot's to give back if and only if its role is `Live`, `Declined` or
+//!   `Damaged`.
+
+use crate::allocator::{Claim, Pools};
+use crate::binding::{Binding, Key, Lease, State, SubnetId, Timestamp};
+use crate::format::{self, ArchivedRecord, Checksum, Image};
+use crate::index::{Digest, Digester, Identity};
+use crate::journal::ChangeLog;
+use crate::offers::{Offer, Offers};
+use crate::overlay::Overlay;
+use crate::store::Durability;
+use crate::table::Table;
+use crate::wheel::{Shelf, Wheel};
+use hashbrown::HashTable;
+use std::collections::VecDeque;
+
+mod commit;
+
+use commit::{WANTED, digest_of};
+
+/// The place of a binding in its partition's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotNumber(pub u32);
+
+/// The table has no slot left and no former lease to forget: the store is smaller than its pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no free slot in the lease table; raise `lease-capacity`")]
+pub struct TableFull;
+
+/// What a slot is for at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Role {
+    /// Nothing; on the free shelf, or about to be when a change log is durable.
+    Free,
+    /// A granted lease that has not been seen to end; in the wheel unless it never ends.
+    Live,
+    /// A released or ended one; on the former shelf.
+    Former,
+    /// A declined lease; in the wheel.
+    Declined,
+    /// The rest of another slot's identity; in no list.
+    Extension,
+    /// Not to be trusted; in the wheel, its lease (if that can be read) set aside.
+    Damaged,
+}
+
+impl Role {
+    fn holds_its_lease(self) -> bool {
+        matches!(self, Self::Live | Self::Declined | Self::Damaged)
+    }
+
+    pub(crate) fn is_indexed(self) -> bool {
+        matches!(self, Self::Live | Self::Former)
+    }
+}
+
+/// What [`Partition::tick`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Ticked {
+    /// Leases that ended and went back to their pools, declined ones included.
+    pub expired: usize,
+    /// Offers that lapsed.
+    pub lapsed_offers: usize,
+    /// Whether the budget ended the work; call again.
+    pub more: bool,
+}
+
+/// What a partition's slots are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Occupancy {
+    /// Granted leases.
+    pub live: u32,
+    /// Released and ended ones.
+    pub former: u32,
+    /// Declined ones.
+    pub declined: u32,
+    /// Extension slots.
+    pub extensions: u32,
+    /// Slots that cannot be trusted.
+    pub damaged: u32,
+    /// Empty slots.
+    pub free: u32,
+    /// Offers that are held.
+    pub offers: u32,
+    /// Slots whose newest image waits for the journal.
+    pub unsettled: u32,
+    /// Leases that go back to their pools once the journal has what lets them go.
+    pub leaving: u32,
+}
+
+/// The bindings and offers of a share of all clients. Everything in it happens under its lock.
+#[derive(Debug)]
+pub struct Partition {
+    pub(crate) number: u32,
+    durability: Durability,
+    checksum: Checksum,
+    pub(crate) table: Table,
+    pub(crate) overlay: Overlay,
+    digester: Digester,
+    index: HashTable<u32>,
+    pub(crate) wheel: Wheel,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) offers: Offers,
+    /// The generation of the last commit.
+    pub(crate) generation: u64,
+    /// Leases that a change log let go which is not durable yet; their bits are still set.
+    leaving: VecDeque<Lease>,
+    free_count: u32,
+    former_count: u32,
+    /// Until when the leases of damaged slots are set aside.
+    pub(crate) quarantine_end: Timestamp,
+}
+
+/// Room in memory for what is not in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Offers per partition.
+    pub offers: u32,
+    /// Images per partition that wait for the journal.
+    pub unsettled: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            offers: 4_096,
+            unsettled: 4_096,
+        }
+    }
+}
+
+impl Partition {
+    /// A partition over a table that nobody has looked at: every slot is `Free` and on no shelf.
+    pub(crate) fn new(
+        number: u32,
+        durability: Durability,
+        checksum: Checksum,
+        table: Table,
+        room: Room,
+        now: Timestamp,
+    ) -> Self {
+        let slots = table.slots();
+        let unsettled = match durability {
+            Durability::Power => room.unsettled,
+            Durability::Process => 0,
+        };
+        Self {
+            number,
+            durability,
+            checksum,
+            overlay: Overlay::new(unsettled),
+            digester: Digester::new(&checksum),
+            index: crate::index::table_for(slots as usize),
+            wheel: Wheel::new(slots, now.0),
+            roles: vec![Role::Free; slots as usize],
+            offers: Offers::new(room.offers),
+            generation: 0,
+            leaving: VecDeque::with_capacity(unsettled),
+            free_count: 0,
+            former_count: 0,
+            quarantine_end: now,
+            table,
+        }
+    }
+
+    /// Stage 2 of a batch: begins loading what [`Partition::find`] will read, so that the cache misses
+    /// of a batch overlap. Changes nothing.
+    ///
+    /// A prefetch instruction would need unsafe code. These are loads that nothing waits for: the
+    /// processor goes on to the next key while they are under way.
+    pub fn touch(&self, key: &Key<'_>) {
+        let digest = self.digester.of_key(key);
+        if let Some(&slot) = self.index.find(digest.low, |_| true) {
+            let first = self.table.image(slot).and_then(|image| image.first());
+            core::hint::black_box(first.copied());
+        }
+    }
+
+    /// The client's binding in the network for which `within` is true, live or former. A declined lease
+    /// is nobody's and never found.
+    ///
+    /// If there are several, one that holds its lease comes first, then the one last heard of.
+    pub fn find(&self, key: &Key<'_>, within: impl Fn(SubnetId) -> bool) -> Option<SlotNumber> {
+        self.find_where(key, |record| within(SubnetId(record.subnet.to_native())))
+    }
+
+    fn find_where(
+        &self,
+        key: &Key<'_>,
+        is_meant: impl Fn(&ArchivedRecord) -> bool,
+    ) -> Option<SlotNumber> {
+        let identity = Identity::of_key(key);
+        let digest = self.digester.of_key(key);
+        let found = self.index.iter_hash(digest.low).filter_map(|&slot| {
+            let record = self.record(slot)?;
+            let same = record.kind == key.kind as u8
+                && record.iaid.to_native() == key.iaid.0
+                && self.is_identity(record, identity)
+                && is_meant(record);
+            let rank = (self.role(slot).holds_its_lease(), record.last_transaction());
+            same.then_some((rank, SlotNumber(slot)))
+        });
+        found.max_by_key(|(rank, _)| *rank).map(|(_, slot)| slot)
+    }
+
+    /// Reads a binding, the newest version even when it is not durable yet. `into` is overwritten.
+    pub fn read(&self, slot: SlotNumber, into: &mut Binding) {
+        if let Some(record) = self.record(slot.0) {
+            self.read_record(record, into);
+        }
+    }
+
+    /// Claims a lease for a client: like [`Pools::claim`], but it also takes over what only the client's
+    /// own offer (lapsed or not), or its own binding that ended and was not yet cleared up, still holds.
+    /// The caller then owns it, and goes on to [`Partition::hold`] or [`Partition::commit`].
+    pub fn claim(&mut self, key: &Key<'_>, lease: Lease, pools: &Pools, now: Timestamp) -> Claim {
+        let claim = pools.claim(lease);
+        if claim != Claim::Taken {
+            return claim;
+        }
+        let digest = self.digester.of_key(key);
+        if let Some((place, _)) = self.offers.find(digest, |offer| offer.lease == lease) {
+            self.offers.remove(place);
+            return Claim::Claimed;
+        }
+        let ended =
+            |record: &ArchivedRecord| record.lease() == Some(lease) && record.expires() <= now;
+        match self.find_where(key, ended) {
+            // While the record's end is not durable, an earlier, longer one would count after a crash.
+            Some(SlotNumber(slot)) if self.role(slot) == Role::Live && self.is_settled(slot) => {
+                self.assign(slot, Role::Former, Timestamp::NEVER);
+                Claim::Claimed
+            }
+            Some(_) | None => Claim::Taken,
+        }
+    }
+
+    /// Writes a binding whose lease the caller has claimed (or held already): over `slot`, the client's
+    /// earlier binding, or into a new slot. It counts at once for everybody who takes the lock; it is
+    /// durable when `log` is. If the earlier binding held another lease, or if the new state holds none
+    /// (`Released`), the old lease goes back to `pools` once that is durable. A `Declined` binding leaves
+    /// the client's index and keeps its lease claimed until `expires`. The client's offer ends.
+    ///
+    /// # Errors
+    /// [`TableFull`]; nothing changed then.
+    pub fn commit(
+        &mut self,
+        slot: Option<SlotNumber>,
+        binding: &Binding,
+        pools: &Pools,
+        log: &mut ChangeLog,
+        now: Timestamp,
+    ) -> Result<SlotNumber, TableFull> {
+        let identity_len = binding.hardware.as_slice().len() + binding.client.len();
+        let mut slots = self.slots_for(slot, format::extensions_for(identity_len))?;
+        let digest = self.digester.of_binding(binding);
+        let head = match slot {
+            Some(SlotNumber(head)) => head,
+            None => self.take_slot(log),
+        };
+        let earlier = slot.map(|_| self.earlier(head));
+        for place in &mut slots.extensions {
+            if *place == WANTED {
+                *place = self.take_slot(log);
+            }
+        }
+        let role = match binding.state {
+            State::Leased => Role::Live,
+            State::Released => Role::Former,
+            State::Declined => Role::Declined,
+        };
+        let before = earlier.as_ref().and_then(|earlier| earlier.digest);
+        self.reindex(head, before, role.is_indexed().then_some(digest));
+        self.write(head, &slots, binding, log);
+        let is_armed = earlier
+            .as_ref()
+            .is_some_and(|earlier| earlier.is_armed_before(binding));
+        if role != Role::Live || !is_armed {
+            self.assign(head, role, binding.expires.max(now));
+        }
+        let held = role.holds_its_lease().then_some(binding.lease);
+        let let_go = earlier
+            .and_then(|earlier| earlier.held())
+            .filter(|&old| Some(old) != held);
+        if let Some(lease) = let_go {
+            self.let_go(lease, pools, log);
+        }
+        for &surplus in slots.surplus() {
+            self.free_slot(surplus, log);
+        }
+        self.end_offer(digest, binding, held, pools);
+        Ok(SlotNumber(head))
+    }
+
+    /// The client's offer in the network for which `within` is true, if it has not lapsed.
+    pub fn offer(
+        &self,
+        key: &Key<'_>,
+        within: impl Fn(SubnetId) -> bool,
+        now: Timestamp,
+    ) -> Option<Offer> {
+        let digest = self.digester.of_key(key);
+        let (_, offer) = self.offers.find(digest, |offer| within(offer.subnet))?;
+        (offer.deadline > now).then_some(offer)
+    }
+
+    /// Holds a claimed lease for a client. An earlier offer of the same key in the same subnet is
+    /// replaced, and its lease goes back to `pools` if it is another one. When the offers are full, the
+    /// oldest gives way. A lease that the client's own binding holds needs no offer and gets none.
+    pub fn hold(&mut self, key: &Key<'_>, offer: Offer, pools: &Pools) {
+        let digest = self.digester.of_key(key);
+        let same = |other: &Offer| other.subnet == offer.subnet || other.lease == offer.lease;
+        while let Some((place, earlier)) = self.offers.find(digest, same) {
+            self.offers.remove(place);
+            if earlier.lease != offer.lease {
+                pools.give_back(earlier.lease);
+            }
+        }
+        let own = self.find_where(key, |record| record.lease() == Some(offer.lease));
+        if own.is_some_and(|SlotNumber(slot)| self.role(slot).holds_its_lease()) {
+            return;
+        }
+        if let Some(evicted) = self.offers.insert(digest, offer) {
+            pools.give_back(evicted.lease);
+        }
+    }
+
+    /// Ends the client's offer: its lease goes back to `pools` (a REQUEST named another server).
+    /// Whether there was one.
+    pub fn withdraw(
+        &mut self,
+        key: &Key<'_>,
+        within: impl Fn(SubnetId) -> bool,
+        pools: &Pools,
+    ) -> bool {
+        let digest = self.digester.of_key(key);
+        let Some((place, offer)) = self.offers.find(digest, |offer| within(offer.subnet)) else {
+            return false;
+        };
+        self.offers.remove(place);
+        pools.give_back(offer.lease);
+        true
+    }
+
+    /// Clears up what ended until `now`, at most `budget` offers and slots: their leases go back to
+    /// `pools`. Nothing is written: that a lease has ended follows from its record and the time.
+    pub fn tick(&mut self, now: Timestamp, budget: usize, pools: &Pools) -> Ticked {
+        let mut ticked = Ticked::default();
+        let mut left = budget;
+        while left > 0 {
+            left -= 1;
+            if let Some(offer) = self.offers.pop_lapsed(now) {
+                pools.give_back(offer.lease);
+                ticked.lapsed_offers += 1;
+            } else if let Some(slot) = self.wheel.next(now.0) {
+                ticked.expired += usize::from(self.look_at(slot, now, pools));
+            } else {
+                return ticked;
+            }
+        }
+        ticked.more = true;
+        ticked
+    }
+
+    /// What the slots are for. Looks at all of them.
+    pub fn occupancy(&self) -> Occupancy {
+        let count = |wanted: Role| self.roles.iter().filter(|&&role| role == wanted).count() as u32;
+        Occupancy {
+            live: count(Role::Live),
+            former: count(Role::Former),
+            declined: count(Role::Declined),
+            extensions: count(Role::Extension),
+            damaged: count(Role::Damaged),
+            free: count(Role::Free),
+            offers: self.offers.len() as u32,
+            unsettled: self.overlay.len() as u32,
+            leaving: self.leaving.len() as u32,
+        }
+    }
+
+    /// Reads the binding in a slot, if there is one. `into` is overwritten then.
+    pub(crate) fn read_any(&self, slot: u32, into: &mut Binding) -> bool {
+        let is_binding = matches!(self.role(slot), Role::Live | Role::Former | Role::Declined);
+        let record = self.record(slot).filter(|_| is_binding);
+        record
+            .inspect(|record| self.read_record(record, into))
+            .is_some()
+    }
+
+    /// Writes an image that the journal has into the table, unless a newer one got there first.
+    pub(crate) fn settle(&mut self, slot: u32, image: &Image) {
+        self.table.mend(slot, image);
+        self.overlay.settle(slot, format::generation(image));
+    }
+
+    /// Gives back a lease that a change log let go, now that the log is durable.
+    pub(crate) fn leave(&mut self, lease: Lease, pools: &Pools) {
+        // Logs settle in the order in which they were filled, more or less: it is among the first.
+        if let Some(place) = self.leaving.iter().position(|&other| other == lease) {
+            self.leaving.remove(place);
+            pools.give_back(lease);
+        }
+    }
+
+    /// Puts a slot on the free shelf: what freed it is durable.
+    pub(crate) fn shelve_free(&mut self, slot: u32) {
+        self.assign(slot, Role::Free, Timestamp::NEVER);
+    }
+
+    /// Sets the bits of all that is held here and lies in a pool that is not open yet.
+    pub(crate) fn mark_held(&self, pools: &Pools) {
+        let mark = |lease: Lease| {
+            if pools.is_closed(lease) {
+                pools.mark(lease);
+            }
+        };
+        for (slot, role) in (0u32..).zip(&self.roles) {
+            if role.holds_its_lease() {
+                self.record(slot)
+                    .and_then(ArchivedRecord::lease)
+                    .into_iter()
+                    .for_each(mark);
+            }
+        }
+        self.offers.iter().for_each(|offer| mark(offer.lease));
+        self.leaving.iter().copied().for_each(mark);
+    }
+
+    /// Whether what [`Partition::read`] gives is as durable as it ever will be. A reply that promises a
+    /// lease without a commit (an early renewal that changes nothing) may leave only then.
+    pub fn is_durable(&self, slot: SlotNumber) -> bool {
+        self.is_settled(slot.0)
+    }
+
+    fn is_settled(&self, slot: u32) -> bool {
+        self.overlay.image(slot).is_none()
+    }
+
+    pub(crate) fn checksum(&self) -> &Checksum {
+        &self.checksum
+    }
+
+    pub(crate) fn role(&self, slot: u32) -> Role {
+        self.roles.get(slot as usize).copied().unwrap_or(Role::Free)
+    }
+
+    pub(crate) fn image(&self, slot: u32) -> Option<&Image> {
+        self.overlay.image(slot).or_else(|| self.table.image(slot))
+    }
+
+    pub(crate) fn record(&self, slot: u32) -> Option<&ArchivedRecord> {
+        format::record(self.image(slot)?)
+    }
+
+    /// Gives a slot its role and puts it into that role's list. `until` counts for the wheel only.
+    pub(crate) fn assign(&mut self, slot: u32, role: Role, until: Timestamp) {
+        let Some(place) = self.roles.get_mut(slot as usize) else {
+            return;
+        };
+        let before = core::mem::replace(place, role);
+        self.former_count -= u32::from(before == Role::Former);
+        self.wheel.unlink(slot);
+        match role {
+            Role::Free => {
+                self.free_count += 1;
+                self.wheel.shelve(Shelf::Free, slot);
+            }
+            Role::Former => {
+                self.former_count += 1;
+                self.wheel.shelve(Shelf::Former, slot);
+            }
+            Role::Live | Role::Declined | Role::Damaged if until != Timestamp::NEVER => {
+                self.wheel.arm(slot, until.0);
+            }
+            Role::Live | Role::Declined | Role::Damaged | Role::Extension => {}
+        }
+    }
+
+    /// Enters a binding into the client index.
+    pub(crate) fn enter(&mut self, slot: u32, digest: Digest) {
+        let Self {
+            index,
+            table,
+            overlay,
+            digester,
+            ..
+        } = self;
+        let rehash = |&other: &u32| {
+            let image = |slot| overlay.image(slot).or_else(|| table.image(slot));
+            digest_of(other, digester, image).map_or(0, |digest| digest.low)
+        };
+        index.insert_unique(digest.low, slot, rehash);
+    }
+
+    /// The digest of the binding in a slot.
+    pub(crate) fn digest_at(&self, slot: u32) -> Option<Digest> {
+        digest_of(slot, &self.digester, |slot| self.image(slot))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! How is a binding written? The parts of `Partition::commit`, and what reading and clearing up share.
+
+use super::{Partition, Role, SlotNumber, TableFull};
+use crate::allocator::Pools;
+use crate::binding::{Binding, Key, Lease, Timestamp};
+use crate::format::{self, ArchivedRecord, EXTENSIONS_MAX, Group, Image, NO_SLOT};
+use crate::index::{Digest, Digester, Identity};
+use crate::journal::ChangeLog;
+use crate::offers::Offer;
+use crate::store::Durability;
+use crate::wheel::Shelf;
+use dhcp_wire::id::{HardwareAddress, Iaid};
+
+/// Stands in a list of extension slots for one that is still to be found.
+pub(super) const WANTED: u32 = NO_SLOT - 1;
+
+/// The extension slots of a binding before and after a commit.
+#[derive(Debug)]
+pub(super) struct Slots {
+    /// Those that it keeps, then [`WANTED`] ones, then those that it gives up.
+    pub(super) extensions: [u32; EXTENSIONS_MAX],
+    used: usize,
+    owned: usize,
+}
+
+impl Slots {
+    fn used(&self) -> &[u32] {
+        self.extensions.get(..self.used).unwrap_or_default()
+    }
+
+    pub(super) fn surplus(&self) -> &[u32] {
+        self.extensions
+            .get(self.used..self.owned)
+            .unwrap_or_default()
+    }
+}
+
+/// What a binding's slot was before a commit.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    role: Role,
+    lease: Option<Lease>,
+    expires: Timestamp,
+    pub(super) digest: Option<Digest>,
+}
+
+impl Earlier {
+    pub(super) fn held(&self) -> Option<Lease> {
+        self.lease.filter(|_| self.role.holds_its_lease())
+    }
+
+    /// Whether the slot is in the wheel, to be looked at not later than `binding` ends.
+    pub(super) fn is_armed_before(&self, binding: &Binding) -> bool {
+        self.role == Role::Live
+            && self.expires <= binding.expires
+            && self.expires != Timestamp::NEVER
+    }
+}
+
+impl Partition {
+    /// Finds out which extension slots a commit needs, and that they can be had.
+    pub(super) fn slots_for(
+        &self,
+        slot: Option<SlotNumber>,
+        used: usize,
+    ) -> Result<Slots, TableFull> {
+        let (mut extensions, owned) = slot
+            .map_or(([NO_SLOT; EXTENSIONS_MAX], 0), |SlotNumber(head)| {
+                self.extensions(head)
+            });
+        for place in extensions.iter_mut().take(used).skip(owned) {
+            *place = WANTED;
+        }
+        let wanted = used.saturating_sub(owned) as u32 + u32::from(slot.is_none());
+        let own = slot.is_some_and(|SlotNumber(head)| self.role(head) == Role::Former);
+        let available = self.free_count + self.former_count - u32::from(own);
+        if wanted > available {
+            return Err(TableFull);
+        }
+        Ok(Slots {
+            extensions,
+            used,
+            owned,
+        })
+    }
+
+    pub(super) fn earlier(&mut self, head: u32) -> Earlier {
+        let role = self.role(head);
+        let record = self.record(head);
+        let earlier = Earlier {
+            role,
+            lease: record.and_then(ArchivedRecord::lease),
+            expires: record.map_or(Timestamp(0), ArchivedRecord::expires),
+            digest: self.digest_at(head).filter(|_| role.is_indexed()),
+        };
+        // Off the shelf, lest it be forgotten to make room for its own extensions.
+        if role == Role::Former {
+            self.assign(head, Role::Extension, Timestamp::NEVER);
+        }
+        earlier
+    }
+
+    /// A slot that holds nothing worth keeping: a free one, or else that of the oldest former binding.
+    pub(super) fn take_slot(&mut self, log: &mut ChangeLog) -> u32 {
+        if let Some(slot) = self.wheel.oldest(Shelf::Free) {
+            self.free_count -= 1;
+            self.wheel.unlink(slot);
+            return slot;
+        }
+        let oldest = self.wheel.oldest(Shelf::Former);
+        assert!(
+            oldest.is_some(),
+            "partition {}: no slot, though counted",
+            self.number
+        );
+        let slot = oldest.unwrap_or(NO_SLOT);
+        if let Some(digest) = self.digest_at(slot) {
+            self.leave_index(slot, digest);
+        }
+        // Its own slot is written over as a whole, now or not at all. Its extensions must stay what they
+        // are until that is durable.
+        let (extensions, owned) = self.extensions(slot);
+        for extension in extensions.into_iter().take(owned) {
+            self.free_slot(extension, log);
+        }
+        self.assign(slot, Role::Extension, Timestamp::NEVER);
+        slot
+    }
+
+    /// The extension slots of a binding, and how many they are.
+    pub(crate) fn extensions(&self, head: u32) -> ([u32; EXTENSIONS_MAX], usize) {
+        let mut extensions = [NO_SLOT; EXTENSIONS_MAX];
+        let Some(record) = self.record(head) else {
+            return (extensions, 0);
+        };
+        let mut owned = 0;
+        let mut next = record.extension.to_native();
+        for place in extensions.iter_mut().take(usize::from(record.extensions)) {
+            let Some(extension) = self.image(next).and_then(format::extension) else {
+                break;
+            };
+            *place = next;
+            next = extension.next.to_native();
+            owned += 1;
+        }
+        (extensions, owned)
+    }
+
+    pub(super) fn reindex(&mut self, slot: u32, before: Option<Digest>, after: Option<Digest>) {
+        if before == after {
+            return;
+        }
+        if let Some(digest) = before {
+            self.leave_index(slot, digest);
+        }
+        if let Some(digest) = after {
+            self.enter(slot, digest);
+        }
+    }
+
+    fn leave_index(&mut self, slot: u32, digest: Digest) {
+        if let Ok(entry) = self.index.find_entry(digest.low, |&other| other == slot) {
+            entry.remove();
+        }
+    }
+
+    /// Writes all images of a binding as one.
+    pub(super) fn write(
+        &mut self,
+        head: u32,
+        slots: &Slots,
+        binding: &Binding,
+        log: &mut ChangeLog,
+    ) {
+        self.generation += 1;
+        let mut numbers = [head; 1 + EXTENSIONS_MAX];
+        for (place, &extension) in numbers.iter_mut().skip(1).zip(slots.used()) {
+            *place = extension;
+            self.assign(extension, Role::Extension, Timestamp::NEVER);
+        }
+        let numbers = numbers.get(..=slots.used).unwrap_or_default();
+        let group = Group::new(
+            binding,
+            numbers,
+            self.generation,
+            self.number,
+            &self.checksum,
+        );
+        match self.durability {
+            Durability::Process => self.table.commit(group.images()),
+            Durability::Power => {
+                for (slot, image) in group.images() {
+                    self.overlay.store(*slot, image);
+                }
+                log.push(self.number, &group);
+            }
+        }
+    }
+
+    /// Gives back what a binding held before, once the binding that lets go is durable.
+    pub(super) fn let_go(&mut self, lease: Lease, pools: &Pools, log: &mut ChangeLog) {
+        match self.durability {
+            Durability::Process => pools.give_back(lease),
+            Durability::Power => {
+                self.leaving.push_back(lease);
+                log.free_lease(self.number, lease);
+            }
+        }
+    }
+
+    /// Frees an extension slot, once the binding that lets go is durable.
+    pub(super) fn free_slot(&mut self, slot: u32, log: &mut ChangeLog) {
+        match self.durability {
+            Durability::Process => self.shelve_free(slot),
+            Durability::Power => log.free_slot(self.number, slot),
+        }
+    }
+
+    /// Ends the offers that a commit answers. The lease that the binding holds stays claimed.
+    pub(super) fn end_offer(
+        &mut self,
+        digest: Digest,
+        binding: &Binding,
+        held: Option<Lease>,
+        pools: &Pools,
+    ) {
+        let answered =
+            |offer: &Offer| offer.subnet == binding.subnet || offer.lease == binding.lease;
+        while let Some((place, offer)) = self.offers.find(digest, answered) {
+            self.offers.remove(place);
+            if Some(offer.lease) != held {
+                pools.give_back(offer.lease);
+            }
+        }
+    }
+
+    /// Looks at a slot that the wheel brought up. Whether it ended.
+    pub(super) fn look_at(&mut self, slot: u32, now: Timestamp, pools: &Pools) -> bool {
+        let role = self.role(slot);
+        let record = self.record(slot);
+        let until = match role {
+            Role::Damaged => self.quarantine_end,
+            Role::Free | Role::Live | Role::Former | Role::Declined | Role::Extension => {
+                record.map_or(now, ArchivedRecord::expires)
+            }
+        };
+        // The end of an image that is not durable may be earlier than that of the durable one, which is
+        // what counts after a power cut.
+        let until = match self.is_settled(slot) {
+            true => until,
+            false => until.max(Timestamp(now.0.saturating_add(1))),
+        };
+        if until > now {
+            self.assign(slot, role, until);
+            return false;
+        }
+        if let Some(lease) = record.and_then(ArchivedRecord::lease) {
+            pools.give_back(lease);
+        }
+        let next = if role == Role::Live {
+            Role::Former
+        } else {
+            Role::Free
+        };
+        self.assign(slot, next, Timestamp::NEVER);
+        true
+    }
+
+    pub(super) fn is_identity(&self, record: &ArchivedRecord, identity: Identity<'_>) -> bool {
+        let Some((octets, skip)) = identity.within(record) else {
+            return false;
+        };
+        if let Some(inline) = record.identity.get(skip..skip + octets.len()) {
+            return inline == octets;
+        }
+        let stored = format::gather(record, |slot| self.image(slot));
+        stored.get(skip..skip + octets.len()) == Some(octets)
+    }
+
+    pub(super) fn read_record(&self, record: &ArchivedRecord, into: &mut Binding) {
+        let stored = format::gather(record, |slot| self.image(slot));
+        format::read(record, &stored, into);
+    }
+}
+
+pub(super) fn digest_of<'a>(
+    slot: u32,
+    digester: &Digester,
+    image: impl Fn(u32) -> Option<&'a Image>,
+) -> Option<Digest> {
+    let record = format::record(image(slot)?)?;
+    let stored = format::gather(record, image);
+    let (hardware, client) = stored.split_at_checked(usize::from(record.hlen))?;
+    let client = client.get(..usize::from(record.client_len))?;
+    let key = Key {
+        kind: record.kind()?,
+        client,
+        hardware: HardwareAddress::new(record.htype, hardware).unwrap_or_default(),
+        iaid: Iaid(record.iaid.to_native()),
+    };
+    Some(digester.of_key(&key))
+}

@@ -1,0 +1,432 @@
+use super::*;
+use crate::allocator::{PoolIndex, PoolRange};
+use crate::binding::LeaseKind;
+use crate::store::Partitions;
+use core::net::Ipv4Addr;
+use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
+
+const NOW: Timestamp = Timestamp(1_790_000_000);
+
+pub(crate) fn address(last: u32) -> Lease {
+    Lease::V4(Ipv4Addr::from(0x0a00_0000 + last))
+}
+
+fn pools(count: u64) -> Pools {
+    Pools::new(
+        &[PoolRange {
+            first: address(0),
+            count,
+        }],
+        &[],
+    )
+}
+
+fn hardware(number: u32) -> HardwareAddress {
+    let [a, b, c, d] = number.to_be_bytes();
+    HardwareAddress::ethernet([2, 0, a, b, c, d])
+}
+
+fn key(client: &ClientId, number: u32) -> Key<'_> {
+    Key {
+        kind: LeaseKind::V4,
+        client: client.as_slice(),
+        hardware: hardware(number),
+        iaid: Iaid(0),
+    }
+}
+
+fn binding(lease: Lease, client: &ClientId, number: u32) -> Binding {
+    Binding {
+        lease,
+        state: State::Leased,
+        subnet: SubnetId(1),
+        client: client.clone(),
+        hardware: hardware(number),
+        iaid: Iaid(0),
+        last_transaction: NOW,
+        expires: NOW.after(3600),
+        valid_seconds: 3600,
+        preferred_seconds: 0,
+    }
+}
+
+fn client(len: usize, number: u32) -> ClientId {
+    let octets: Vec<u8> = (0..len)
+        .map(|i| (i as u32).wrapping_mul(number + 3).wrapping_add(number) as u8)
+        .collect();
+    ClientId::new(&octets).unwrap()
+}
+
+#[test]
+fn identities_of_every_length_are_found_and_read_back() {
+    for durability in [Durability::Process, Durability::Power] {
+        let partitions = Partitions::in_memory(1, 2000, durability);
+        let pools = pools(1000);
+        let mut log = ChangeLog::with_capacity(2000);
+        for number in 0..256u32 {
+            let mut partition = partitions.lock(0).unwrap();
+            let id = client(number as usize, number);
+            assert_eq!(partition.find(&key(&id, number), |_| true), None);
+            let lease = pools.claim_next(PoolIndex(0)).unwrap();
+            let wanted = binding(lease, &id, number);
+            partition
+                .commit(None, &wanted, &pools, &mut log, NOW)
+                .unwrap();
+        }
+        assert_eq!(log.is_empty(), durability == Durability::Process);
+        for settled in [false, true] {
+            for number in 0..256u32 {
+                let partition = partitions.lock(0).unwrap();
+                let id = client(number as usize, number);
+                let slot = partition
+                    .find(&key(&id, number), |subnet| subnet == SubnetId(1))
+                    .unwrap();
+                let mut read = Binding::default();
+                partition.read(slot, &mut read);
+                assert_eq!(read, binding(address(number), &id, number));
+                assert_eq!(
+                    partition.find(&key(&id, number), |subnet| subnet == SubnetId(2)),
+                    None
+                );
+            }
+            if !settled {
+                partitions.settle(&mut log, &pools);
+                assert!(log.is_empty());
+            }
+        }
+        assert_eq!(partitions.lock(0).unwrap().occupancy().unsettled, 0);
+    }
+}
+
+/// One partition, one pool, a log: what most tests need.
+struct Bench {
+    partitions: Partitions,
+    pools: Pools,
+    log: ChangeLog,
+}
+
+impl Bench {
+    fn new(slots: usize, addresses: u64, durability: Durability) -> Self {
+        let partitions = Partitions::in_memory(1, slots, durability);
+        Self {
+            partitions,
+            pools: pools(addresses),
+            log: ChangeLog::with_capacity(64),
+        }
+    }
+
+    fn hold(&self, number: u32, lease: Lease, seconds: u32) {
+        let offer = Offer {
+            lease,
+            subnet: SubnetId(1),
+            deadline: NOW.after(seconds),
+        };
+        let none = ClientId::default();
+        self.partitions
+            .lock(0)
+            .unwrap()
+            .hold(&key(&none, number), offer, &self.pools);
+    }
+
+    fn offered(&self, number: u32, now: Timestamp) -> Option<Lease> {
+        let partition = self.partitions.lock(0).unwrap();
+        partition
+            .offer(&key(&ClientId::default(), number), |_| true, now)
+            .map(|offer| offer.lease)
+    }
+
+    fn find(&self, number: u32) -> Option<SlotNumber> {
+        let partition = self.partitions.lock(0).unwrap();
+        partition.find(&key(&ClientId::default(), number), |_| true)
+    }
+
+    fn commit(
+        &mut self,
+        number: u32,
+        lease: Lease,
+        change: impl Fn(&mut Binding),
+    ) -> Result<SlotNumber, TableFull> {
+        let slot = self.find(number);
+        let mut binding = binding(lease, &ClientId::default(), number);
+        change(&mut binding);
+        let mut partition = self.partitions.lock(0).unwrap();
+        partition.commit(slot, &binding, &self.pools, &mut self.log, NOW)
+    }
+
+    fn claim(&self, number: u32, lease: Lease, now: Timestamp) -> Claim {
+        let mut partition = self.partitions.lock(0).unwrap();
+        partition.claim(&key(&ClientId::default(), number), lease, &self.pools, now)
+    }
+
+    fn tick(&self, now: Timestamp, budget: usize) -> Ticked {
+        self.partitions
+            .lock(0)
+            .unwrap()
+            .tick(now, budget, &self.pools)
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        self.partitions.lock(0).unwrap().occupancy()
+    }
+}
+
+#[test]
+fn an_offer_is_held_replaced_and_lapses() {
+    let bench = Bench::new(8, 4, Durability::Process);
+    let [first, second] = [0, 1].map(|_| bench.pools.claim_next(PoolIndex(0)).unwrap());
+    bench.hold(1, first, 10);
+    assert_eq!(bench.offered(1, NOW), Some(first));
+    assert_eq!(bench.offered(2, NOW), None);
+    bench.hold(1, second, 12);
+    assert_eq!(bench.offered(1, NOW), Some(second));
+    assert_eq!(bench.pools.claim(first), Claim::Claimed);
+    assert_eq!(bench.offered(1, NOW.after(12)), None);
+    assert_eq!(
+        bench.pools.claim(second),
+        Claim::Taken,
+        "until it is cleared up"
+    );
+    assert_eq!(bench.tick(NOW.after(12), 10).lapsed_offers, 1);
+    assert_eq!(bench.pools.claim(second), Claim::Claimed);
+}
+
+#[test]
+fn a_late_client_takes_over_its_own_lapsed_offer_and_its_own_ended_lease() {
+    let mut bench = Bench::new(8, 4, Durability::Process);
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    bench.hold(1, lease, 10);
+    let late = NOW.after(11);
+    assert_eq!(bench.claim(2, lease, late), Claim::Taken);
+    assert_eq!(bench.claim(1, lease, late), Claim::Claimed);
+    assert_eq!(
+        bench.claim(1, lease, late),
+        Claim::Taken,
+        "the caller has it now"
+    );
+    bench.commit(1, lease, |_| {}).unwrap();
+    assert_eq!(
+        bench.claim(1, lease, late),
+        Claim::Taken,
+        "it is the client's own already"
+    );
+    let ended = NOW.after(3600);
+    assert_eq!(bench.claim(2, lease, ended), Claim::Taken);
+    assert_eq!(bench.claim(1, lease, ended), Claim::Claimed);
+    assert_eq!(bench.tick(ended, 10).expired, 0, "it no longer holds it");
+    bench.pools.give_back(lease);
+    assert_eq!(bench.pools.free_count(PoolIndex(0)), 4);
+}
+
+#[test]
+fn when_the_offers_are_full_the_oldest_gives_way() {
+    let count = Room::default().offers;
+    let bench = Bench::new(8, u64::from(count) + 10, Durability::Process);
+    for number in 0..count + 3 {
+        bench.hold(number, bench.pools.claim_next(PoolIndex(0)).unwrap(), 10);
+    }
+    assert_eq!(bench.offered(2, NOW), None);
+    assert_eq!(bench.offered(3, NOW), Some(address(3)));
+    assert_eq!(bench.occupancy().offers, count);
+    assert_eq!(bench.pools.counts(PoolIndex(0)).taken, u64::from(count));
+}
+
+#[test]
+fn a_lease_that_is_bound_is_never_given_back_by_an_offer_of_it() {
+    let mut bench = Bench::new(8, 4, Durability::Process);
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    bench.commit(1, lease, |_| {}).unwrap();
+    bench.hold(1, lease, 10);
+    bench.tick(NOW.after(60), 100);
+    assert_eq!(bench.pools.claim(lease), Claim::Taken);
+}
+
+#[test]
+fn an_ended_lease_goes_back_once_and_stays_its_clients_former_one() {
+    let mut bench = Bench::new(8, 4, Durability::Process);
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    bench.commit(1, lease, |_| {}).unwrap();
+    bench
+        .commit(1, lease, |binding| binding.expires = NOW.after(5000))
+        .unwrap();
+    assert_eq!(bench.tick(NOW.after(4999), 10), Ticked::default());
+    assert_eq!(bench.tick(NOW.after(5000), 10).expired, 1);
+    assert_eq!(
+        bench.pools.claim(lease),
+        Claim::Claimed,
+        "somebody else's now"
+    );
+    assert!(bench.find(1).is_some());
+    bench
+        .commit(1, lease, |binding| binding.state = State::Released)
+        .unwrap();
+    assert_eq!(
+        bench.pools.claim(lease),
+        Claim::Taken,
+        "not the former holder's to give back"
+    );
+    assert_eq!(bench.tick(Timestamp(u64::MAX), 100).expired, 0);
+}
+
+#[test]
+fn a_lease_that_never_ends_is_left_alone() {
+    let mut bench = Bench::new(8, 4, Durability::Process);
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    bench
+        .commit(1, lease, |binding| binding.expires = Timestamp::NEVER)
+        .unwrap();
+    assert_eq!(bench.tick(Timestamp(u64::MAX - 1), 100), Ticked::default());
+    bench
+        .commit(1, lease, |binding| binding.expires = NOW.after(9))
+        .unwrap();
+    assert_eq!(bench.pools.free_count(PoolIndex(0)), 3);
+}
+
+#[test]
+fn a_declined_lease_is_nobodys_until_its_time_is_over() {
+    let mut bench = Bench::new(8, 4, Durability::Process);
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    bench.commit(1, lease, |_| {}).unwrap();
+    let declined = |binding: &mut Binding| {
+        binding.state = State::Declined;
+        binding.expires = NOW.after(86_400);
+    };
+    bench.commit(1, lease, declined).unwrap();
+    assert_eq!(bench.find(1), None);
+    bench.tick(NOW.after(86_399), 100);
+    assert_eq!(bench.pools.claim(lease), Claim::Taken);
+    assert_eq!(bench.tick(NOW.after(86_400), 100).expired, 1);
+    assert_eq!(bench.pools.claim(lease), Claim::Claimed);
+    assert_eq!(bench.occupancy().free, 8);
+}
+
+#[test]
+fn a_full_table_forgets_the_oldest_former_binding_and_no_other() {
+    let mut bench = Bench::new(4, 100, Durability::Process);
+    for number in 0..4 {
+        let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+        bench.commit(number, lease, |_| {}).unwrap();
+    }
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    assert_eq!(bench.commit(9, lease, |_| {}), Err(TableFull));
+    for number in [2, 1] {
+        bench
+            .commit(number, address(number), |binding| {
+                binding.state = State::Released
+            })
+            .unwrap();
+    }
+    bench.commit(9, lease, |_| {}).unwrap();
+    let found = [0, 1, 2, 3, 9].map(|number| bench.find(number).is_some());
+    assert_eq!(found, [true, true, false, true, true]);
+}
+
+#[test]
+fn under_power_a_lease_goes_back_when_its_release_is_durable() {
+    let mut bench = Bench::new(8, 4, Durability::Power);
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    bench.commit(1, lease, |_| {}).unwrap();
+    bench
+        .commit(1, lease, |binding| binding.state = State::Released)
+        .unwrap();
+    assert_eq!(bench.pools.claim(lease), Claim::Taken);
+    assert_eq!(bench.log.len(), 2);
+    bench.partitions.settle(&mut bench.log, &bench.pools);
+    assert_eq!(bench.pools.claim(lease), Claim::Claimed);
+}
+
+#[test]
+fn logs_settle_in_any_order() {
+    let mut bench = Bench::new(8, 8, Durability::Power);
+    let leases = [0, 1, 2].map(|_| bench.pools.claim_next(PoolIndex(0)).unwrap());
+    let mut logs: Vec<ChangeLog> = leases
+        .into_iter()
+        .map(|lease| {
+            bench.commit(1, lease, |_| {}).unwrap();
+            std::mem::replace(&mut bench.log, ChangeLog::with_capacity(4))
+        })
+        .collect();
+    for (log, expected_free) in [(1, 6), (0, 6), (2, 7)] {
+        bench.partitions.settle(&mut logs[log], &bench.pools);
+        assert_eq!(bench.pools.free_count(PoolIndex(0)), expected_free);
+    }
+    let mut read = Binding::default();
+    let slot = bench.find(1).unwrap();
+    bench.partitions.lock(0).unwrap().read(slot, &mut read);
+    assert_eq!((read.lease, bench.occupancy().unsettled), (leases[2], 0));
+}
+
+#[test]
+fn a_tick_does_no_more_than_its_budget() {
+    let mut bench = Bench::new(64, 64, Durability::Process);
+    for number in 0..50 {
+        let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+        bench.commit(number, lease, |_| {}).unwrap();
+    }
+    let ended = NOW.after(3600);
+    let mut expired = 0;
+    let mut calls = 0;
+    loop {
+        let ticked = bench.tick(ended, 7);
+        assert!(ticked.expired <= 7);
+        expired += ticked.expired;
+        calls += 1;
+        if !ticked.more {
+            break;
+        }
+    }
+    assert_eq!(expired, 50);
+    assert!(calls < 40, "{calls}");
+    assert_eq!(bench.pools.free_count(PoolIndex(0)), 64);
+}
+
+#[test]
+fn a_new_pool_is_marked_with_everything_that_is_held_in_it() {
+    let mut bench = Bench::new(16, 10, Durability::Power);
+    for number in 0..3 {
+        let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+        bench.commit(number, lease, |_| {}).unwrap();
+    }
+    bench
+        .commit(1, address(1), |binding| binding.state = State::Released)
+        .unwrap();
+    bench.hold(7, bench.pools.claim_next(PoolIndex(0)).unwrap(), 10);
+    let ranges = [PoolRange {
+        first: address(0),
+        count: 20,
+    }];
+    let grown = Pools::succeed(&bench.pools, &ranges, &[]);
+    assert_eq!(grown.claim_next(PoolIndex(0)), None);
+    bench.partitions.mark_held(&grown);
+    assert_eq!(
+        grown.counts(PoolIndex(0)).taken,
+        4,
+        "the released one is not durable yet"
+    );
+    assert_eq!(grown.claim_next(PoolIndex(0)), Some(address(4)));
+    bench.partitions.settle(&mut bench.log, &grown);
+    assert_eq!(grown.claim(address(1)), Claim::Claimed);
+}
+
+#[test]
+fn a_slot_that_is_let_go_is_not_reused_before_that_is_durable() {
+    let mut bench = Bench::new(3, 8, Durability::Power);
+    let [first, second, third] = [0, 1, 2].map(|_| bench.pools.claim_next(PoolIndex(0)).unwrap());
+    let long = |binding: &mut Binding| binding.client = client(100, 1);
+    let slot = bench.commit(1, first, long).unwrap();
+    bench.commit(2, second, |_| {}).unwrap();
+    assert_eq!(bench.commit(3, third, |_| {}), Err(TableFull));
+    bench.partitions.settle(&mut bench.log, &bench.pools);
+    // The client's identity is short now. Until the journal has that, the long one may come back.
+    let short = binding(first, &ClientId::default(), 1);
+    let mut partition = bench.partitions.lock(0).unwrap();
+    partition
+        .commit(Some(slot), &short, &bench.pools, &mut bench.log, NOW)
+        .unwrap();
+    assert!(!partition.is_durable(slot));
+    drop(partition);
+    assert_eq!(bench.commit(3, third, |_| {}), Err(TableFull));
+    bench.partitions.settle(&mut bench.log, &bench.pools);
+    assert!(bench.partitions.lock(0).unwrap().is_durable(slot));
+    assert_eq!(bench.find(1), Some(slot));
+    bench.commit(3, third, |_| {}).unwrap();
+}

@@ -1,0 +1,182 @@
+//! What does the store say, to somebody who does not own it? Reading tables and journal of a running or
+//! stopped server, without locks and without changing anything.
+
+use crate::binding::{Binding, Lease};
+use crate::format::{self, ArchivedRecord, Checksum, Image, SLOT_OCTETS, Slot};
+use crate::headers::{HeaderError, StoreHeader};
+use crate::journal;
+use crate::table;
+use std::collections::HashMap;
+
+/// How often a slot is read anew that looks torn, and a binding whose slots do not belong together: their
+/// owner may be writing them just now.
+const ATTEMPTS_MAX: usize = 8;
+
+/// What a slot turned out to hold.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// A binding, live, former or declined.
+    Binding(&'a Binding),
+    /// Octets that cannot be trusted, and the lease that they name if they name one.
+    Damaged {
+        /// In which slot.
+        slot: u32,
+        /// The lease, to be doubted.
+        lease: Option<Lease>,
+    },
+}
+
+/// How many slots of what sort were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Bindings.
+    pub bindings: u64,
+    /// Extensions of bindings, or of nothing any more.
+    pub extensions: u64,
+    /// Never written.
+    pub blank: u64,
+    /// Not to be trusted.
+    pub damaged: u64,
+}
+
+/// Reads the tables of one store.
+#[derive(Debug)]
+pub struct Reader {
+    checksum: Checksum,
+    /// By partition and slot, what the journal or a redo area has that the table may lack.
+    newer: HashMap<(u32, u32), Image>,
+}
+
+impl Reader {
+    /// With the contents of the journal file, or nothing.
+    ///
+    /// Of a running server read the journal first and the tables after it: what is settled in between is
+    /// then seen twice rather than not at all.
+    ///
+    /// # Errors
+    /// [`HeaderError`] if the journal is another store's or a later program's.
+    pub fn new(store: &StoreHeader, journal: &[u8]) -> Result<Self, HeaderError> {
+        let mut reader = Self {
+            checksum: store.checksum(),
+            newer: HashMap::new(),
+        };
+        for batch in journal::replay(store, journal)? {
+            for (partition, slot, image) in batch.records() {
+                reader.add(partition, slot, image);
+            }
+        }
+        Ok(reader)
+    }
+
+    /// Adds what a killed process was writing, from a table's header region.
+    pub fn add_redo(&mut self, partition: u32, header: &[u8]) {
+        for (slot, image) in table::redo_entries(header, partition, &self.checksum) {
+            self.add(partition, slot, image);
+        }
+    }
+
+    fn add(&mut self, partition: u32, slot: u32, image: &Image) {
+        let place = self
+            .newer
+            .entry((partition, slot))
+            .or_insert([0; SLOT_OCTETS]);
+        if format::generation(place) < format::generation(image) {
+            *place = *image;
+        }
+    }
+
+    /// Visits what the slots of a partition hold. `fetch` reads the octets of one slot, each time anew,
+    /// and says whether it could.
+    pub fn read(
+        &self,
+        partition: u32,
+        slots: u32,
+        mut fetch: impl FnMut(u32, &mut Image) -> bool,
+        mut visit: impl FnMut(Found<'_>),
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let mut binding = Binding::default();
+        for slot in 0..slots {
+            let mut image = [0; SLOT_OCTETS];
+            let found = (0..ATTEMPTS_MAX).find_map(|_| {
+                image = self.whole(partition, slot, &mut fetch)?;
+                self.judge(partition, &image, &mut fetch, &mut binding)
+            });
+            match found {
+                Some(Sort::Blank) => tally.blank += 1,
+                Some(Sort::Extension) => tally.extensions += 1,
+                Some(Sort::Binding) => {
+                    tally.bindings += 1;
+                    visit(Found::Binding(&binding));
+                }
+                None => {
+                    tally.damaged += 1;
+                    fetch(slot, &mut image);
+                    let lease = format::record(&image).and_then(ArchivedRecord::lease);
+                    visit(Found::Damaged { slot, lease });
+                }
+            }
+        }
+        tally
+    }
+
+    /// The newest image of a slot that is whole.
+    fn whole(
+        &self,
+        partition: u32,
+        slot: u32,
+        fetch: &mut impl FnMut(u32, &mut Image) -> bool,
+    ) -> Option<Image> {
+        let mut image = [0; SLOT_OCTETS];
+        let read = (0..ATTEMPTS_MAX).any(|_| {
+            fetch(slot, &mut image)
+                && (image == [0; SLOT_OCTETS] || self.checksum.is_right(&image, partition, slot))
+        });
+        match self.newer.get(&(partition, slot)) {
+            Some(newer) if !read || format::generation(newer) > format::generation(&image) => {
+                Some(*newer)
+            }
+            Some(_) | None => read.then_some(image),
+        }
+    }
+
+    fn judge(
+        &self,
+        partition: u32,
+        image: &Image,
+        fetch: &mut impl FnMut(u32, &mut Image) -> bool,
+        binding: &mut Binding,
+    ) -> Option<Sort> {
+        let record = match format::slot(image)? {
+            Slot::Blank => return Some(Sort::Blank),
+            Slot::Extension(_) => return Some(Sort::Extension),
+            Slot::Binding(record) => record,
+        };
+        let mut extensions = [[0; SLOT_OCTETS]; format::EXTENSIONS_MAX];
+        let mut numbers = [format::NO_SLOT; format::EXTENSIONS_MAX];
+        let mut next = record.extension.to_native();
+        let places = extensions.iter_mut().zip(&mut numbers);
+        for (place, number) in places.take(usize::from(record.extensions)) {
+            *number = next;
+            *place = self.whole(partition, next, fetch)?;
+            let extension = format::extension(place)?;
+            if extension.generation != record.generation {
+                return None;
+            }
+            next = extension.next.to_native();
+        }
+        record.is_sound().then_some(())?;
+        let identity = format::gather(record, |slot| {
+            let place = numbers.iter().position(|&number| number == slot)?;
+            extensions.get(place)
+        });
+        format::read(record, &identity, binding);
+        Some(Sort::Binding)
+    }
+}
+
+enum Sort {
+    Blank,
+    Extension,
+    Binding,
+}

@@ -1,0 +1,187 @@
+//! All partitions: which client goes where, and what concerns the store as a whole.
+
+use crate::allocator::Pools;
+use crate::binding::{Binding, Timestamp};
+use crate::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
+use crate::headers::StoreHeader;
+use crate::journal::ChangeLog;
+use crate::partition::{Partition, Room};
+use crate::recovery::{Opening, TableRegions};
+use crate::table::{HEADER_OCTETS, Region};
+use parking_lot::{Mutex, MutexGuard};
+
+/// What a lease survives once its reply has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A power cut: replies wait until the change log is in the journal.
+    #[default]
+    Power,
+    /// The death of the process: the table is memory that outlives it.
+    Process,
+}
+
+/// All partitions. A client's partition follows from its identifier and never changes.
+#[derive(Debug, Default)]
+pub struct Partitions {
+    partitions: Vec<Mutex<Partition>>,
+    spread_key: u64,
+    durability: Durability,
+}
+
+impl Partitions {
+    /// Empty partitions in plain memory, for tests and simulation. The keys are known to everybody.
+    pub fn in_memory(
+        partitions: usize,
+        capacity_per_partition: usize,
+        durability: Durability,
+    ) -> Self {
+        let store = StoreHeader {
+            identity: [0x5a; 16],
+            spread_key: 0x5a5a,
+            checksum_key: [0x5a; 16],
+            partitions: partitions as u32,
+            slots_per_segment: SLOTS_PER_SEGMENT,
+        };
+        let tables = (0..partitions)
+            .map(|_| blank_table(capacity_per_partition))
+            .collect();
+        let opening = Opening {
+            durability,
+            room: Room::default(),
+            now: Timestamp(0),
+            quarantine_seconds: 0,
+        };
+        let opened = Self::open(&store, tables, &[], &opening, &Pools::default());
+        opened.map(|(partitions, _)| partitions).unwrap_or_default()
+    }
+
+    pub(crate) fn of(partitions: Vec<Partition>, spread_key: u64, durability: Durability) -> Self {
+        let partitions = partitions.into_iter().map(Mutex::new).collect();
+        Self {
+            partitions,
+            spread_key,
+            durability,
+        }
+    }
+
+    /// What a lease survives once its reply has left.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.partitions.is_empty()
+    }
+
+    /// The secret by which clients are spread over partitions and workers.
+    pub fn spread_key(&self) -> u64 {
+        self.spread_key
+    }
+
+    /// The number of the partition of a client: the same hash that gave it its worker.
+    pub fn index_of(&self, spread_octets: &[u8]) -> usize {
+        let hash = dhcp_wire::id::spread(self.spread_key, spread_octets) as usize;
+        hash % self.partitions.len().max(1)
+    }
+
+    /// Locks one. A thread locks one at a time.
+    pub fn lock(&self, index: usize) -> Option<MutexGuard<'_, Partition>> {
+        self.partitions.get(index).map(Mutex::lock)
+    }
+
+    /// Makes a change log that the journal has count in the tables, gives back what it let go, and
+    /// empties it. To be called once for every log that is durable, in any order.
+    pub fn settle(&self, log: &mut ChangeLog, pools: &Pools) {
+        // Records of one partition lie together, for a worker serves a batch partition by partition:
+        // so each is locked about once.
+        let mut held: Option<(u32, MutexGuard<'_, Partition>)> = None;
+        for (number, slot, image) in log.records() {
+            if let Some(partition) = self.switch(&mut held, number) {
+                partition.settle(slot, image);
+            }
+        }
+        for &(number, lease) in log.freed_leases() {
+            if let Some(partition) = self.switch(&mut held, number) {
+                partition.leave(lease, pools);
+            }
+        }
+        for &(number, slot) in log.freed_slots() {
+            if let Some(partition) = self.switch(&mut held, number) {
+                partition.shelve_free(slot);
+            }
+        }
+        drop(held);
+        log.clear();
+    }
+
+    /// Holds the lock of partition `number`, and of no other.
+    fn switch<'a, 'b>(
+        &'a self,
+        held: &'b mut Option<(u32, MutexGuard<'a, Partition>)>,
+        number: u32,
+    ) -> Option<&'b mut Partition> {
+        if held.as_ref().is_none_or(|(other, _)| *other != number) {
+            *held = None;
+            *held = self
+                .lock(number as usize)
+                .map(|partition| (number, partition));
+        }
+        held.as_mut().map(|(_, partition)| &mut **partition)
+    }
+
+    /// After a new configuration: sets the bits of everything that is held in pools which
+    /// [`Pools::succeed`] left closed, and opens them. Call it when no thread works with the earlier
+    /// pools any longer.
+    pub fn mark_held(&self, pools: &Pools) {
+        if !pools.has_closed() {
+            return;
+        }
+        for partition in &self.partitions {
+            partition.lock().mark_held(pools);
+        }
+        pools.open_all();
+    }
+
+    /// Every binding, live, former or declined, the newest version of each. Partitions are locked one
+    /// at a time and for a few slots each time, so nobody waits long; the whole is of no one moment.
+    pub fn for_each(&self, mut visit: impl FnMut(&Binding)) {
+        let mut binding = Binding::default();
+        for partition in &self.partitions {
+            let mut next = 0;
+            loop {
+                let locked = partition.lock();
+                let slots = next..locked.table.slots().min(next + SLOTS_PER_VISIT);
+                if slots.is_empty() {
+                    break;
+                }
+                next = slots.end;
+                for slot in slots {
+                    if locked.read_any(slot, &mut binding) {
+                        visit(&binding);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A table without a binding, in plain memory.
+pub fn blank_table(slots: usize) -> TableRegions {
+    let segments = (0..slots.div_ceil(SLOTS_PER_SEGMENT as usize)).map(|segment| {
+        let rest = slots - segment * SLOTS_PER_SEGMENT as usize;
+        let octets = rest.min(SLOTS_PER_SEGMENT as usize) * SLOT_OCTETS;
+        Box::new(vec![0u8; octets]) as Box<dyn Region>
+    });
+    TableRegions {
+        header: Box::new(vec![0u8; HEADER_OCTETS]),
+        segments: segments.collect(),
+    }
+}
+
+const SLOTS_PER_VISIT: u32 = 64;
