@@ -1,0 +1,96 @@
+//! Why a frame was not answered: each reason is a counter and a line in docs/metrics.md.
+
+/// Declares the reasons once: variant, stable name, meaning.
+macro_rules! discards {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a frame ended without a reply. `Copy`, no heap: it is made on the hot path.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Discard {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Discard {
+            /// All reasons, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The reason's name in metrics and `status`; it never changes.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it means, for documentation and `status`.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+discards! {
+    /// The frame is no Ethernet, IP and UDP that we understand.
+    Frame = "malformed_frame",
+    /// The IPv4 header checksum or the UDP checksum is wrong.
+    Checksum = "bad_checksum",
+    /// The frame is for another address or port.
+    NotForUs = "not_for_us",
+    /// The DHCPv4 message is malformed.
+    MalformedV4 = "malformed_v4",
+    /// The DHCPv6 message, or a Relay-forward around it, is malformed.
+    MalformedV6 = "malformed_v6",
+    /// A BOOTREPLY, or a message type that only servers send.
+    FromServer = "from_server",
+    /// A message type that we do not know.
+    UnknownMessage = "unknown_message",
+    /// A BOOTP request without message type (option 53).
+    Bootp = "bootp",
+    /// No subnet is configured for where the message came from.
+    NoSubnet = "no_subnet",
+    /// The client has no usable identity (no client identifier, no hardware address, no DUID, or too long).
+    NoClient = "no_client",
+    /// The message names another server.
+    OtherServer = "other_server",
+    /// The message breaks a rule of RFC 2131 table 5 or of RFC 8415 section 16.
+    Invalid = "invalid_message",
+    /// A DHCPv6 message was sent to a unicast address by a client (RFC 8415 section 16, RFC 9915).
+    Unicast = "unicast_v6",
+    /// More relay agents, IAs, or octets of either than one message may have.
+    TooMany = "too_many",
+    /// A REQUEST for an address we know nothing of, which another server may (RFC 2131 section 4.3.2).
+    UnknownBinding = "unknown_binding",
+    /// No address is free for a DISCOVER.
+    NoAddress = "no_address",
+    /// A RELEASE was taken; it has no answer.
+    Released = "released",
+    /// A RELEASE by somebody who does not hold the lease.
+    ReleaseNotHolder = "release_not_holder",
+    /// A DECLINE was taken; it has no answer.
+    Declined = "declined",
+    /// A DECLINE by somebody who does not hold the lease.
+    DeclineNotHolder = "decline_not_holder",
+    /// A Confirm that cannot be judged, or that has no addresses (RFC 8415 section 18.3.3).
+    CannotConfirm = "cannot_confirm",
+    /// The lease table is full.
+    TableFull = "table_full",
+    /// The reply does not fit into the frame.
+    ReplyTooLong = "reply_too_long",
+    /// The reply would go to an address that is no client's (multicast, loopback, our own).
+    BadDestination = "bad_destination",
+    /// The lease store does not take commits at the moment (disk trouble).
+    StoreUnavailable = "store_unavailable",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_reason_has_its_own_name_and_its_own_place() {
+        let names: HashSet<_> = Discard::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), Discard::ALL.len());
+        for (place, reason) in Discard::ALL.iter().enumerate() {
+            assert_eq!(place, *reason as usize);
+        }
+    }
+}

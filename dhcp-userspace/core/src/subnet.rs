@@ -1,0 +1,216 @@
+//! The policy: shared networks, subnets, pools, reservations; and how one is selected.
+//!
+//! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
+
+use crate::options::OptionSet;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId};
+use dhcp_wire::frame::MacAddress;
+use dhcp_wire::id::Duid;
+use hashbrown::HashMap;
+
+/// An interface that is served, as the shell sees it at the moment.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Interface {
+    /// Its name, which subnets may be bound to.
+    pub name: String,
+    /// Its Ethernet address, the source of our replies.
+    pub mac: MacAddress,
+    /// Its IPv4 addresses, the primary one first. The first is the server identifier
+    /// (RFC 2131 section 4.1) unless the subnet has one of its own.
+    pub v4: Vec<Ipv4Addr>,
+    /// Its IPv6 addresses that are not link-local.
+    pub v6: Vec<Ipv6Addr>,
+    /// Its link-local address, the source of our replies to clients on the link.
+    pub link_local: Option<Ipv6Addr>,
+}
+
+/// Everything that the operator has decided.
+#[derive(Debug, Default)]
+pub struct Policy {
+    /// DHCPv4 links; one is a shared network or a subnet standing alone.
+    pub networks_v4: Vec<Network<Subnet4>>,
+    /// DHCPv6 links.
+    pub networks_v6: Vec<Network<Subnet6>>,
+    /// The pools of all subnets, numbered across the whole policy.
+    pub pools: Pools,
+    /// This server's DUID, kept for ever in the state directory (RFC 8415 section 11).
+    pub server_duid: Duid,
+    /// How long an offered lease is held for its client, in seconds.
+    pub offer_lifetime_seconds: u32,
+    /// How long a declined lease is nobody's, in seconds.
+    pub decline_probation_seconds: u32,
+    /// Answer an INIT-REBOOT or a REQUEST from the wrong network with a NAK also when we do not know the
+    /// client. (RFC 2131 section 4.3.2 asks for it on a link whose addressing we know.)
+    pub authoritative: bool,
+}
+
+/// Subnets on one link (RFC 2131's shared network). Bindings are found per network.
+#[derive(Debug, Clone)]
+pub struct Network<S> {
+    /// The shared network's name; empty for a subnet standing alone.
+    pub name: String,
+    /// Its subnets, in the order in which pools are tried.
+    pub subnets: Vec<S>,
+}
+
+/// The lifetimes that leases of a subnet get, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Given unless the client asks for another (`valid-lifetime`).
+    pub valid: u32,
+    /// Smallest that a client may ask for (`min-valid-lifetime`; DHCPv4 only).
+    pub valid_min: u32,
+    /// Largest that a client may ask for (`max-valid-lifetime`; DHCPv4 only).
+    pub valid_max: u32,
+    /// DHCPv6 preferred lifetime (`preferred-lifetime`).
+    pub preferred: u32,
+    /// T1 (`renew-timer`); `None`: computed from the lifetime, half of it.
+    pub renew: Option<u32>,
+    /// T2 (`rebind-timer`); `None`: computed, 7/8 of the lifetime in DHCPv4 (RFC 2131 section 4.4.5), 0.8 of
+    /// the preferred lifetime in DHCPv6 (RFC 8415 section 21.4).
+    pub rebind: Option<u32>,
+}
+
+/// A DHCPv4 subnet.
+#[derive(Clone, Debug)]
+pub struct Subnet4 {
+    /// Its number.
+    pub id: SubnetId,
+    /// Network address.
+    pub network: Ipv4Addr,
+    /// Prefix length, 0 to 32.
+    pub prefix_len: u8,
+    /// Its pools.
+    pub pools: Vec<PoolIndex>,
+    /// Relay agents that it is behind (`relay`), besides those whose address lies in it.
+    pub relays: Vec<Ipv4Addr>,
+    /// The interface whose direct clients it serves, if bound to one; else the interface that has an
+    /// address in it.
+    pub interface: Option<String>,
+    /// Lifetimes.
+    pub lifetimes: Lifetimes,
+    /// Options in force for clients without a reservation (all outer levels folded in, the subnet mask
+    /// among them).
+    pub options: OptionSet,
+    /// Reservations by identifier.
+    pub reservations: Reservations,
+    /// Server identifier to use instead of the interface's address.
+    pub server_identifier: Option<Ipv4Addr>,
+    /// `siaddr`, the next server in bootstrap (`next-server`); unspecified unless configured.
+    pub next_server: Ipv4Addr,
+    /// `file` (`boot-file-name`), at most 127 octets.
+    pub boot_file_name: Box<[u8]>,
+    /// Rapid Commit allowed (RFC 4039).
+    pub rapid_commit: bool,
+}
+
+/// A DHCPv6 subnet.
+#[derive(Clone, Debug)]
+pub struct Subnet6 {
+    /// Its number.
+    pub id: SubnetId,
+    /// Network address.
+    pub network: Ipv6Addr,
+    /// Prefix length, 0 to 128.
+    pub prefix_len: u8,
+    /// Pools of addresses.
+    pub pools: Vec<PoolIndex>,
+    /// Pools of prefixes to delegate.
+    pub pd_pools: Vec<PoolIndex>,
+    /// Link-addresses of relay agents that it is behind (`relay`), besides those that lie in it.
+    pub relays: Vec<Ipv6Addr>,
+    /// The interface whose direct clients it serves, if bound to one.
+    pub interface: Option<String>,
+    /// The Interface-Id option of the relay agent that it is behind, if selected by that.
+    pub interface_id: Option<Box<[u8]>>,
+    /// Lifetimes.
+    pub lifetimes: Lifetimes,
+    /// Options in force for clients without a reservation.
+    pub options: OptionSet,
+    /// Reservations by identifier.
+    pub reservations: Reservations,
+    /// Rapid Commit allowed (RFC 8415 section 21.14).
+    pub rapid_commit: bool,
+    /// Preference sent in Advertise, when not 0 (RFC 8415 section 21.8).
+    pub preference: u8,
+}
+
+/// By which identifier of the client a reservation is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReservedBy {
+    /// `hw-address`.
+    HardwareAddress,
+    /// `client-id` (DHCPv4 option 61).
+    ClientId,
+    /// `duid`.
+    Duid,
+}
+
+/// What is fixed for one client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reservation {
+    /// Reserved addresses and prefixes; empty if only options are reserved.
+    pub leases: Vec<Lease>,
+    /// The subnet's options with the client's own folded in.
+    pub options: OptionSet,
+    /// `hostname`, sent as option 12.
+    pub hostname: Box<[u8]>,
+}
+
+/// The reservations of a subnet, found in constant time.
+#[derive(Clone, Debug, Default)]
+pub struct Reservations {
+    by_identifier: HashMap<(ReservedBy, Box<[u8]>), Reservation>,
+}
+
+impl Reservations {
+    /// Adds one; the earlier one with the same identifier, if any, comes back.
+    pub fn insert(
+        &mut self,
+        by: ReservedBy,
+        identifier: &[u8],
+        reservation: Reservation,
+    ) -> Option<Reservation> {
+        self.by_identifier
+            .insert((by, identifier.into()), reservation)
+    }
+
+    /// The reservation of a client.
+    pub fn find(&self, by: ReservedBy, identifier: &[u8]) -> Option<&Reservation> {
+        /// The key of a look-up that owns nothing: no allocation on the hot path.
+        #[derive(Hash)]
+        struct Borrowed<'a>(ReservedBy, &'a [u8]);
+        impl hashbrown::Equivalent<(ReservedBy, Box<[u8]>)> for Borrowed<'_> {
+            fn equivalent(&self, key: &(ReservedBy, Box<[u8]>)) -> bool {
+                self.0 == key.0 && *self.1 == *key.1
+            }
+        }
+        self.by_identifier.get(&Borrowed(by, identifier))
+    }
+
+    /// Whether there are none: then nothing needs to be hashed.
+    pub fn is_empty(&self) -> bool {
+        self.by_identifier.is_empty()
+    }
+}
+
+impl Subnet4 {
+    /// Whether an address lies in the subnet.
+    pub fn contains(&self, address: Ipv4Addr) -> bool {
+        let mask = u32::MAX
+            .checked_shl(32 - u32::from(self.prefix_len.min(32)))
+            .unwrap_or(0);
+        address.to_bits() & mask == self.network.to_bits() & mask
+    }
+}
+
+impl Subnet6 {
+    /// Whether an address lies in the subnet.
+    pub fn contains(&self, address: Ipv6Addr) -> bool {
+        let mask = u128::MAX
+            .checked_shl(128 - u32::from(self.prefix_len.min(128)))
+            .unwrap_or(0);
+        address.to_bits() & mask == self.network.to_bits() & mask
+    }
+}

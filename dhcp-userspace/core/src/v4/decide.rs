@@ -1,0 +1,577 @@
+//! Who gets which address? The only step under the lock of the client's partition.
+
+use super::query::{Kind, Query};
+use super::select::FoundBy;
+use crate::discard::Discard;
+use crate::subnet::{Lifetimes, Network, Policy, Reservation, ReservedBy, Subnet4};
+use core::net::Ipv4Addr;
+use dhcp_lease::{
+    Binding, ChangeLog, Claim, Lease, Offer, Partition, SlotNumber, State, SubnetId, Timestamp,
+};
+use dhcp_wire::id::Iaid;
+
+/// First octet of a client identifier that holds an IAID and a DUID (RFC 4361 section 6.1), and where
+/// the DUID begins.
+const CLIENT_ID_DUID: u8 = 255;
+const CLIENT_ID_DUID_OFFSET: usize = 5;
+
+/// What the client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Which message.
+    pub verdict: Verdict,
+    /// `yiaddr`; unspecified in a NAK and in the answer to an INFORM.
+    pub address: Ipv4Addr,
+    /// Lifetime of the lease in seconds, `u32::MAX` for ever; 0 where there is no lease.
+    pub lease_seconds: u32,
+    /// Position of the lease's subnet in the client's network.
+    pub subnet: usize,
+}
+
+/// Which message the answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// OFFER.
+    Offer,
+    /// ACK to a REQUEST.
+    Ack,
+    /// ACK to a DISCOVER with Rapid Commit (RFC 4039).
+    RapidAck,
+    /// ACK to an INFORM.
+    InformAck,
+    /// NAK.
+    Nak(Refusal),
+}
+
+/// Why a REQUEST is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The address is not of the client's network.
+    WrongNetwork,
+    /// It is not the address that was offered.
+    NotOffered,
+    /// The client holds another address, or held another one before.
+    OtherAddress,
+    /// Somebody else has it, or it is in quarantine.
+    InUse,
+    /// It is not for this client: in no pool, or reserved for another.
+    NotPermitted,
+    /// Another address is reserved for the client.
+    Reserved,
+}
+
+impl Refusal {
+    /// In words, for option 56 of the NAK.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::WrongNetwork => "wrong network",
+            Self::NotOffered => "not the offered address",
+            Self::OtherAddress => "not your address",
+            Self::InUse => "address in use",
+            Self::NotPermitted => "address not available",
+            Self::Reserved => "another address is reserved",
+        }
+    }
+}
+
+/// Decides, and writes down what was promised.
+///
+/// # Errors
+/// Why there is no answer. A RELEASE or DECLINE that was obeyed is among the reasons, and is in `log`.
+pub fn decide(
+    query: &Query,
+    policy: &Policy,
+    partition: &mut Partition,
+    log: &mut ChangeLog,
+    now: Timestamp,
+) -> Result<Answer, Discard> {
+    let network = query.network(policy).ok_or(Discard::NoSubnet)?;
+    let mut case = Case::open(query, policy, network, partition, log, now);
+    match query.kind {
+        Kind::Discover => case.discover(),
+        Kind::Selecting => case.selecting(),
+        Kind::NotChosen => case.not_chosen(),
+        Kind::InitReboot | Kind::Renewing | Kind::Rebinding => case.keep(),
+        Kind::Decline => case.decline(),
+        Kind::Release => case.release(),
+        // RFC 2131 section 4.3.5 [inform-no-lease]: parameters only; no lease is looked at or touched.
+        Kind::Inform => Ok(case.informed()),
+    }
+}
+
+/// The reservation that a subnet has for a client: by hardware address, DUID or client identifier, the
+/// first that there is.
+pub(super) fn reservation<'s>(subnet: &'s Subnet4, query: &Query) -> Option<&'s Reservation> {
+    let reservations = &subnet.reservations;
+    if reservations.is_empty() {
+        return None;
+    }
+    let client = query.client.as_slice();
+    let duid = match client.split_first() {
+        // RFC 4361 section 6.3 [client-id-duid]: the identifier is opaque, but an operator who knows a
+        // host by its DUID means the same host here.
+        Some((&CLIENT_ID_DUID, _)) => client.get(CLIENT_ID_DUID_OFFSET..).unwrap_or_default(),
+        _ => &[],
+    };
+    let identifiers = [
+        (ReservedBy::HardwareAddress, query.hardware.as_slice()),
+        (ReservedBy::Duid, duid),
+        (ReservedBy::ClientId, client),
+    ];
+    let mut given = identifiers
+        .into_iter()
+        .filter(|(_, identifier)| !identifier.is_empty());
+    given.find_map(|(by, identifier)| reservations.find(by, identifier))
+}
+
+/// An address of the client's network, with the position of its subnet.
+#[derive(Clone, Copy)]
+struct Candidate {
+    address: Ipv4Addr,
+    subnet: usize,
+}
+
+/// What the client has in the network.
+#[derive(Clone, Copy)]
+enum Record {
+    /// A lease that runs.
+    Live(Ipv4Addr),
+    /// One that ended or was released.
+    Former(Ipv4Addr),
+    /// Nothing that we know of.
+    None,
+}
+
+/// Whose an address was before it was chosen: what is to be done when it is not used in the end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// The client's own binding or offer holds it.
+    Client,
+    /// It was claimed just now.
+    Fresh,
+}
+
+/// One query with all that is known of its client.
+struct Case<'a> {
+    query: &'a Query,
+    policy: &'a Policy,
+    network: &'a Network<Subnet4>,
+    partition: &'a mut Partition,
+    log: &'a mut ChangeLog,
+    now: Timestamp,
+    slot: Option<SlotNumber>,
+    record: Record,
+    offered: Option<Ipv4Addr>,
+    reserved: Option<Candidate>,
+}
+
+impl<'a> Case<'a> {
+    fn open(
+        query: &'a Query,
+        policy: &'a Policy,
+        network: &'a Network<Subnet4>,
+        partition: &'a mut Partition,
+        log: &'a mut ChangeLog,
+        now: Timestamp,
+    ) -> Self {
+        let mut this = Self {
+            query,
+            policy,
+            network,
+            partition,
+            log,
+            now,
+            slot: None,
+            record: Record::None,
+            offered: None,
+            reserved: None,
+        };
+        if query.kind == Kind::Inform {
+            return this;
+        }
+        let within = |id: SubnetId| network.subnets.iter().any(|subnet| subnet.id == id);
+        let key = query.key();
+        this.slot = this.partition.find(&key, within);
+        this.record = this.read_record();
+        this.offered = this
+            .partition
+            .offer(&key, within, now)
+            .and_then(|offer| v4(offer.lease));
+        this.reserved = network
+            .subnets
+            .iter()
+            .enumerate()
+            .find_map(|(subnet, entry)| {
+                let reservation = reservation(entry, query)?;
+                let address = reservation.leases.iter().find_map(|&lease| v4(lease))?;
+                Some(Candidate { address, subnet })
+            });
+        this
+    }
+
+    fn read_record(&self) -> Record {
+        let Some(slot) = self.slot else {
+            return Record::None;
+        };
+        let mut binding = self.binding(Ipv4Addr::UNSPECIFIED, SubnetId(0), State::Leased);
+        self.partition.read(slot, &mut binding);
+        match v4(binding.lease) {
+            Some(address) if binding.is_live(self.now) => Record::Live(address),
+            Some(address) => Record::Former(address),
+            None => Record::None,
+        }
+    }
+
+    // RFC 2131 section 4.3.1 [choice-order]: the client's current address, its former one, the one it asks
+    // for, a new one. A reservation goes before all of them, as the operator's word.
+    fn discover(&mut self) -> Result<Answer, Discard> {
+        let (candidate, hold) = self.choose()?;
+        let subnet = self.subnet(candidate)?;
+        // RFC 4039 section 3.1 [rapid-commit]: two messages where the client and the operator wish it;
+        // committed like any other ACK.
+        if self.query.rapid_commit && subnet.rapid_commit {
+            return self.grant(candidate, hold, Verdict::RapidAck);
+        }
+        self.hold(candidate);
+        Ok(self.answer(Verdict::Offer, candidate, subnet))
+    }
+
+    fn choose(&mut self) -> Result<(Candidate, Hold), Discard> {
+        if let Some(reserved) = self.reserved
+            && let Some(hold) = self.obtain(reserved.address)
+        {
+            return Ok((reserved, hold));
+        }
+        let (live, former) = match self.record {
+            Record::Live(address) => (Some(address), None),
+            Record::Former(address) => (None, Some(address)),
+            Record::None => (None, None),
+        };
+        let requested = Some(self.query.address).filter(|address| !address.is_unspecified());
+        for address in [live, self.offered, former, requested]
+            .into_iter()
+            .flatten()
+        {
+            if let Some(candidate) = self.permitted(address)
+                && let Some(hold) = self.obtain(address)
+            {
+                return Ok((candidate, hold));
+            }
+        }
+        self.new_address()
+            .map(|candidate| (candidate, Hold::Fresh))
+            .ok_or(Discard::NoAddress)
+    }
+
+    /// The next free address of the network's pools, in the order of the configuration.
+    fn new_address(&self) -> Option<Candidate> {
+        let subnets = self.network.subnets.iter().enumerate();
+        let mut pools =
+            subnets.flat_map(|(subnet, entry)| entry.pools.iter().map(move |&pool| (subnet, pool)));
+        pools.find_map(|(subnet, pool)| {
+            let address = self.policy.pools.claim_next(pool).and_then(v4)?;
+            Some(Candidate { address, subnet })
+        })
+    }
+
+    // RFC 2131 section 4.3.2 [selecting-matches-offer]: option 50 is the `yiaddr` of the chosen OFFER.
+    fn selecting(&mut self) -> Result<Answer, Discard> {
+        let asked = self.query.address;
+        if self.offered.is_some_and(|offered| offered != asked) {
+            return Ok(self.refuse(Refusal::NotOffered));
+        }
+        if !self.network_contains(asked) {
+            return Ok(self.refuse(Refusal::WrongNetwork));
+        }
+        match self.record {
+            Record::Live(held) if held != asked && self.offered.is_none() => {
+                // An ACK would take the address away that the client has, for one nobody offered.
+                Ok(self.refuse(Refusal::NotOffered))
+            }
+            Record::Live(_) | Record::Former(_) | Record::None => self.grant_if_permitted(asked),
+        }
+    }
+
+    // RFC 2131 section 3.1 [not-chosen]: a REQUEST that names another server declines our offer. A lease that
+    // was granted is none of that message's business.
+    fn not_chosen(&mut self) -> Result<Answer, Discard> {
+        let network = self.network;
+        let within = |id: SubnetId| network.subnets.iter().any(|subnet| subnet.id == id);
+        while self
+            .partition
+            .withdraw(&self.query.key(), within, &self.policy.pools)
+        {}
+        Err(Discard::OtherServer)
+    }
+
+    /// INIT-REBOOT, RENEWING and REBINDING: may the client keep its address?
+    fn keep(&mut self) -> Result<Answer, Discard> {
+        let asked = self.query.address;
+        let known = !matches!(self.record, Record::None);
+        // RFC 2131 section 4.3.2 [wrong-network]: a client that moved is told so.
+        if !self.network_contains(asked) {
+            return self.refuse_if(known || self.policy.authoritative, Refusal::WrongNetwork);
+        }
+        if let Some(reserved) = self.reserved {
+            if reserved.address == asked {
+                return self.grant_if_permitted(asked);
+            }
+            if self.can_move_to(reserved) {
+                return Ok(self.refuse(Refusal::Reserved));
+            }
+        }
+        match self.record {
+            Record::Live(held) | Record::Former(held) if held == asked => {
+                self.grant_if_permitted(asked)
+            }
+            Record::Live(_) => Ok(self.refuse(Refusal::OtherAddress)),
+            // What is recorded has ended; meanwhile another server may have given what is asked for,
+            // unless there is none.
+            Record::Former(_) => self.refuse_if(self.policy.authoritative, Refusal::OtherAddress),
+            Record::None => self.keep_unknown(asked),
+        }
+    }
+
+    // RFC 2131 section 4.3.2 [init-reboot-unknown]: of a client that we have no record of, another server may
+    // have one: silence. That holds for REBINDING too. RENEWING is sent to us alone: our record is lost, and
+    // the address still the client's unless somebody else has it now. That is believed on the client's own
+    // link only, or everybody who can reach us by unicast could empty the pools of all links.
+    fn keep_unknown(&mut self, asked: Ipv4Addr) -> Result<Answer, Discard> {
+        let on_its_link = self.query.found_by == FoundBy::Link;
+        if self.query.kind == Kind::Renewing && on_its_link && self.policy.authoritative {
+            return self.grant_if_permitted(asked);
+        }
+        Err(Discard::UnknownBinding)
+    }
+
+    /// Whether the reserved address could be the client's now; then it is held for it.
+    fn can_move_to(&mut self, reserved: Candidate) -> bool {
+        if matches!(self.record, Record::Live(held) if held == reserved.address) {
+            return true;
+        }
+        let obtained = self.obtain(reserved.address).is_some();
+        if obtained {
+            self.hold(reserved);
+        }
+        obtained
+    }
+
+    // RFC 2131 section 4.3.3 [decline]: the address is nobody's for a while. Only its holder is believed.
+    fn decline(&mut self) -> Result<Answer, Discard> {
+        let Some(mut binding) = self.held_binding(State::Declined) else {
+            return Err(Discard::DeclineNotHolder);
+        };
+        binding.expires = self.now.after(self.policy.decline_probation_seconds);
+        self.write(&binding)?;
+        Err(Discard::Declined)
+    }
+
+    // RFC 2131 section 4.3.4 [release]: not allocated any more, but remembered.
+    fn release(&mut self) -> Result<Answer, Discard> {
+        let Some(mut binding) = self.held_binding(State::Released) else {
+            return Err(Discard::ReleaseNotHolder);
+        };
+        binding.expires = self.now;
+        self.write(&binding)?;
+        Err(Discard::Released)
+    }
+
+    /// The binding of the address that the message is about, in a new state, if it is the client's live
+    /// one.
+    fn held_binding(&self, state: State) -> Option<Binding> {
+        let (slot, held) = match (self.slot, self.record) {
+            (Some(slot), Record::Live(held)) => (slot, held),
+            _ => return None,
+        };
+        let mut binding = self.binding(held, SubnetId(0), state);
+        self.partition.read(slot, &mut binding);
+        binding.state = state;
+        binding.last_transaction = self.now;
+        (held == self.query.address).then_some(binding)
+    }
+
+    fn informed(&self) -> Answer {
+        let subnets = self.network.subnets.iter();
+        let own = subnets
+            .enumerate()
+            .find(|(_, subnet)| subnet.contains(self.query.ciaddr));
+        Answer {
+            verdict: Verdict::InformAck,
+            address: Ipv4Addr::UNSPECIFIED,
+            lease_seconds: 0,
+            subnet: own.map_or(self.query.place.subnet, |(subnet, _)| subnet),
+        }
+    }
+
+    /// Grants the address, or says why not.
+    fn grant_if_permitted(&mut self, address: Ipv4Addr) -> Result<Answer, Discard> {
+        let Some(candidate) = self.permitted(address) else {
+            return Ok(self.refuse(Refusal::NotPermitted));
+        };
+        match self.obtain(address) {
+            Some(hold) => self.grant(candidate, hold, Verdict::Ack),
+            None => Ok(self.refuse(Refusal::InUse)),
+        }
+    }
+
+    /// Whether policy lets the client have the address, whoever holds it: reserved for it, or in a pool of
+    /// its network and not reserved for another.
+    fn permitted(&self, address: Ipv4Addr) -> Option<Candidate> {
+        if let Some(reserved) = self.reserved.filter(|reserved| reserved.address == address) {
+            return Some(reserved);
+        }
+        let lease = Lease::V4(address);
+        let pool = self.policy.pools.pool_of(lease)?;
+        let subnet = self
+            .network
+            .subnets
+            .iter()
+            .position(|subnet| subnet.pools.contains(&pool))?;
+        let free_to_all = !self.policy.pools.is_reserved(lease);
+        free_to_all.then_some(Candidate { address, subnet })
+    }
+
+    /// Makes the address the client's, if it is not already: a claim, unless its binding or its offer has
+    /// it.
+    fn obtain(&mut self, address: Ipv4Addr) -> Option<Hold> {
+        let live = matches!(self.record, Record::Live(held) if held == address);
+        if live || self.offered == Some(address) {
+            return Some(Hold::Client);
+        }
+        let key = self.query.key();
+        match self
+            .partition
+            .claim(&key, Lease::V4(address), &self.policy.pools, self.now)
+        {
+            Claim::Claimed => Some(Hold::Fresh),
+            Claim::Taken | Claim::Outside => None,
+        }
+    }
+
+    /// Holds an obtained address until the client has decided. The client's live lease needs no holding.
+    fn hold(&mut self, candidate: Candidate) {
+        let Some(subnet) = self.network.subnets.get(candidate.subnet) else {
+            return;
+        };
+        if matches!(self.record, Record::Live(held) if held == candidate.address) {
+            return;
+        }
+        let key = self.query.key();
+        let network = self.network;
+        let within = |id: SubnetId| network.subnets.iter().any(|subnet| subnet.id == id);
+        if self
+            .offered
+            .is_some_and(|offered| offered != candidate.address)
+        {
+            while self.partition.withdraw(&key, within, &self.policy.pools) {}
+        }
+        let deadline = self.now.after(self.policy.offer_lifetime_seconds);
+        let offer = Offer {
+            lease: Lease::V4(candidate.address),
+            subnet: subnet.id,
+            deadline,
+        };
+        self.partition.hold(&key, offer, &self.policy.pools);
+    }
+
+    // RFC 2131 section 3.1 [commit-before-ack]: the binding is written down, and the ACK leaves when that is
+    // durable.
+    fn grant(
+        &mut self,
+        candidate: Candidate,
+        hold: Hold,
+        verdict: Verdict,
+    ) -> Result<Answer, Discard> {
+        let subnet = self.subnet(candidate)?;
+        let answer = self.answer(verdict, candidate, subnet);
+        let mut binding = self.binding(candidate.address, subnet.id, State::Leased);
+        binding.valid_seconds = answer.lease_seconds;
+        binding.expires = self.now.after(answer.lease_seconds);
+        let written = self.write(&binding);
+        if written.is_err() && hold == Hold::Fresh {
+            self.policy.pools.give_back(Lease::V4(candidate.address));
+        }
+        written.map(|()| answer)
+    }
+
+    fn write(&mut self, binding: &Binding) -> Result<(), Discard> {
+        let pools = &self.policy.pools;
+        let written = self
+            .partition
+            .commit(self.slot, binding, pools, self.log, self.now);
+        written.map(|_| ()).map_err(|_| Discard::TableFull)
+    }
+
+    fn answer(&self, verdict: Verdict, candidate: Candidate, subnet: &Subnet4) -> Answer {
+        let lease_seconds = lease_seconds(&subnet.lifetimes, self.query.lease_seconds);
+        Answer {
+            verdict,
+            address: candidate.address,
+            lease_seconds,
+            subnet: candidate.subnet,
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Answer {
+        Answer {
+            verdict: Verdict::Nak(refusal),
+            address: Ipv4Addr::UNSPECIFIED,
+            lease_seconds: 0,
+            subnet: self.query.place.subnet,
+        }
+    }
+
+    fn refuse_if(&self, ours_to_judge: bool, refusal: Refusal) -> Result<Answer, Discard> {
+        if ours_to_judge {
+            Ok(self.refuse(refusal))
+        } else {
+            Err(Discard::UnknownBinding)
+        }
+    }
+
+    fn subnet(&self, candidate: Candidate) -> Result<&'a Subnet4, Discard> {
+        self.network
+            .subnets
+            .get(candidate.subnet)
+            .ok_or(Discard::NoSubnet)
+    }
+
+    fn network_contains(&self, address: Ipv4Addr) -> bool {
+        self.network
+            .subnets
+            .iter()
+            .any(|subnet| subnet.contains(address))
+    }
+
+    /// A binding of this client, heard of now.
+    fn binding(&self, address: Ipv4Addr, subnet: SubnetId, state: State) -> Binding {
+        Binding {
+            lease: Lease::V4(address),
+            state,
+            subnet,
+            client: self.query.client.clone(),
+            hardware: self.query.hardware,
+            iaid: Iaid(0),
+            last_transaction: self.now,
+            expires: self.now,
+            valid_seconds: 0,
+            preferred_seconds: 0,
+        }
+    }
+}
+
+/// The lifetime of a lease: the subnet's, or what the client asks for within the subnet's bounds
+/// (RFC 2131 section 4.3.1). For ever (0xffffffff) is possible only where the configuration says so.
+fn lease_seconds(lifetimes: &Lifetimes, asked: Option<u32>) -> u32 {
+    match asked {
+        Some(asked) => asked.min(lifetimes.valid_max).max(lifetimes.valid_min),
+        None => lifetimes.valid,
+    }
+}
+
+fn v4(lease: Lease) -> Option<Ipv4Addr> {
+    match lease {
+        Lease::V4(address) => Some(address),
+        Lease::Address(_) | Lease::Prefix(..) => None,
+    }
+}

@@ -1,0 +1,18 @@
+//! DHCPv4 (RFC 2131): what the server answers.
+//!
+//! [`classify`] reads a message into a [`Query`], [`decide`] turns it and the client's leases into an
+//! [`Answer`], [`reply`] writes that over the frame of the request. Invariants: none of the three uses the
+//! heap; a DISCOVER changes nothing durable unless it ends in a Rapid Commit; a client has at most one
+//! live lease in a network; nobody but its holder ends a lease.
+
+mod decide;
+mod query;
+mod reply;
+mod select;
+
+pub use decide::{Answer, Refusal, Verdict, decide};
+pub use query::{AGENT_OCTETS_MAX, Kind, Query, classify};
+pub use reply::reply;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,533 @@
+//! What does the client want? Octets of a message to a [`Query`] that owns all that the answer needs.
+
+use super::select::{Arrival, FoundBy, Place, select};
+use crate::discard::Discard;
+use crate::subnet::{Interface, Network, Policy, Subnet4};
+use core::net::Ipv4Addr;
+use dhcp_lease::{Key, LeaseKind};
+use dhcp_wire::Octets;
+use dhcp_wire::frame::{Addresses, Envelope, MacAddress, Tags};
+use dhcp_wire::id::{ClientId, HardwareAddress};
+use dhcp_wire::v4::{self, Header, Malformed, Message, MessageType, Region, SubOptions, code};
+
+/// Bound on the relay agent's option as it is kept for the echo, codes and lengths included. Two full
+/// options of two relay agents do not fit; what agents send is a tenth of it.
+pub const AGENT_OCTETS_MAX: usize = 512;
+
+/// Sub-option of the relay agent's option: its flags (RFC 5010), and the bit that says that the client
+/// had sent its message to a unicast address.
+const AGENT_FLAGS: u8 = 10;
+const AGENT_FLAG_UNICAST: u8 = 0x80;
+
+/// What a message asks for; the four uses of REQUEST are told apart (RFC 2131 section 4.3.2, table 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// DISCOVER.
+    Discover,
+    /// REQUEST for what we offered.
+    Selecting,
+    /// REQUEST for what another server offered: ours is declined.
+    NotChosen,
+    /// REQUEST of a client that restarts and wants to keep its address.
+    InitReboot,
+    /// REQUEST to extend a lease, sent to us.
+    Renewing,
+    /// REQUEST to extend a lease, sent to whoever is there.
+    Rebinding,
+    /// DECLINE.
+    Decline,
+    /// RELEASE.
+    Release,
+    /// INFORM.
+    Inform,
+}
+
+/// A message, classified: owned, reusable, overwritten completely by [`classify`].
+#[derive(Clone, Debug)]
+pub struct Query {
+    pub(super) kind: Kind,
+    pub(super) place: Place,
+    pub(super) found_by: FoundBy,
+    /// The address that the message is about: requested, renewed, declined or released; unspecified in
+    /// a DISCOVER without option 50.
+    pub(super) address: Ipv4Addr,
+    pub(super) client: ClientId,
+    pub(super) hardware: HardwareAddress,
+    /// Option 51.
+    pub(super) lease_seconds: Option<u32>,
+    /// Option 57.
+    pub(super) maximum_message_size: Option<u16>,
+    /// Option 55.
+    pub(super) parameters: Octets<255>,
+    /// Option 82 with codes and lengths, every piece of it.
+    pub(super) agent: Octets<AGENT_OCTETS_MAX>,
+    pub(super) rapid_commit: bool,
+    /// Header fields, as they came.
+    pub(super) hlen: u8,
+    pub(super) xid: u32,
+    pub(super) flags: u16,
+    pub(super) ciaddr: Ipv4Addr,
+    pub(super) giaddr: Ipv4Addr,
+    pub(super) chaddr: [u8; 16],
+    /// How it came.
+    pub(super) envelope: Envelope,
+    /// Who we are towards this client.
+    pub(super) server_identifier: Ipv4Addr,
+    pub(super) source: Ipv4Addr,
+    pub(super) source_mac: MacAddress,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        let none = Ipv4Addr::UNSPECIFIED;
+        Self {
+            kind: Kind::Discover,
+            place: Place::default(),
+            found_by: FoundBy::default(),
+            address: none,
+            client: ClientId::EMPTY,
+            hardware: HardwareAddress::NONE,
+            lease_seconds: None,
+            maximum_message_size: None,
+            parameters: Octets::EMPTY,
+            agent: Octets::EMPTY,
+            rapid_commit: false,
+            hlen: 0,
+            xid: 0,
+            flags: 0,
+            ciaddr: none,
+            giaddr: none,
+            chaddr: [0; 16],
+            envelope: Envelope {
+                source_mac: MacAddress::default(),
+                destination_mac: MacAddress::default(),
+                tags: Tags::default(),
+                addresses: Addresses::V4 {
+                    source: none,
+                    destination: none,
+                },
+                source_port: 0,
+                destination_port: 0,
+            },
+            server_identifier: none,
+            source: none,
+            source_mac: MacAddress::default(),
+        }
+    }
+}
+
+impl Query {
+    /// By what the client's binding is found.
+    pub fn key(&self) -> Key<'_> {
+        let Self {
+            client, hardware, ..
+        } = self;
+        let iaid = dhcp_wire::id::Iaid(0);
+        Key {
+            kind: LeaseKind::V4,
+            client: client.as_slice(),
+            hardware: *hardware,
+            iaid,
+        }
+    }
+
+    /// What is asked for.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether the message came through a relay agent.
+    pub fn is_relayed(&self) -> bool {
+        !self.giaddr.is_unspecified()
+    }
+
+    /// The client's network, from the policy it was classified with.
+    pub(super) fn network<'p>(&self, policy: &'p Policy) -> Option<&'p Network<Subnet4>> {
+        policy.networks_v4.get(self.place.network)
+    }
+}
+
+/// Reads a message into `query`, which is overwritten, and finds the client's subnet.
+///
+/// # Errors
+/// Why it is not answered. `query` holds nothing useful then.
+pub fn classify(
+    payload: &[u8],
+    envelope: &Envelope,
+    interface: &Interface,
+    policy: &Policy,
+    query: &mut Query,
+) -> Result<(), Discard> {
+    let Addresses::V4 {
+        source,
+        destination,
+    } = envelope.addresses
+    else {
+        return Err(Discard::MalformedV4);
+    };
+    let message = Message::parse(payload).map_err(malformed)?;
+    match message.header.op {
+        v4::BOOTREQUEST => {}
+        v4::BOOTREPLY => return Err(Discard::FromServer),
+        _ => return Err(Discard::MalformedV4),
+    }
+    query.take_header(message.header, envelope);
+    let scalars = query.take_options(&message)?;
+    let message_type = client_message(scalars.message_type.exact(code::MESSAGE_TYPE)?)?;
+    query.take_identity()?;
+
+    let requested = scalars
+        .requested
+        .exact(code::REQUESTED_ADDRESS)?
+        .map(Ipv4Addr::from_octets);
+    let server = scalars
+        .server
+        .exact(code::SERVER_IDENTIFIER)?
+        .map(Ipv4Addr::from_octets);
+    let agent = AgentInformation::of(query);
+    let to_us = interface.v4.contains(&destination);
+    if message_type == MessageType::INFORM && query.ciaddr.is_unspecified() && !query.is_relayed() {
+        // RFC 2131 section 4.3.5 [inform-to-ciaddr]: clients must fill in `ciaddr`; the source address of
+        // one that forgets it is the same.
+        query.ciaddr = source;
+    }
+    let arrival = if query.is_relayed() {
+        Arrival::Relayed {
+            giaddr: query.giaddr,
+            link_selection: agent.link_selection,
+        }
+    } else if to_us && !query.ciaddr.is_unspecified() {
+        Arrival::Routed {
+            ciaddr: query.ciaddr,
+        }
+    } else {
+        Arrival::OnLink
+    };
+    (query.place, query.found_by) = select(policy, interface, arrival).ok_or(Discard::NoSubnet)?;
+    let network = query.network(policy).ok_or(Discard::NoSubnet)?;
+    query.take_server(interface, network, destination, &agent)?;
+
+    let unicast = if query.is_relayed() {
+        agent.client_sent_unicast
+    } else {
+        to_us
+    };
+    let named =
+        server.map(|server| server == query.server_identifier || interface.v4.contains(&server));
+    (query.kind, query.address) =
+        kind_and_address(message_type, query.ciaddr, requested, named, unicast)?;
+    query.check_destination(interface, network)
+}
+
+fn malformed(_: Malformed) -> Discard {
+    Discard::MalformedV4
+}
+
+/// Sorts out what no client sends.
+fn client_message(message_type: Option<[u8; 1]>) -> Result<MessageType, Discard> {
+    let [number] = message_type.ok_or(Discard::Bootp)?;
+    match MessageType(number) {
+        known @ (MessageType::DISCOVER
+        | MessageType::REQUEST
+        | MessageType::DECLINE
+        | MessageType::RELEASE
+        | MessageType::INFORM) => Ok(known),
+        MessageType::OFFER | MessageType::ACK | MessageType::NAK | MessageType::FORCERENEW => {
+            Err(Discard::FromServer)
+        }
+        _ => Err(Discard::UnknownMessage),
+    }
+}
+
+/// What is asked for, and about which address. `named_us` is whether option 54 names us, if it is there.
+fn kind_and_address(
+    message_type: MessageType,
+    ciaddr: Ipv4Addr,
+    requested: Option<Ipv4Addr>,
+    named_us: Option<bool>,
+    unicast: bool,
+) -> Result<(Kind, Ipv4Addr), Discard> {
+    let has_ciaddr = !ciaddr.is_unspecified();
+    match message_type {
+        MessageType::DISCOVER => Ok((Kind::Discover, requested.unwrap_or(Ipv4Addr::UNSPECIFIED))),
+        MessageType::REQUEST if named_us == Some(false) => {
+            Ok((Kind::NotChosen, requested.unwrap_or(ciaddr)))
+        }
+        MessageType::REQUEST => match (has_ciaddr, requested, named_us.is_some()) {
+            // RFC 2131 section 4.3.2 [request-selecting]: server identifier and requested address.
+            (false, Some(address), true) => Ok((Kind::Selecting, address)),
+            // RFC 2131 section 4.3.2 [request-init-reboot]: requested address alone.
+            (false, Some(address), false) => Ok((Kind::InitReboot, address)),
+            // RFC 2131 section 4.3.2 [request-needs-address]: neither option 50 nor `ciaddr` asks for
+            // nothing.
+            (false, None, _) => Err(Discard::Invalid),
+            // RFC 2131 section 4.3.2 [request-extend]: `ciaddr` alone; sent to us it renews, else it
+            // rebinds. Some clients add option 50 or 54 (dhcping the former), which must not be there:
+            // harmless as long as it says the same.
+            (true, Some(address), _) if address != ciaddr => Err(Discard::Invalid),
+            (true, _, _) if unicast => Ok((Kind::Renewing, ciaddr)),
+            (true, _, _) => Ok((Kind::Rebinding, ciaddr)),
+        },
+        // RFC 2131 section 4.4.1 [decline-release-need-server-id]: table 5 asks for the server identifier in
+        // both, for option 50 in a DECLINE and for `ciaddr` in a RELEASE.
+        MessageType::DECLINE => match (named_us, requested) {
+            (Some(true), Some(address)) => Ok((Kind::Decline, address)),
+            (Some(false), _) => Err(Discard::OtherServer),
+            (Some(true) | None, _) => Err(Discard::Invalid),
+        },
+        MessageType::RELEASE => match named_us {
+            Some(true) if has_ciaddr => Ok((Kind::Release, ciaddr)),
+            Some(false) => Err(Discard::OtherServer),
+            Some(true) | None => Err(Discard::Invalid),
+        },
+        MessageType::INFORM => Ok((Kind::Inform, ciaddr)),
+        _ => Err(Discard::UnknownMessage),
+    }
+}
+
+impl Query {
+    fn take_header(&mut self, header: &Header, envelope: &Envelope) {
+        self.envelope = *envelope;
+        self.hlen = header.hlen;
+        self.xid = header.xid.get();
+        self.flags = header.flags.get();
+        self.ciaddr = header.ciaddr();
+        self.giaddr = header.giaddr();
+        self.chaddr = header.chaddr;
+        let address = header
+            .chaddr
+            .get(..usize::from(header.hlen))
+            .unwrap_or_default();
+        self.hardware = HardwareAddress::new(header.htype, address).unwrap_or_default();
+    }
+
+    /// Keeps what the answer needs of the options. Split ones are put together (RFC 3396 section 7).
+    ///
+    /// Policies for what is wrong: hints (options 51, 57, 80) of a wrong length are ignored, options 50,
+    /// 53 and 54 of a wrong length make the message malformed, a parameter request list beyond 255 codes
+    /// is cut, a client identifier beyond 255 octets is no identity.
+    fn take_options(&mut self, message: &Message<'_>) -> Result<Scalars, Discard> {
+        let mut scalars = Scalars::default();
+        self.client.clear();
+        self.parameters.clear();
+        self.agent.clear();
+        self.rapid_commit = false;
+        for piece in message.options() {
+            let piece = piece.map_err(malformed)?;
+            match piece.code {
+                code::MESSAGE_TYPE => scalars.message_type.push(piece.data),
+                code::REQUESTED_ADDRESS => scalars.requested.push(piece.data),
+                code::SERVER_IDENTIFIER => scalars.server.push(piece.data),
+                code::LEASE_TIME => scalars.lease.push(piece.data),
+                code::MAXIMUM_MESSAGE_SIZE => scalars.size.push(piece.data),
+                code::RAPID_COMMIT => self.rapid_commit = piece.data.is_empty(),
+                code::PARAMETER_REQUEST_LIST => {
+                    let room = 255usize.saturating_sub(self.parameters.len());
+                    let kept = piece.data.get(..room).unwrap_or(piece.data);
+                    self.parameters
+                        .push_slice(kept)
+                        .map_err(|_| Discard::TooMany)?;
+                }
+                code::CLIENT_IDENTIFIER => {
+                    self.client
+                        .push_slice(piece.data)
+                        .map_err(|_| Discard::NoClient)?;
+                }
+                // RFC 3046 section 2.1 [relay-option-place]: relay agents put theirs into the options field
+                // and never into `file` or `sname`; what stands there is the client's own invention.
+                code::RELAY_AGENT if piece.region == Region::Options => {
+                    let head = [piece.code, piece.data.len() as u8];
+                    self.agent.push_slice(&head).map_err(|_| Discard::TooMany)?;
+                    self.agent
+                        .push_slice(piece.data)
+                        .map_err(|_| Discard::TooMany)?;
+                }
+                _ => {}
+            }
+        }
+        self.lease_seconds = scalars.lease.lenient().map(u32::from_be_bytes);
+        self.maximum_message_size = scalars.size.lenient().map(u16::from_be_bytes);
+        Ok(scalars)
+    }
+
+    // RFC 2131 section 4.2 [client-identity]: the client identifier if there is one, else `chaddr`. An empty
+    // identifier is none (it made a server loop once, CVE-2012-3571); nor is an address that many
+    // stations share or that no header can hold.
+    fn take_identity(&self) -> Result<(), Discard> {
+        let address = self.hardware.as_slice();
+        if usize::from(self.hlen) > self.chaddr.len() {
+            return Err(Discard::NoClient);
+        }
+        let unusable = address.iter().all(|&octet| octet == 0) || is_group(&self.hardware);
+        if self.client.is_empty() && unusable {
+            return Err(Discard::NoClient);
+        }
+        Ok(())
+    }
+
+    /// Who we are towards this client, and from which address we answer.
+    fn take_server(
+        &mut self,
+        interface: &Interface,
+        network: &Network<Subnet4>,
+        destination: Ipv4Addr,
+        agent: &AgentInformation,
+    ) -> Result<(), Discard> {
+        let configured = network
+            .subnets
+            .get(self.place.subnet)
+            .and_then(|subnet| subnet.server_identifier);
+        // RFC 2131 section 4.1 [server-id-reachable]: the address that we use on the client's subnet, else
+        // the interface's first.
+        let on_subnet = |address: &&Ipv4Addr| {
+            network
+                .subnets
+                .iter()
+                .any(|subnet| subnet.contains(**address))
+        };
+        let own = interface
+            .v4
+            .iter()
+            .find(on_subnet)
+            .or(interface.v4.first())
+            .copied();
+        // RFC 5107 section 4 [server-id-override]: the relay agent's word goes before all of that.
+        let identifier = agent.server_override.or(configured).or(own);
+        self.server_identifier = identifier.ok_or(Discard::NoSubnet)?;
+        let is_ours = |address: Ipv4Addr| interface.v4.contains(&address).then_some(address);
+        let source = is_ours(destination)
+            .or(is_ours(self.server_identifier))
+            .or(own);
+        self.source = source.unwrap_or(self.server_identifier);
+        self.source_mac = interface.mac;
+        Ok(())
+    }
+
+    /// Refuses to answer to addresses that are no client's and no relay agent's.
+    fn check_destination(
+        &self,
+        interface: &Interface,
+        network: &Network<Subnet4>,
+    ) -> Result<(), Discard> {
+        let is_host = |address: Ipv4Addr| {
+            let [first, ..] = address.octets();
+            !matches!(first, 0 | 127 | 224..) && !interface.v4.contains(&address)
+        };
+        let in_network = || {
+            network
+                .subnets
+                .iter()
+                .any(|subnet| subnet.contains(self.ciaddr))
+        };
+        let good = match self.kind {
+            Kind::Decline | Kind::Release | Kind::NotChosen => true,
+            // The answer goes to an address that we did not assign: at least it lies on the link.
+            Kind::Inform if !self.ciaddr.is_unspecified() => is_host(self.ciaddr) && in_network(),
+            _ if self.is_relayed() => is_host(self.giaddr),
+            Kind::Renewing | Kind::Rebinding => is_host(self.ciaddr),
+            Kind::Discover | Kind::Selecting | Kind::InitReboot => true,
+            Kind::Inform => false,
+        };
+        if good {
+            Ok(())
+        } else {
+            Err(Discard::BadDestination)
+        }
+    }
+}
+
+/// Whether an Ethernet address stands for several stations.
+pub(super) fn is_group(hardware: &HardwareAddress) -> bool {
+    hardware.htype() == 1
+        && hardware
+            .as_slice()
+            .first()
+            .is_some_and(|first| first & 1 == 1)
+}
+
+/// Options of a fixed length.
+#[derive(Default)]
+struct Scalars {
+    message_type: Scalar<1>,
+    requested: Scalar<4>,
+    server: Scalar<4>,
+    lease: Scalar<4>,
+    size: Scalar<2>,
+}
+
+/// An option that must have `N` octets, put together from its pieces.
+struct Scalar<const N: usize> {
+    octets: [u8; N],
+    /// Octets seen, which may be more than `N`; `None` before the first piece.
+    len: Option<usize>,
+}
+
+impl<const N: usize> Default for Scalar<N> {
+    fn default() -> Self {
+        Self {
+            octets: [0; N],
+            len: None,
+        }
+    }
+}
+
+impl<const N: usize> Scalar<N> {
+    fn push(&mut self, data: &[u8]) {
+        let len = self.len.unwrap_or(0);
+        for (to, from) in self.octets.iter_mut().skip(len).zip(data) {
+            *to = *from;
+        }
+        self.len = Some(len + data.len());
+    }
+
+    /// The value; a wrong length makes the message malformed.
+    fn exact(&self, code: u8) -> Result<Option<[u8; N]>, Discard> {
+        match self.len {
+            None => Ok(None),
+            Some(len) if len == N => Ok(Some(self.octets)),
+            Some(got) => Err(malformed(Malformed::BadLength { code, got })),
+        }
+    }
+
+    /// The value; a wrong length is as good as none.
+    fn lenient(&self) -> Option<[u8; N]> {
+        self.exact(0).ok().flatten()
+    }
+}
+
+/// What a relay agent tells the server. Believed only when there is one: option 82 in a message that was
+/// not relayed is echoed, but anybody may have put it there.
+#[derive(Clone, Copy, Default)]
+struct AgentInformation {
+    link_selection: Option<Ipv4Addr>,
+    server_override: Option<Ipv4Addr>,
+    client_sent_unicast: bool,
+}
+
+impl AgentInformation {
+    fn of(query: &Query) -> Self {
+        let mut information = Self::default();
+        if !query.is_relayed() || query.agent.is_empty() {
+            return information;
+        }
+        let mut joined = Octets::<AGENT_OCTETS_MAX>::EMPTY;
+        for piece in SubOptions::new(query.agent.as_slice()) {
+            // What was kept has at most as many octets.
+            let _ = joined.push_slice(piece.data);
+        }
+        for sub_option in SubOptions::new(joined.as_slice()) {
+            let address = || sub_option.data.try_into().ok().map(Ipv4Addr::from_octets);
+            match sub_option.code {
+                code::AGENT_LINK_SELECTION => information.link_selection = address(),
+                code::AGENT_SERVER_OVERRIDE => information.server_override = address(),
+                // RFC 5010 section 5 [relay-flags]: tells a relayed renewal from a rebinding.
+                AGENT_FLAGS => {
+                    let flags = sub_option.data.first().copied().unwrap_or(0);
+                    information.client_sent_unicast = flags & AGENT_FLAG_UNICAST != 0;
+                }
+                _ => {}
+            }
+        }
+        information
+    }
+}

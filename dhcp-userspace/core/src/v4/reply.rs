@@ -1,0 +1,325 @@
+//! How does the answer look on the wire, and where does it go?
+
+use super::decide::{Answer, Refusal, Verdict, reservation};
+use super::query::{Kind, Query, is_group};
+use crate::discard::Discard;
+use crate::options::OptionSet;
+use crate::subnet::{Lifetimes, Policy, Subnet4};
+use core::net::Ipv4Addr;
+use dhcp_wire::frame::{Addresses, Envelope, MacAddress};
+use dhcp_wire::v4::{
+    self, Builder, CLIENT_PORT, FLAG_BROADCAST, Header, MessageType, SERVER_PORT, code,
+    payload_limit,
+};
+
+/// Writes the whole frame, Ethernet to UDP payload, over the one it answers; its length.
+///
+/// # Errors
+/// [`Discard::ReplyTooLong`] when `frame` has no room for it, [`Discard::NoSubnet`] when `query` and
+/// `policy` do not belong together.
+pub fn reply(
+    query: &Query,
+    answer: &Answer,
+    policy: &Policy,
+    frame: &mut [u8],
+) -> Result<usize, Discard> {
+    let network = query.network(policy).ok_or(Discard::NoSubnet)?;
+    let subnet = network
+        .subnets
+        .get(answer.subnet)
+        .ok_or(Discard::NoSubnet)?;
+    let envelope = envelope(query, answer);
+    let payload = frame
+        .get_mut(envelope.header_len()..)
+        .ok_or(Discard::ReplyTooLong)?;
+    let limit = payload_limit(query.maximum_message_size);
+    let header = header(query, answer, subnet);
+    let mut builder = Builder::new(payload, limit, &header).map_err(|_| Discard::ReplyTooLong)?;
+    match answer.verdict {
+        Verdict::Nak(refusal) => push_refusal(&mut builder, query, refusal)?,
+        Verdict::Offer | Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => {
+            push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
+            push_parameters(&mut builder, query, subnet);
+        }
+    }
+    let payload_len = builder.finish();
+    envelope
+        .emit(frame, payload_len)
+        .map_err(|_| Discard::ReplyTooLong)
+}
+
+// RFC 2131 section 4.3.1 [header-fields]: table 3. What it does not name is zero.
+fn header(query: &Query, answer: &Answer, subnet: &Subnet4) -> Header {
+    let mut header = Header::new(v4::BOOTREPLY);
+    header.htype = query.hardware.htype();
+    header.hlen = query.hlen;
+    header.xid.set(query.xid);
+    header.flags.set(query.flags);
+    header.giaddr = query.giaddr.octets();
+    header.chaddr = query.chaddr;
+    if let Verdict::Nak(_) = answer.verdict {
+        // RFC 2131 section 4.3.2 [relayed-nak-broadcast]: the relay agent is to broadcast it, for the client
+        // may not have the address that it uses.
+        if query.is_relayed() {
+            header.flags.set(query.flags | FLAG_BROADCAST);
+        }
+        return header;
+    }
+    // A relay agent can only broadcast what is for a client without a known address.
+    if answer.verdict == Verdict::InformAck && query.ciaddr.is_unspecified() {
+        header.flags.set(query.flags | FLAG_BROADCAST);
+    }
+    header.yiaddr = answer.address.octets();
+    if query.kind != Kind::Discover {
+        header.ciaddr = query.ciaddr.octets();
+    }
+    header.siaddr = subnet.next_server.octets();
+    // The last octet of `file` stays zero: the name is a string of C.
+    let (name, _) = header.file.split_at_mut(127);
+    for (to, from) in name.iter_mut().zip(&subnet.boot_file_name) {
+        *to = *from;
+    }
+    header
+}
+
+/// Where the answer goes: at the IP layer as RFC 2131 section 4.1 says, at the Ethernet layer to the
+/// neighbour that the request came from, except where the client is addressed by its `chaddr`.
+fn envelope(query: &Query, answer: &Answer) -> Envelope {
+    let neighbour = query.envelope.source_mac;
+    let (destination, destination_mac, port) = destination(query, answer, neighbour);
+    Envelope {
+        source_mac: query.source_mac,
+        destination_mac,
+        tags: query.envelope.tags,
+        addresses: Addresses::V4 {
+            source: query.source,
+            destination,
+        },
+        source_port: SERVER_PORT,
+        destination_port: port,
+    }
+}
+
+fn destination(
+    query: &Query,
+    answer: &Answer,
+    neighbour: MacAddress,
+) -> (Ipv4Addr, MacAddress, u16) {
+    let everybody = (Ipv4Addr::BROADCAST, MacAddress::BROADCAST, CLIENT_PORT);
+    // RFC 2131 section 4.3.5 [inform-to-ciaddr]: directly to the client, also when its message was relayed.
+    if answer.verdict == Verdict::InformAck && !query.ciaddr.is_unspecified() {
+        return (query.ciaddr, neighbour, CLIENT_PORT);
+    }
+    // RFC 2131 section 4.1 [relayed-reply-to-giaddr]: through a relay agent, answer its server port.
+    if query.is_relayed() {
+        return (query.giaddr, neighbour, SERVER_PORT);
+    }
+    // RFC 2131 section 4.1 [nak-broadcast]: a NAK that is not relayed is broadcast, whatever the client says.
+    if let Verdict::Nak(_) = answer.verdict {
+        return everybody;
+    }
+    // RFC 2131 section 4.1 [reply-to-ciaddr]: a client that has its address is answered there. A DISCOVER
+    // must not have one (table 5): whatever stands there, the client is found as if it had none.
+    if query.kind != Kind::Discover && !query.ciaddr.is_unspecified() {
+        return (query.ciaddr, neighbour, CLIENT_PORT);
+    }
+    // RFC 2131 section 4.1 [broadcast-bit]: a client that cannot take unicast yet says so; one whose hardware
+    // address is no Ethernet station's cannot be sent any.
+    if query.flags & FLAG_BROADCAST != 0 {
+        return everybody;
+    }
+    let usable = query.hardware.htype() == 1 && !is_group(&query.hardware);
+    match query.hardware.mac().filter(|mac| usable && *mac != [0; 6]) {
+        // RFC 2131 section 4.1 [unicast-to-yiaddr]: without ARP, which the client would not answer yet.
+        Some(mac) => (answer.address, MacAddress(mac), CLIENT_PORT),
+        None => everybody,
+    }
+}
+
+fn message_type(verdict: Verdict) -> MessageType {
+    match verdict {
+        Verdict::Offer => MessageType::OFFER,
+        Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => MessageType::ACK,
+        Verdict::Nak(_) => MessageType::NAK,
+    }
+}
+
+/// Message type, server identifier and what else must be there, in front of all that may be left out.
+fn push_identity(
+    builder: &mut Builder<'_>,
+    query: &Query,
+    verdict: Verdict,
+) -> Result<(), v4::NoRoom> {
+    let MessageType(number) = message_type(verdict);
+    builder.push(code::MESSAGE_TYPE, &[number])?;
+    // RFC 2131 section 4.3.1 [server-id-always]: table 3 asks for it in OFFER, ACK and NAK.
+    builder.push(code::SERVER_IDENTIFIER, &query.server_identifier.octets())?;
+    // RFC 6842 section 3 [client-id-echo]: as it came, in a NAK too; not when the client sent none.
+    if !query.client.is_empty() {
+        builder.push(code::CLIENT_IDENTIFIER, query.client.as_slice())?;
+    }
+    Ok(())
+}
+
+// RFC 2131 section 4.3.1 [nak-options]: type, server identifier, message, client identifier (and the relay
+// agent's option) are all that a NAK may hold, and `file` and `sname` stay unused.
+fn push_refusal<'q>(
+    builder: &mut Builder<'q>,
+    query: &'q Query,
+    refusal: Refusal,
+) -> Result<(), Discard> {
+    builder.forbid_overload();
+    push_identity(builder, query, Verdict::Nak(refusal)).map_err(|_| Discard::ReplyTooLong)?;
+    // Either may lack the room: the relay agent's option goes first, for without it the NAK may be lost.
+    let _ = builder.reserve_last(query.agent.as_slice());
+    let _ = builder.push(code::MESSAGE, refusal.message().as_bytes());
+    Ok(())
+}
+
+fn push_promised<'q>(
+    builder: &mut Builder<'q>,
+    query: &'q Query,
+    answer: &Answer,
+    lifetimes: &Lifetimes,
+) -> Result<(), Discard> {
+    push_promise(builder, query, answer, lifetimes).map_err(|_| Discard::ReplyTooLong)?;
+    // RFC 3046 section 2.2 [relay-option-echo]: in every answer; left out where it does not fit whole.
+    let _ = builder.reserve_last(query.agent.as_slice());
+    Ok(())
+}
+
+fn push_promise(
+    builder: &mut Builder<'_>,
+    query: &Query,
+    answer: &Answer,
+    lifetimes: &Lifetimes,
+) -> Result<(), v4::NoRoom> {
+    push_identity(builder, query, answer.verdict)?;
+    // RFC 4039 section 4 [rapid-commit-echo]: the option says which kind of ACK this is.
+    if answer.verdict == Verdict::RapidAck {
+        builder.push(code::RAPID_COMMIT, &[])?;
+    }
+    // RFC 2131 section 4.3.5 [inform-no-lease]: no lease time for a client that has its address elsewhere.
+    if answer.verdict == Verdict::InformAck {
+        return Ok(());
+    }
+    builder.push(code::LEASE_TIME, &answer.lease_seconds.to_be_bytes())?;
+    // RFC 2131 section 4.4.5 [t1-t2]: half and seven eighths of the lease unless configured.
+    if let Some((renew, rebind)) = timers(lifetimes, answer.lease_seconds) {
+        builder.push(code::RENEWAL_TIME, &renew.to_be_bytes())?;
+        builder.push(code::REBINDING_TIME, &rebind.to_be_bytes())?;
+    }
+    Ok(())
+}
+
+/// T1 and T2 of a lease, in this order: T1 <= T2 <= lease. Configured ones that do not fit a lease that
+/// the client asked to be short are computed instead. A lease for ever has none.
+fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
+    if lease_seconds == u32::MAX {
+        return None;
+    }
+    let fits = |timer: &u32| *timer < lease_seconds;
+    let renew = lifetimes.renew.filter(fits).unwrap_or(lease_seconds / 2);
+    let seven_eighths = lease_seconds - lease_seconds.div_ceil(8);
+    let rebind = lifetimes
+        .rebind
+        .filter(fits)
+        .filter(|rebind| *rebind >= renew);
+    Some((renew, rebind.unwrap_or(seven_eighths.max(renew))))
+}
+
+/// What the server itself writes, or what belongs into no reply: never taken from the configuration.
+const OWN_CODES: [u8; 14] = [
+    code::PAD,
+    code::REQUESTED_ADDRESS,
+    code::LEASE_TIME,
+    code::OVERLOAD,
+    code::MESSAGE_TYPE,
+    code::SERVER_IDENTIFIER,
+    code::PARAMETER_REQUEST_LIST,
+    code::MAXIMUM_MESSAGE_SIZE,
+    code::RENEWAL_TIME,
+    code::REBINDING_TIME,
+    code::CLIENT_IDENTIFIER,
+    code::RAPID_COMMIT,
+    code::RELAY_AGENT,
+    code::END,
+];
+
+// RFC 2131 section 4.3.1 [parameters-requested]: what the client asks for, in its order, as far as it is
+// configured, each once; then what is always sent. A client without a list gets everything. What does
+// not fit is left out, and what comes after it may still fit.
+fn push_parameters(builder: &mut Builder<'_>, query: &Query, subnet: &Subnet4) {
+    let reservation = reservation(subnet, query);
+    let mut parameters = Parameters {
+        options: reservation.map_or(&subnet.options, |reservation| &reservation.options),
+        hostname: reservation.map_or(&[], |reservation| &reservation.hostname),
+        done: Codes::default(),
+    };
+    OWN_CODES
+        .into_iter()
+        .for_each(|code| parameters.done.insert(code));
+    let asked = query.parameters.as_slice();
+    for &code in asked {
+        // RFC 2132 section 3.3 [mask-before-routers]: the subnet mask goes before the routers, also when the
+        // client lists it after them.
+        if code == code::ROUTERS && asked.contains(&code::SUBNET_MASK) {
+            parameters.push(builder, code::SUBNET_MASK);
+        }
+        parameters.push(builder, code);
+    }
+    for option in parameters.options.iter() {
+        if let Ok(code) = u8::try_from(option.code)
+            && (option.always_send || asked.is_empty())
+        {
+            parameters.push(builder, code);
+        }
+    }
+    // The operator named this one client: it is told its name, asked or not.
+    if !parameters.hostname.is_empty() {
+        parameters.push(builder, code::HOST_NAME);
+    }
+}
+
+/// The options to choose from, and what has been chosen.
+struct Parameters<'p> {
+    options: &'p OptionSet,
+    hostname: &'p [u8],
+    done: Codes,
+}
+
+impl Parameters<'_> {
+    /// Writes an option if there is one with this code that has not had its turn.
+    fn push(&mut self, builder: &mut Builder<'_>, code: u8) {
+        if self.done.contains(code) {
+            return;
+        }
+        let data = match code {
+            code::HOST_NAME if !self.hostname.is_empty() => self.hostname,
+            _ => match self.options.find(u16::from(code)) {
+                Some(option) => &option.data,
+                None => return,
+            },
+        };
+        self.done.insert(code);
+        let _ = builder.push(code, data);
+    }
+}
+
+/// A set of option codes.
+#[derive(Default)]
+struct Codes([u128; 2]);
+
+impl Codes {
+    fn contains(&self, code: u8) -> bool {
+        let [low, high] = self.0;
+        let half = if code < 128 { low } else { high };
+        half >> (code % 128) & 1 == 1
+    }
+
+    fn insert(&mut self, code: u8) {
+        let [low, high] = &mut self.0;
+        let half = if code < 128 { low } else { high };
+        *half |= 1 << (code % 128);
+    }
+}

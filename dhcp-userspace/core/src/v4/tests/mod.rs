@@ -1,0 +1,9 @@
+//! Whole exchanges through classify, decide and reply, over real partitions in memory.
+
+mod addresses;
+mod hostile;
+mod replies;
+mod requests;
+mod world;
+
+use world::*;

@@ -1,0 +1,324 @@
+//! Which lease does an IA get?
+//!
+//! The order for an IA: its client's reservation, its live binding, its offer, a lease that the client
+//! names, its former lease, a new one. The first that is allowed on the link and free is chosen.
+
+use super::query::{IaKind, IaQuery, Query};
+use crate::Policy;
+use crate::subnet::{Network, Reservation, ReservedBy, Subnet6};
+use core::net::Ipv6Addr;
+use dhcp_lease::{
+    Binding, Claim, Key, Lease, Partition, PoolIndex, Pools, SlotNumber, State, SubnetId, Timestamp,
+};
+use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
+
+/// What the policy says of the client's link and of the client itself.
+#[derive(Clone, Copy)]
+pub(super) struct Link<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) network: &'a Network<Subnet6>,
+    pub(super) selected: &'a Subnet6,
+    /// The client's reservation, and the subnet in which it is.
+    pub(super) reserved: Option<(&'a Subnet6, &'a Reservation)>,
+}
+
+/// A lease for an IA, and by what the client has it so far.
+#[derive(Clone, Copy)]
+pub(super) struct Choice<'a> {
+    pub(super) lease: Lease,
+    pub(super) subnet: &'a Subnet6,
+    pub(super) hold: Hold,
+}
+
+/// By what a chosen lease is kept from others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// The IA's binding.
+    Binding,
+    /// An offer that was made to the IA.
+    Offer,
+    /// The claim that was made just now; it must be held, committed or given back.
+    Claim,
+}
+
+/// An IA's binding in the client's network, live or former.
+pub(super) struct Found {
+    pub(super) slot: SlotNumber,
+    pub(super) binding: Binding,
+}
+
+impl<'a> Link<'a> {
+    /// The client's link. `None` when the policy has no such network.
+    pub(super) fn of(query: &Query, policy: &'a Policy) -> Option<Self> {
+        let network = policy.networks_v6.get(query.network)?;
+        let selected = network.subnets.get(query.subnet)?;
+        let reserved = reservation(network, selected, query);
+        Some(Self {
+            policy,
+            network,
+            selected,
+            reserved,
+        })
+    }
+
+    pub(super) fn pools(&self) -> &'a Pools {
+        &self.policy.pools
+    }
+
+    pub(super) fn has(&self, subnet: SubnetId) -> bool {
+        self.network.subnets.iter().any(|known| known.id == subnet)
+    }
+
+    /// Whether an address or prefix is appropriate for the link (RFC 8415 section 18.3.4).
+    pub(super) fn is_on_link(&self, lease: Lease) -> bool {
+        let delegated = || self.pool_subnet(lease).is_some();
+        match lease {
+            Lease::Address(address) => self
+                .network
+                .subnets
+                .iter()
+                .any(|subnet| subnet.contains(address)),
+            Lease::Prefix(..) => delegated() || self.is_reserved_for_client(lease),
+            Lease::V4(_) => false,
+        }
+    }
+
+    /// The subnet from which the client may have a lease: it is in a pool of the link and set apart for
+    /// nobody else, or it is set apart for the client.
+    fn allowed(&self, lease: Lease) -> Option<&'a Subnet6> {
+        if self.is_reserved_for_client(lease) {
+            return self.reserved.map(|(subnet, _)| subnet);
+        }
+        self.pool_subnet(lease)
+            .filter(|_| !self.pools().is_reserved(lease))
+    }
+
+    fn is_reserved_for_client(&self, lease: Lease) -> bool {
+        self.reserved
+            .is_some_and(|(_, reservation)| reservation.leases.contains(&lease))
+    }
+
+    fn pool_subnet(&self, lease: Lease) -> Option<&'a Subnet6> {
+        let pool = self.pools().pool_of(lease)?;
+        self.network
+            .subnets
+            .iter()
+            .find(|subnet| subnet.pools.contains(&pool) || subnet.pd_pools.contains(&pool))
+    }
+
+    /// The subnets of the link, the selected one first.
+    fn subnets(&self) -> impl Iterator<Item = &'a Subnet6> + use<'a> {
+        let selected = self.selected;
+        let others = self
+            .network
+            .subnets
+            .iter()
+            .filter(move |other| !core::ptr::eq(*other, selected));
+        core::iter::once(selected).chain(others)
+    }
+}
+
+/// The client's reservation on the link: by DUID, else by link-layer address.
+fn reservation<'a>(
+    network: &'a Network<Subnet6>,
+    selected: &'a Subnet6,
+    query: &Query,
+) -> Option<(&'a Subnet6, &'a Reservation)> {
+    let identifiers = [
+        (ReservedBy::Duid, query.client.as_slice()),
+        (ReservedBy::HardwareAddress, query.hardware.as_slice()),
+    ];
+    let in_subnet = |subnet: &'a Subnet6| {
+        let known = identifiers
+            .iter()
+            .filter(|(_, identifier)| !identifier.is_empty());
+        known
+            .filter_map(|(by, identifier)| subnet.reservations.find(*by, identifier))
+            .next()
+            .map(|reservation| (subnet, reservation))
+    };
+    let with_any = |subnet: &&Subnet6| !subnet.reservations.is_empty();
+    core::iter::once(selected)
+        .chain(&network.subnets)
+        .filter(with_any)
+        .find_map(in_subnet)
+}
+
+/// The IA's binding on the link, live or former.
+pub(super) fn find(partition: &Partition, key: &Key<'_>, link: &Link<'_>) -> Option<Found> {
+    let slot = partition.find(key, |subnet| link.has(subnet))?;
+    let mut found = Found {
+        slot,
+        binding: blank(link.selected.id),
+    };
+    partition.read(slot, &mut found.binding);
+    Some(found)
+}
+
+/// A binding to be read into.
+fn blank(subnet: SubnetId) -> Binding {
+    Binding {
+        lease: Lease::Address(Ipv6Addr::UNSPECIFIED),
+        state: State::Released,
+        subnet,
+        client: ClientId::EMPTY,
+        hardware: HardwareAddress::NONE,
+        iaid: Iaid(0),
+        last_transaction: Timestamp(0),
+        expires: Timestamp(0),
+        valid_seconds: 0,
+        preferred_seconds: 0,
+    }
+}
+
+/// Chooses the lease for an IA. `None`: there is none to be had.
+pub(super) fn choose<'a>(
+    link: &Link<'a>,
+    partition: &mut Partition,
+    ia: &IaQuery,
+    key: &Key<'_>,
+    found: Option<&Found>,
+    now: Timestamp,
+) -> Option<Choice<'a>> {
+    let live = found
+        .filter(|found| found.binding.is_live(now))
+        .map(|found| found.binding.lease);
+    let former = found.filter(|found| !found.binding.is_live(now));
+    let offer = partition
+        .offer(key, |subnet| link.has(subnet), now)
+        .map(|offer| offer.lease);
+    let mut take = |lease: Lease| {
+        let hold = if live == Some(lease) {
+            Hold::Binding
+        } else if offer == Some(lease) {
+            Hold::Offer
+        } else if partition.claim(key, lease, link.pools(), now) == Claim::Claimed {
+            Hold::Claim
+        } else {
+            return None;
+        };
+        Some(Choice {
+            lease,
+            subnet: link.allowed(lease)?,
+            hold,
+        })
+    };
+    let reserved = link
+        .reserved
+        .iter()
+        .flat_map(|(_, reservation)| &reservation.leases)
+        .copied();
+    let mut reserved = reserved.filter(|lease| Some(lease.kind()) == ia.kind.lease_kind());
+    let former = former
+        .map(|found| found.binding.lease)
+        .filter(|lease| fits(*lease, ia));
+    let allowed = |lease: &Lease| link.allowed(*lease).is_some();
+    reserved
+        .find_map(&mut take)
+        .or_else(|| live.filter(allowed).and_then(&mut take))
+        .or_else(|| offer.filter(allowed).and_then(&mut take))
+        .or_else(|| ia.named().filter(allowed).find_map(&mut take))
+        .or_else(|| former.filter(allowed).and_then(&mut take))
+        .or_else(|| new_lease(link, ia))
+}
+
+/// Chooses the first free lease among those that the client names, for an IA that we do not know.
+pub(super) fn choose_named<'a>(
+    link: &Link<'a>,
+    partition: &mut Partition,
+    ia: &IaQuery,
+    key: &Key<'_>,
+    now: Timestamp,
+) -> Option<Choice<'a>> {
+    ia.named().find_map(|lease| {
+        let subnet = link.allowed(lease)?;
+        // `claim` also takes over the client's own offer.
+        let claim = partition.claim(key, lease, link.pools(), now);
+        (claim == Claim::Claimed).then_some(Choice {
+            lease,
+            subnet,
+            hold: Hold::Claim,
+        })
+    })
+}
+
+/// Whether a former prefix has the length that the client wishes for now.
+fn fits(lease: Lease, ia: &IaQuery) -> bool {
+    // RFC 8168 section 3.2 [length-hint-before-record]: a client that names a length only wants that
+    // length, not necessarily what it had before.
+    match (lease, ia.wished_len()) {
+        (Lease::Prefix(_, len), Some(wished)) => len == wished,
+        (Lease::Prefix(..) | Lease::Address(_) | Lease::V4(_), _) => true,
+    }
+}
+
+/// A lease that nobody has, from the pools of the link in their order.
+fn new_lease<'a>(link: &Link<'a>, ia: &IaQuery) -> Option<Choice<'a>> {
+    let claim_next = |(subnet, pool): (&'a Subnet6, &'a PoolIndex)| {
+        let lease = link.pools().claim_next(*pool)?;
+        Some(Choice {
+            lease,
+            subnet,
+            hold: Hold::Claim,
+        })
+    };
+    let wished = ia.hints().iter().find_map(prefix_len);
+    match (ia.kind, wished) {
+        (IaKind::Addresses, _) => link.subnets().flat_map(pools).find_map(claim_next),
+        (IaKind::Prefixes, None) => link.subnets().flat_map(pd_pools).find_map(claim_next),
+        (IaKind::Prefixes, Some(wished)) => {
+            let mut nearest = None;
+            loop {
+                let distance = next_distance(link, wished, nearest)?;
+                let at = |(_, pool): &(&Subnet6, &PoolIndex)| {
+                    pool_distance(link, **pool, wished) == Some(distance)
+                };
+                let choice = link
+                    .subnets()
+                    .flat_map(pd_pools)
+                    .filter(at)
+                    .find_map(claim_next);
+                if choice.is_some() {
+                    return choice;
+                }
+                nearest = Some(distance); // strictly grows, and there are 256 distances
+            }
+        }
+        (IaKind::Temporary, _) => None,
+    }
+}
+
+fn pools(subnet: &Subnet6) -> impl Iterator<Item = (&Subnet6, &PoolIndex)> {
+    subnet.pools.iter().map(move |pool| (subnet, pool))
+}
+
+fn pd_pools(subnet: &Subnet6) -> impl Iterator<Item = (&Subnet6, &PoolIndex)> {
+    subnet.pd_pools.iter().map(move |pool| (subnet, pool))
+}
+
+fn prefix_len(lease: &Lease) -> Option<u8> {
+    match lease {
+        Lease::Prefix(_, len) => Some(*len),
+        Lease::Address(_) | Lease::V4(_) => None,
+    }
+}
+
+/// The smallest distance beyond `nearest` that a pool of the link has from the wished length.
+fn next_distance(link: &Link<'_>, wished: u8, nearest: Option<u16>) -> Option<u16> {
+    let distances = link
+        .subnets()
+        .flat_map(pd_pools)
+        .filter_map(|(_, pool)| pool_distance(link, *pool, wished))
+        .filter(|distance| nearest.is_none_or(|nearest| *distance > nearest));
+    distances.min()
+}
+
+/// How far a pool's prefixes are from the wished length; shorter ones are all nearer than longer ones.
+fn pool_distance(link: &Link<'_>, pool: PoolIndex, wished: u8) -> Option<u16> {
+    // RFC 8168 section 3.2 [length-hint-shorter-and-closest]
+    let len = prefix_len(&link.pools().range(pool)?.first)?;
+    Some(match wished.checked_sub(len) {
+        Some(shorter_by) => u16::from(shorter_by),
+        None => 128 + u16::from(len.saturating_sub(wished)),
+    })
+}

@@ -1,0 +1,389 @@
+//! Query, leases, now: to an answer. The only step under the partition's lock.
+
+use super::answer::{
+    Answer, Granted, IaAnswer, NO_BINDING, OFF_LINK, ON_LINK, SUCCESS, Timers, none_left,
+};
+use super::choose::{Choice, Found, Hold, Link, choose, choose_named, find};
+use super::query::{Addressee, IaKind, IaQuery, Query};
+use crate::{Discard, Policy};
+use dhcp_lease::{Binding, ChangeLog, Key, Offer, Partition, SlotNumber, State, Timestamp};
+use dhcp_wire::id::ClientId;
+use dhcp_wire::v6::MessageType;
+
+/// Whether what is chosen is promised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// No: it is held for a while (Advertise).
+    Offer,
+    /// Yes: it is committed (Reply).
+    Commit,
+}
+
+/// One decision in the making.
+struct Decision<'a> {
+    query: &'a Query,
+    link: Link<'a>,
+    partition: &'a mut Partition,
+    log: &'a mut ChangeLog,
+    now: Timestamp,
+    answer: Answer,
+    timers: Timers,
+    /// Whether a lease could not be written down.
+    is_table_full: bool,
+}
+
+/// Decides what a query is answered, and commits what that promises.
+///
+/// # Errors
+/// The reason why there is no answer. The log may hold changes all the same.
+pub fn decide(
+    query: &Query,
+    policy: &Policy,
+    partition: &mut Partition,
+    log: &mut ChangeLog,
+    now: Timestamp,
+) -> Result<Answer, Discard> {
+    let link = Link::of(query, policy).ok_or(Discard::NoSubnet)?;
+    let answer = Answer::new(MessageType::Reply);
+    let timers = Timers::default();
+    let is_table_full = false;
+    let decision = Decision {
+        query,
+        link,
+        partition,
+        log,
+        now,
+        answer,
+        timers,
+        is_table_full,
+    };
+    match query.message_type {
+        MessageType::Solicit => decision.solicit(),
+        MessageType::Request => decision.request(),
+        MessageType::Renew | MessageType::Rebind => decision.extend(),
+        MessageType::Confirm => decision.confirm(),
+        MessageType::Release => decision.release(),
+        MessageType::Decline => decision.decline(),
+        // RFC 8415 section 18.3.6 [information-request-reply]: configuration, no leases.
+        MessageType::InformationRequest => Ok(decision.answer),
+        MessageType::Advertise
+        | MessageType::Reply
+        | MessageType::Reconfigure
+        | MessageType::RelayForward
+        | MessageType::RelayReply => Err(Discard::FromServer),
+    }
+}
+
+impl<'a> Decision<'a> {
+    fn solicit(mut self) -> Result<Answer, Discard> {
+        // RFC 8415 section 18.3.1 [solicit-rapid-commit]: a Reply at once only if both sides want it, and then
+        // the leases are committed and the option says so.
+        let promise = if self.query.rapid_commit && self.link.selected.rapid_commit {
+            self.answer.rapid_commit = true;
+            Promise::Commit
+        } else {
+            self.answer.message_type = MessageType::Advertise;
+            Promise::Offer
+        };
+        for ia in self.query.ias() {
+            let assigned = self.assign(ia, promise);
+            self.answer.push(assigned);
+        }
+        self.finish()
+    }
+
+    fn request(mut self) -> Result<Answer, Discard> {
+        if self.query.addressee == Addressee::Other {
+            // RFC 8415 section 16.4 [request-for-other-server]: the client has chosen another server, so
+            // what was offered to it is free again. What it holds stays.
+            for key in self.query.keys() {
+                let link = self.link;
+                self.partition
+                    .withdraw(&key, |subnet| link.has(subnet), link.pools());
+            }
+            return Err(Discard::OtherServer);
+        }
+        for ia in self.query.ias() {
+            // RFC 8415 section 18.3.2 [request-not-on-link]: an address of another link tells that the
+            // client has moved; it must start over.
+            let addresses = ia.kind == IaKind::Addresses;
+            let assigned = if addresses && !ia.named().all(|lease| self.link.is_on_link(lease)) {
+                IaAnswer::saying(ia, OFF_LINK)
+            } else {
+                self.assign(ia, Promise::Commit)
+            };
+            self.answer.push(assigned);
+        }
+        self.finish()
+    }
+
+    /// Renew and Rebind.
+    fn extend(mut self) -> Result<Answer, Discard> {
+        // RFC 8415 section 18.3.5 [rebind-nothing-to-say]: without any IA there is nothing to answer.
+        if self.query.ias().is_empty() && self.query.message_type == MessageType::Rebind {
+            return Err(Discard::UnknownBinding);
+        }
+        for ia in self.query.ias() {
+            let extended = self.extend_ia(ia);
+            self.answer.push(extended);
+        }
+        self.finish()
+    }
+
+    fn extend_ia(&mut self, ia: &IaQuery) -> IaAnswer {
+        let Some(key) = self.query.key(ia) else {
+            return IaAnswer::saying(ia, none_left(ia.kind));
+        };
+        let found = find(self.partition, &key, &self.link);
+        if let Some(found) = found
+            .as_ref()
+            .filter(|found| found.binding.is_live(self.now))
+        {
+            return self.extend_binding(ia, &key, found);
+        }
+        // RFC 8415 section 18.3.4 [leases-of-other-links-end]: what does not belong to the link is sent
+        // back with lifetimes of 0.
+        let link = self.link;
+        if !ia.named().all(|lease| link.is_on_link(lease)) {
+            let mut answer = IaAnswer::to(ia);
+            answer.end(ia.named());
+            return answer;
+        }
+        self.create_binding(ia, &key, found.as_ref())
+    }
+
+    /// An IA that we know: new lifetimes, or another lease in place of one that can no longer be had.
+    fn extend_binding(&mut self, ia: &IaQuery, key: &Key<'_>, found: &Found) -> IaAnswer {
+        // RFC 8415 section 18.3.4 [renew-extends]: new lifetimes for the lease. If its pool is gone, or it
+        // is set apart for somebody else by now, or there is a reservation, another lease is added.
+        let choice = choose(&self.link, self.partition, ia, key, Some(found), self.now);
+        let mut answer = match choice {
+            Some(choice) => self.promise(ia, key, choice, Some(found.slot), Promise::Commit),
+            None => {
+                self.let_go(found);
+                IaAnswer::to(ia)
+            }
+        };
+        if answer.status.is_none() {
+            // RFC 8415 section 18.3.4 [leases-of-other-links-end]; also what is on the link but not this
+            // IA's: the client must not go on with it.
+            answer.end(core::iter::once(found.binding.lease).chain(ia.named()));
+        }
+        answer
+    }
+
+    /// An IA that we do not know, whose leases, if it names any, are of this link.
+    fn create_binding(&mut self, ia: &IaQuery, key: &Key<'_>, found: Option<&Found>) -> IaAnswer {
+        // RFC 8415 section 18.3.4 [renew-may-create]: what the client has is in our pool and nobody
+        // else's, so it is the client's (our memory of it was lost, or it was late).
+        // RFC 8415 section 18.3.5 [rebind-creates-with-rapid-commit]: several servers may hear a Rebind,
+        // so a lease that the client does not have yet is given only where Rapid Commit is allowed.
+        let names_any = ia.named().next().is_some();
+        let may_have_any =
+            self.query.message_type == MessageType::Renew || self.link.selected.rapid_commit;
+        let slot = found.map(|found| found.slot);
+        let (link, now) = (self.link, self.now);
+        let (choice, otherwise) = if names_any {
+            (
+                choose_named(&link, self.partition, ia, key, now),
+                NO_BINDING,
+            )
+        } else if may_have_any {
+            (
+                choose(&link, self.partition, ia, key, found, now),
+                none_left(ia.kind),
+            )
+        } else {
+            (None, NO_BINDING)
+        };
+        match choice {
+            Some(choice) => self.promise(ia, key, choice, slot, Promise::Commit),
+            None => IaAnswer::saying(ia, otherwise),
+        }
+    }
+
+    fn confirm(self) -> Result<Answer, Discard> {
+        // RFC 8415 section 18.3.3 [confirm-on-link-or-silence]: all addresses on the link: Success; any of another link:
+        // NotOnLink; no addresses: silence. (Where the link is unknown the message does not come so far.)
+        let ias = self
+            .query
+            .ias()
+            .iter()
+            .filter(|ia| ia.kind == IaKind::Addresses);
+        let mut addresses = ias.flat_map(IaQuery::named).peekable();
+        addresses.peek().ok_or(Discard::CannotConfirm)?;
+        let said = if addresses.all(|lease| self.link.is_on_link(lease)) {
+            ON_LINK
+        } else {
+            OFF_LINK
+        };
+        Ok(Answer::status_only(said))
+    }
+
+    fn release(mut self) -> Result<Answer, Discard> {
+        // RFC 8415 section 18.3.7 [release-by-holder]: Success in any case, NoBinding for each IA that we do not
+        // know; leases that are not the IA's are passed over.
+        self.answer = Answer::status_only(SUCCESS);
+        for ia in self.query.ias() {
+            match self.live(ia) {
+                Some(found) if ia.named().any(|lease| lease == found.binding.lease) => {
+                    self.let_go(&found);
+                }
+                Some(_) => {}
+                None => self.answer.push(IaAnswer::saying(ia, NO_BINDING)),
+            }
+        }
+        self.finish()
+    }
+
+    fn decline(mut self) -> Result<Answer, Discard> {
+        // RFC 8415 section 18.3.8 [decline-by-holder]: only the holder can take an address out of use. Prefixes
+        // cannot be declined (section 21.21), so an IA_PD is passed over.
+        self.answer = Answer::status_only(SUCCESS);
+        for ia in self
+            .query
+            .ias()
+            .iter()
+            .filter(|ia| ia.kind != IaKind::Prefixes)
+        {
+            match self.live(ia) {
+                Some(found) if ia.named().any(|lease| lease == found.binding.lease) => {
+                    let probation = self.link.policy.decline_probation_seconds;
+                    let expires = self.now.after(probation);
+                    self.end_binding(&found, State::Declined, expires);
+                }
+                Some(_) => {}
+                None => self.answer.push(IaAnswer::saying(ia, NO_BINDING)),
+            }
+        }
+        self.finish()
+    }
+
+    /// The IA's binding, if it has one that has not ended.
+    fn live(&self, ia: &IaQuery) -> Option<Found> {
+        let found = find(self.partition, &self.query.key(ia)?, &self.link)?;
+        found.binding.is_live(self.now).then_some(found)
+    }
+
+    /// Chooses a lease for an IA and holds or commits it.
+    fn assign(&mut self, ia: &IaQuery, promise: Promise) -> IaAnswer {
+        // RFC 8415 section 18.3.9 [no-addrs-avail-in-ia]: an IA that gets nothing says so itself; the
+        // others keep what they get.
+        // RFC 9915 section 21.5 [no-temporary-addresses]: IA_TA is gone; old clients get nothing for it.
+        let Some(key) = self.query.key(ia) else {
+            return IaAnswer::saying(ia, none_left(ia.kind));
+        };
+        let found = find(self.partition, &key, &self.link);
+        let choice = choose(
+            &self.link,
+            self.partition,
+            ia,
+            &key,
+            found.as_ref(),
+            self.now,
+        );
+        let slot = found.map(|found| found.slot);
+        match choice {
+            Some(choice) => self.promise(ia, &key, choice, slot, promise),
+            None => IaAnswer::saying(ia, none_left(ia.kind)),
+        }
+    }
+
+    /// Holds or commits a chosen lease, and grants it.
+    fn promise(
+        &mut self,
+        ia: &IaQuery,
+        key: &Key<'_>,
+        choice: Choice<'a>,
+        slot: Option<SlotNumber>,
+        promise: Promise,
+    ) -> IaAnswer {
+        let lifetimes = &choice.subnet.lifetimes;
+        let (valid, preferred) = (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
+        let subnet = choice.subnet.id;
+        match promise {
+            // RFC 8415 section 18.3.9 [advertise-what-will-be-given]: held, so that the Request gets it.
+            // What the client's binding holds needs no offer.
+            Promise::Offer if choice.hold == Hold::Binding => {}
+            Promise::Offer => {
+                let deadline = self.now.after(self.link.policy.offer_lifetime_seconds);
+                let offer = Offer {
+                    lease: choice.lease,
+                    subnet,
+                    deadline,
+                };
+                self.partition.hold(key, offer, self.link.pools());
+            }
+            // RFC 8415 section 18.3.1 [commit-before-reply]: the shell sends a Reply when its log is durable.
+            Promise::Commit => {
+                let binding = Binding {
+                    lease: choice.lease,
+                    state: State::Leased,
+                    subnet,
+                    client: ClientId::new(self.query.client()).unwrap_or_default(), // 130 < 255
+                    hardware: self.query.hardware,
+                    iaid: ia.iaid,
+                    last_transaction: self.now,
+                    expires: self.now.after(valid),
+                    valid_seconds: valid,
+                    preferred_seconds: preferred,
+                };
+                let pools = self.link.pools();
+                if self
+                    .partition
+                    .commit(slot, &binding, pools, self.log, self.now)
+                    .is_err()
+                {
+                    self.give_back(&choice);
+                    self.is_table_full = true;
+                    return IaAnswer::saying(ia, none_left(ia.kind));
+                }
+            }
+        }
+        self.timers.add(choice.subnet, preferred);
+        self.answer.subnet.get_or_insert(subnet);
+        let mut answer = IaAnswer::to(ia);
+        answer.push(Granted {
+            lease: choice.lease,
+            preferred,
+            valid,
+        });
+        answer
+    }
+
+    fn give_back(&self, choice: &Choice<'_>) {
+        match choice.hold {
+            Hold::Claim => self.link.pools().give_back(choice.lease),
+            Hold::Binding | Hold::Offer => {}
+        }
+    }
+
+    /// The client no longer has the lease of a binding.
+    fn let_go(&mut self, found: &Found) {
+        self.end_binding(found, State::Released, self.now);
+    }
+
+    fn end_binding(&mut self, found: &Found, state: State, expires: Timestamp) {
+        let last_transaction = self.now;
+        let binding = Binding {
+            state,
+            expires,
+            last_transaction,
+            ..found.binding.clone()
+        };
+        let (pools, slot) = (self.link.pools(), Some(found.slot));
+        let written = self
+            .partition
+            .commit(slot, &binding, pools, self.log, self.now);
+        self.is_table_full |= written.is_err();
+    }
+
+    fn finish(mut self) -> Result<Answer, Discard> {
+        let granted = self.answer.ias().iter().any(|ia| !ia.leases().is_empty());
+        if self.is_table_full && !granted {
+            return Err(Discard::TableFull);
+        }
+        (self.answer.t1, self.answer.t2) = self.timers.t1_and_t2();
+        Ok(self.answer)
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole exchanges: octets in, octets out, with real partitions in between.
+
+mod hostile;
+mod leases;
+mod links;
+mod messages;
+mod renewals;
+mod world;
