@@ -1,1 +1,25 @@
-//! Laid in the next commits.
+//! How does the answer meet the world? The shell around the pure core: devices, files, clock, people.
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod clock;
+pub mod commit;
+pub mod config;
+pub mod control;
+pub mod counters;
+pub mod datapath;
+pub mod interface;
+pub mod io;
+pub mod leases;
+pub mod mapping;
+pub mod operator;
+#[cfg(feature = "afxdp")]
+pub mod server;
+pub mod settings;
+pub mod snapshot;
+pub mod store;
+pub mod wake;
+pub mod watchdog;
+pub mod worker;
+#[cfg(feature = "afxdp")]
+pub mod xdp;

@@ -1,2 +1,7 @@
-//! Laid in the next commits.
-fn main() {}
+//! `xdhcpd`: the DHCP server for the ISP edge.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dhcp_userspace::cli::main()
+}

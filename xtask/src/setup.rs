@@ -86,10 +86,11 @@ const TEST: &[Package] = &[
     program("dhcpcd", &["dhcpcd-base", "dhcpcd5"]),
     program("tshark", &["tshark"]),
     program("tcpdump", &["tcpdump"]),
-    program("strace", &["strace"]),
+    program("ping", &["iputils-ping", "inetutils-ping"]),
+    program("setpriv", &["util-linux"]),
     program("bpftool", &["bpftool", "linux-tools-common"]),
 ];
-const BENCH: &[Package] = &[program("strace", &["strace"])];
+const BENCH: &[Package] = &[program("perf", &["linux-perf", "linux-tools-generic"])];
 
 impl Purpose {
     fn packages(self) -> &'static [Package] {

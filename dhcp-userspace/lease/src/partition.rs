@@ -52,6 +52,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    const COUNT: usize = 6;
+
     fn holds_its_lease(self) -> bool {
         matches!(self, Self::Live | Self::Declined | Self::Damaged)
     }
@@ -112,8 +114,10 @@ pub struct Partition {
     pub(crate) generation: u64,
     /// Leases that a change log let go which is not durable yet; their bits are still set.
     leaving: VecDeque<Lease>,
+    /// Slots on the free shelf.
     free_count: u32,
-    former_count: u32,
+    /// How many slots have each role.
+    role_counts: [u32; Role::COUNT],
     /// Until when the leases of damaged slots are set aside.
     pub(crate) quarantine_end: Timestamp,
 }
@@ -164,7 +168,7 @@ impl Partition {
             generation: 0,
             leaving: VecDeque::with_capacity(unsettled),
             free_count: 0,
-            former_count: 0,
+            role_counts: [slots, 0, 0, 0, 0, 0], // all `Free`, whose number is 0
             quarantine_end: now,
             table,
         }
@@ -369,9 +373,10 @@ impl Partition {
         ticked
     }
 
-    /// What the slots are for. Looks at all of them.
+    /// What the slots are for: counted as they change, so it costs nothing to ask.
     pub fn occupancy(&self) -> Occupancy {
-        let count = |wanted: Role| self.roles.iter().filter(|&&role| role == wanted).count() as u32;
+        debug_assert_eq!(self.role_counts, count_roles(&self.roles), "miscounted");
+        let count = |role| self.role_count(role);
         Occupancy {
             live: count(Role::Live),
             former: count(Role::Former),
@@ -451,6 +456,16 @@ impl Partition {
         self.roles.get(slot as usize).copied().unwrap_or(Role::Free)
     }
 
+    fn role_count(&self, role: Role) -> u32 {
+        self.role_counts.get(role as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether the binding in this slot keeps a lease from everybody else: granted, or declined.
+    pub(crate) fn is_holder_of(&self, slot: u32, lease: Lease) -> bool {
+        matches!(self.role(slot), Role::Live | Role::Declined)
+            && self.record(slot).and_then(ArchivedRecord::lease) == Some(lease)
+    }
+
     pub(crate) fn image(&self, slot: u32) -> Option<&Image> {
         self.overlay.image(slot).or_else(|| self.table.image(slot))
     }
@@ -465,17 +480,19 @@ impl Partition {
             return;
         };
         let before = core::mem::replace(place, role);
-        self.former_count -= u32::from(before == Role::Former);
+        if let Some(count) = self.role_counts.get_mut(before as usize) {
+            *count -= 1;
+        }
+        if let Some(count) = self.role_counts.get_mut(role as usize) {
+            *count += 1;
+        }
         self.wheel.unlink(slot);
         match role {
             Role::Free => {
                 self.free_count += 1;
                 self.wheel.shelve(Shelf::Free, slot);
             }
-            Role::Former => {
-                self.former_count += 1;
-                self.wheel.shelve(Shelf::Former, slot);
-            }
+            Role::Former => self.wheel.shelve(Shelf::Former, slot),
             Role::Live | Role::Declined | Role::Damaged if until != Timestamp::NEVER => {
                 self.wheel.arm(slot, until.0);
             }
@@ -503,6 +520,17 @@ impl Partition {
     pub(crate) fn digest_at(&self, slot: u32) -> Option<Digest> {
         digest_of(slot, &self.digester, |slot| self.image(slot))
     }
+}
+
+/// How many slots have each role, by looking at all of them.
+fn count_roles(roles: &[Role]) -> [u32; Role::COUNT] {
+    let mut counts = [0; Role::COUNT];
+    for role in roles {
+        if let Some(count) = counts.get_mut(*role as usize) {
+            *count += 1;
+        }
+    }
+    counts
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! All partitions: which client goes where, and what concerns the store as a whole.
 
 use crate::allocator::Pools;
-use crate::binding::{Binding, Timestamp};
+use crate::binding::{Binding, Lease, Timestamp};
 use crate::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use crate::headers::StoreHeader;
 use crate::journal::ChangeLog;
-use crate::partition::{Partition, Room};
+use crate::partition::{Partition, Room, SlotNumber};
 use crate::recovery::{Opening, TableRegions};
 use crate::table::{HEADER_OCTETS, Region};
 use parking_lot::{Mutex, MutexGuard};
@@ -168,6 +168,25 @@ impl Partitions {
                 }
             }
         }
+    }
+
+    /// The binding that keeps `lease` from everybody else, granted or declined, with its partition
+    /// locked. Leases are found by their clients, so this goes through all slots, a few under each lock.
+    pub fn lock_holder(&self, lease: Lease) -> Option<(MutexGuard<'_, Partition>, SlotNumber)> {
+        self.partitions.iter().find_map(|partition| {
+            let mut next = 0;
+            loop {
+                let locked = partition.lock();
+                let mut slots = next..locked.table.slots().min(next + SLOTS_PER_VISIT);
+                if slots.is_empty() {
+                    return None;
+                }
+                next = slots.end;
+                if let Some(slot) = slots.find(|&slot| locked.is_holder_of(slot, lease)) {
+                    return Some((locked, SlotNumber(slot)));
+                }
+            }
+        })
     }
 }
 

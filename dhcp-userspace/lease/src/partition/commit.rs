@@ -73,7 +73,7 @@ impl Partition {
         }
         let wanted = used.saturating_sub(owned) as u32 + u32::from(slot.is_none());
         let own = slot.is_some_and(|SlotNumber(head)| self.role(head) == Role::Former);
-        let available = self.free_count + self.former_count - u32::from(own);
+        let available = self.free_count + self.role_count(Role::Former) - u32::from(own);
         if wanted > available {
             return Err(TableFull);
         }

@@ -150,7 +150,9 @@ impl Bench {
         let mut binding = binding(lease, &ClientId::default(), number);
         change(&mut binding);
         let mut partition = self.partitions.lock(0).unwrap();
-        partition.commit(slot, &binding, &self.pools, &mut self.log, NOW)
+        let slot = partition.commit(slot, &binding, &self.pools, &mut self.log, NOW);
+        partition.occupancy(); // compares its counts with the roles
+        slot
     }
 
     fn claim(&self, number: u32, lease: Lease, now: Timestamp) -> Claim {
@@ -159,10 +161,10 @@ impl Bench {
     }
 
     fn tick(&self, now: Timestamp, budget: usize) -> Ticked {
-        self.partitions
-            .lock(0)
-            .unwrap()
-            .tick(now, budget, &self.pools)
+        let mut partition = self.partitions.lock(0).unwrap();
+        let ticked = partition.tick(now, budget, &self.pools);
+        partition.occupancy(); // compares its counts with the roles
+        ticked
     }
 
     fn occupancy(&self) -> Occupancy {
@@ -297,6 +299,42 @@ fn a_declined_lease_is_nobodys_until_its_time_is_over() {
     assert_eq!(bench.tick(NOW.after(86_400), 100).expired, 1);
     assert_eq!(bench.pools.claim(lease), Claim::Claimed);
     assert_eq!(bench.occupancy().free, 8);
+}
+
+#[test]
+fn the_holder_of_a_lease_is_found_and_no_former_one() {
+    for durability in [Durability::Process, Durability::Power] {
+        let mut bench = Bench::new(300, 100, durability);
+        let leases: Vec<_> = (0..100)
+            .map(|_| bench.pools.claim_next(PoolIndex(0)).unwrap())
+            .collect();
+        for (number, &lease) in (0..).zip(&leases) {
+            bench.commit(number, lease, |_| {}).unwrap();
+        }
+        bench
+            .commit(7, leases[7], |binding| binding.state = State::Released)
+            .unwrap();
+        bench
+            .commit(8, leases[8], |binding| binding.state = State::Declined)
+            .unwrap();
+        for (number, &lease) in (0u32..).zip(&leases) {
+            let holder = bench.partitions.lock_holder(lease);
+            let found = holder.map(|(partition, slot)| {
+                let mut read = Binding::default();
+                partition.read(slot, &mut read);
+                (read.lease, read.hardware)
+            });
+            let expected = (number != 7).then_some((lease, hardware(number)));
+            assert_eq!(found, expected, "{number}");
+        }
+        let Occupancy {
+            live,
+            former,
+            declined,
+            ..
+        } = bench.occupancy();
+        assert_eq!((live, former, declined), (98, 1, 1));
+    }
 }
 
 #[test]

@@ -1,0 +1,225 @@
+//! `xdhcpd ctl`: the running server, over its control socket.
+
+use super::{CtlArgs, CtlCommand, Failure, FilterArgs, print, print_json};
+use crate::control::Client;
+use crate::control::message::{Leases, PoolStatus, Release, Released, Reloaded, Stats, Status};
+use crate::leases::{self, Format, LeaseView};
+use std::collections::BTreeMap;
+
+pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
+    let client = Client::new(&args.socket());
+    match &args.command {
+        CtlCommand::Status => {
+            let status: Status = client.get("/v1/status")?;
+            if args.json {
+                print_json(&status)
+            } else {
+                print(&status_text(&status))
+            }
+        }
+        CtlCommand::Stats => {
+            let stats: Stats = client.get("/v1/stats")?;
+            if args.json {
+                print_json(&stats)
+            } else {
+                print(&stats_text(&stats))
+            }
+        }
+        CtlCommand::Pools => {
+            let pools: Vec<PoolStatus> = client.get("/v1/pools")?;
+            if args.json {
+                print_json(&pools)
+            } else {
+                print(&pools_text(&pools))
+            }
+        }
+        CtlCommand::Leases { filter } => {
+            let leases: Leases = client.get(&leases_target(filter))?;
+            if leases.more {
+                eprintln!("there are more leases; narrow them down, or use `xdhcpd leases list`");
+            }
+            let format = if args.json {
+                Format::Json
+            } else {
+                Format::Table
+            };
+            print(&leases::render(&leases.leases, format, false))
+        }
+        CtlCommand::Release { address } => {
+            let release = Release {
+                address: address.to_string(),
+            };
+            let released: Released = client.post("/v1/release", &release)?;
+            if args.json {
+                print_json(&released)
+            } else {
+                print(&released_text(&released.released))
+            }
+        }
+        CtlCommand::Reload => {
+            let reloaded: Reloaded = client.post("/v1/reload", &())?;
+            if args.json {
+                print_json(&reloaded)
+            } else {
+                print(&format!("{}\n", reloaded.summary))
+            }
+        }
+    }
+}
+
+fn released_text(lease: &LeaseView) -> String {
+    let names = [
+        ("client", &lease.client),
+        ("hardware address", &lease.hw_address),
+    ];
+    let names = names.into_iter().filter(|(_, octets)| !octets.is_empty());
+    let holder: Vec<_> = names
+        .map(|(what, octets)| format!("{what} {octets}"))
+        .collect();
+    format!(
+        "{} released; it was held by {}\n",
+        lease.address,
+        holder.join(", ")
+    )
+}
+
+/// Every value is a word, a number or hexadecimal with colons: nothing needs escaping.
+fn leases_target(filter: &FilterArgs) -> String {
+    let filter = filter.filter();
+    let pairs = [
+        ("family", filter.family),
+        ("state", filter.state),
+        ("subnet-id", filter.subnet_id.map(|id| id.to_string())),
+        ("client", filter.client),
+        ("limit", filter.limit.map(|limit| limit.to_string())),
+    ];
+    let written = pairs
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    let query: Vec<_> = written.collect();
+    format!("/v1/leases?{}", query.join("&"))
+}
+
+fn status_text(status: &Status) -> String {
+    let ready = if status.ready { "ready" } else { "not ready" };
+    let mut text = format!(
+        "xdhcpd {} (process {}), {ready}, up {}\n\
+         configuration   {} (generation {})\n\
+         state directory {} ({}, {} partitions)\n\
+         leases          {} of {}\n\
+         server DUID     {}\n",
+        status.version,
+        status.pid,
+        duration(status.uptime_seconds),
+        status.config,
+        status.generation,
+        status.state_dir,
+        status.durability,
+        status.partitions,
+        status.leases,
+        status.lease_capacity,
+        status.server_duid,
+    );
+    if status.durability == "power" {
+        text.push_str(&format!(
+            "syncs           99% within {} us, longest {} us\n",
+            status.sync_p99_micros, status.sync_max_micros
+        ));
+    }
+    for interface in &status.interfaces {
+        let state = match interface.serving {
+            true => format!("{} XDP, {}", interface.xdp_mode, interface.copy_mode),
+            false => "not served".to_owned(),
+        };
+        text.push_str(&format!(
+            "interface       {}: {state}, {} queues, {} workers{}{}; {}\n",
+            interface.name,
+            interface.queues,
+            interface.workers,
+            if interface.need_wakeup {
+                ", need_wakeup"
+            } else {
+                ""
+            },
+            if interface.huge_pages {
+                ", huge pages"
+            } else {
+                ""
+            },
+            interface.addresses.join(" "),
+        ));
+    }
+    for problem in &status.problems {
+        text.push_str(&format!("problem         {problem}\n"));
+    }
+    text
+}
+
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+fn stats_text(stats: &Stats) -> String {
+    let single = [
+        ("frames received", stats.frames_received),
+        ("frames sent", stats.frames_sent),
+        ("batches", stats.batches),
+        ("replies delayed", stats.replies_delayed),
+        ("change logs", stats.change_logs),
+    ];
+    let mut rows: Vec<[String; 2]> = single
+        .iter()
+        .map(|(name, count)| [(*name).to_owned(), count.to_string()])
+        .collect();
+    let mut group = |heading: &str, counts: &BTreeMap<String, u64>| {
+        let some = counts.iter().filter(|(_, count)| **count > 0);
+        rows.extend(some.map(|(name, count)| [format!("{heading} {name}"), count.to_string()]));
+    };
+    group("lost", &stats.lost);
+    group("v4 received", &stats.received_v4);
+    group("v4 sent", &stats.sent_v4);
+    group("v6 received", &stats.received_v6);
+    group("v6 sent", &stats.sent_v6);
+    group("discarded", &stats.discards);
+    for (interface, outcomes) in &stats.xdp {
+        group(&format!("xdp {interface}"), outcomes);
+    }
+    leases::columns(&rows)
+}
+
+fn pools_text(pools: &[PoolStatus]) -> String {
+    let heading = [
+        "SUBNET",
+        "ID",
+        "POOL",
+        "SIZE",
+        "ASSIGNABLE",
+        "IN USE",
+        "OFFERED",
+        "CONFLICTING",
+        "NOT ASSIGNABLE",
+    ];
+    let row = |pool: &PoolStatus| {
+        [
+            pool.subnet.clone(),
+            pool.subnet_id.to_string(),
+            format!("{} {}", pool.kind, pool.first),
+            pool.size.to_string(),
+            pool.assignable.to_string(),
+            pool.in_use.to_string(),
+            pool.offered.to_string(),
+            pool.conflicting.to_string(),
+            pool.not_assignable.to_string(),
+        ]
+    };
+    let rows: Vec<_> = std::iter::once(heading.map(str::to_owned))
+        .chain(pools.iter().map(row))
+        .collect();
+    leases::columns(&rows)
+}

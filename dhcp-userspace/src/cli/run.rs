@@ -1,0 +1,364 @@
+//! `xdhcpd run`: brings the server up, minds signals and systemd, takes it down.
+
+use super::{Failure, LogFormat, RunArgs, plural};
+use crate::config::{self, Checked};
+use crate::control::message::{InterfaceStatus, Status};
+use crate::control::{Control, Source};
+use crate::counters::Totals;
+use crate::operator::ReleaseError;
+use crate::server::{self, Server};
+use crate::settings::{Durability, Settings, XdpLog};
+use crate::watchdog::Watchdog;
+use dhcp_core::Policy;
+use dhcp_lease::{Binding, Lease, Timestamp};
+use sd_notify::NotifyState;
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+
+/// How often it is looked whether all interfaces are served, until they are.
+const READY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a worker may stand still at least; it goes round four times a second when nothing happens.
+const WORKER_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    log_to_stderr(args)?;
+    let file = args.config.file();
+    let checked = config::load(&file).map_err(Failure::ConfigAtStart)?;
+    for finding in checked.warnings.iter() {
+        tracing::warn!("{}", checked.warnings.line(finding));
+    }
+    let settings = with_options(checked.settings.clone(), args);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %file.display(),
+        "starting with {}", checked.summary()
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Signals)?;
+    let guard = runtime.enter();
+    // Before anything is attached: a signal from here on is a clean stop.
+    let signals = Signals::listen().map_err(Failure::Signals)?;
+    drop(guard);
+    let server = Server::start(settings.clone(), |duid, previous| {
+        checked.policy(duid, previous)
+    })?;
+    let generation = AtomicU64::new(1);
+    let running = Arc::new(Running {
+        server,
+        file,
+        settings: settings.clone(),
+        generation,
+    });
+    let control = Control::start(&settings.socket, Arc::clone(&running) as Arc<dyn Source>)?;
+    runtime.block_on(mind(&running, signals));
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("stopping");
+    drop(control);
+    // The runtime may still hold a reload that a signal started.
+    drop(runtime);
+    match Arc::try_unwrap(running) {
+        Ok(running) => running.server.stop(),
+        // A request that is being answered holds on to the server; what is durable stays so, and the
+        // kernel takes back everything else.
+        Err(_) => tracing::warn!("a request on the control socket did not end in time"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn log_to_stderr(args: &RunArgs) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log.log);
+    let filter = filter.map_err(|error| Failure::Log(error.to_string()))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
+    // The journal has times of its own.
+    let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    match args.log.log_format {
+        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Text if in_journal => subscriber.without_time().init(),
+        LogFormat::Text => subscriber.init(),
+    }
+    Ok(())
+}
+
+fn with_options(settings: Settings, args: &RunArgs) -> Settings {
+    Settings {
+        state_dir: args.state_dir.clone().unwrap_or(settings.state_dir),
+        socket: args.socket.clone().unwrap_or(settings.socket),
+        xdp_log: match args.xdp_log {
+            true => XdpLog::On,
+            false => XdpLog::Off,
+        },
+        ..settings
+    }
+}
+
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Until somebody asks for the end.
+async fn mind(running: &Arc<Running>, mut signals: Signals) {
+    let mut watchdog_micros = 0;
+    let watched = sd_notify::watchdog_enabled(false, &mut watchdog_micros);
+    // Twice as often as systemd asks for.
+    let feed = Duration::from_micros(watchdog_micros / 2).max(Duration::from_millis(1));
+    let mut feeding = tokio::time::interval(feed);
+    let mut watchdog = Watchdog::default();
+    let mut reloading: Option<JoinHandle<()>> = None;
+    let mut looks = tokio::time::interval(READY_INTERVAL);
+    let mut ready = false;
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hangup.recv(), if reloading.is_none() => {
+                reloading = Some(tokio::spawn(reload(Arc::clone(running))));
+            }
+            () = ended(&mut reloading) => reloading = None,
+            _ = feeding.tick(), if watched => feed_watchdog(running, &mut watchdog, feed),
+            _ = looks.tick(), if !ready => {
+                if is_serving(&running.server) {
+                    ready = true;
+                    tracing::info!("every interface is served");
+                    notify(&[NotifyState::Ready]);
+                }
+            }
+        }
+    }
+}
+
+fn is_serving(server: &Server) -> bool {
+    server
+        .status()
+        .interfaces
+        .iter()
+        .all(|interface| interface.link.is_some())
+}
+
+/// Until the reload has ended; for ever if there is none.
+async fn ended(reloading: &mut Option<JoinHandle<()>>) {
+    match reloading {
+        // Its outcome is logged.
+        Some(reload) => drop(reload.await),
+        None => std::future::pending().await,
+    }
+}
+
+/// A store that takes no commits answers nobody, and a worker that stands still answers nobody on its
+/// queue: then systemd may do what it was told to.
+fn feed_watchdog(running: &Running, watchdog: &mut Watchdog, feed: Duration) {
+    let patience = feed.max(WORKER_PATIENCE);
+    let stuck = watchdog.stuck(running.server.rounds(), Instant::now(), patience);
+    if !stuck.is_empty() {
+        tracing::error!(workers = ?stuck, "workers stand still; systemd is not told that all is well");
+    } else if !running.server.is_store_failed() {
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
+async fn reload(running: Arc<Running>) {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "cannot read the monotonic clock"),
+    }
+    // Its outcome, good or bad, is logged there.
+    let _ = tokio::task::spawn_blocking(move || running.reload()).await;
+    notify(&[NotifyState::Ready]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::warn!(%error, "cannot tell systemd how the server is");
+    }
+}
+
+/// The running server as its operator sees it.
+struct Running {
+    server: Server,
+    file: PathBuf,
+    /// As started, options included: a reload does not change them.
+    settings: Settings,
+    generation: AtomicU64,
+}
+
+impl Running {
+    fn put_in_force(&self, checked: &Checked) -> Result<String, Vec<String>> {
+        let reload = self
+            .server
+            .reload(|duid, previous| checked.policy(duid, previous));
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        reload.map_err(|error| vec![error.to_string()])?;
+        let mut summary = format!("generation {generation} is in force: {}", checked.summary());
+        let kept = self.kept_until_restart(&checked.settings);
+        if !kept.is_empty() {
+            summary.push_str(&format!(
+                "; {} will change with the next start only",
+                kept.join(", ")
+            ));
+        }
+        match checked.warnings.iter().count() {
+            0 => {}
+            warnings => summary.push_str(&format!("; {}", plural(warnings, "warning"))),
+        }
+        Ok(summary)
+    }
+
+    /// Settings of the process that a new file has otherwise.
+    fn kept_until_restart(&self, new: &Settings) -> Vec<&'static str> {
+        let old = &self.settings;
+        let changed = [
+            ("interfaces", old.interfaces != new.interfaces),
+            ("durability", old.durability != new.durability),
+            ("lease-capacity", old.lease_capacity != new.lease_capacity),
+        ];
+        changed
+            .into_iter()
+            .filter(|(_, changed)| *changed)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
+impl Source for Running {
+    fn status(&self) -> Status {
+        let status = self.server.status();
+        let mut problems: Vec<String> = status
+            .interfaces
+            .iter()
+            .filter_map(|it| Some(format!("{}: {}", it.name, it.trouble.as_ref()?)))
+            .collect();
+        problems.extend(
+            status
+                .store
+                .failure
+                .as_ref()
+                .map(|why| format!("lease store: {why}")),
+        );
+        let partitions = self.server.partitions();
+        let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
+        let leases = live
+            .map(|partition| u64::from(partition.occupancy().live))
+            .sum();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            ready: status.interfaces.iter().all(|it| it.link.is_some()) && problems.is_empty(),
+            uptime_seconds: status.uptime.as_secs(),
+            config: self.file.display().to_string(),
+            state_dir: self.settings.state_dir.display().to_string(),
+            durability: match status.durability {
+                Durability::Power => "power",
+                Durability::Process => "process",
+            }
+            .to_owned(),
+            generation: self.generation.load(Ordering::Relaxed),
+            partitions: status.partitions as u64,
+            lease_capacity: self.settings.lease_capacity,
+            leases,
+            server_duid: status.server_duid,
+            sync_p99_micros: status.store.latency_p99_micros,
+            sync_max_micros: status.store.latency_max_micros,
+            interfaces: status.interfaces.iter().map(interface).collect(),
+            problems,
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        self.server.status().totals
+    }
+
+    fn xdp_counters(&self) -> Vec<(String, String, u64)> {
+        let interfaces = self.server.status().interfaces.into_iter();
+        let of_interface = |it: server::InterfaceStatus| {
+            let outcomes = it.link.map(|link| link.outcomes).unwrap_or_default();
+            let name = it.name;
+            outcomes
+                .into_iter()
+                .map(move |(outcome, count)| (name.clone(), outcome.name().to_owned(), count))
+        };
+        interfaces.flat_map(of_interface).collect()
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        self.server.policy()
+    }
+
+    fn for_each_binding(&self, visit: &mut dyn FnMut(&Binding)) {
+        self.server.partitions().for_each(visit);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.server.now()
+    }
+
+    fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
+        self.server.release(lease)
+    }
+
+    fn reload(&self) -> Result<String, Vec<String>> {
+        let outcome = match config::load(&self.file) {
+            Ok(checked) => {
+                for finding in checked.warnings.iter() {
+                    tracing::warn!("{}", checked.warnings.line(finding));
+                }
+                self.put_in_force(&checked)
+            }
+            Err(findings) => {
+                let mut lines: Vec<_> = findings.iter().map(|it| findings.line(it)).collect();
+                lines.push(format!(
+                    "{}; nothing changed, the running configuration stays in force",
+                    findings.summary()
+                ));
+                Err(lines)
+            }
+        };
+        match &outcome {
+            Ok(summary) => tracing::info!("reloaded: {summary}"),
+            Err(lines) => lines.iter().for_each(|line| tracing::error!("{line}")),
+        }
+        outcome
+    }
+}
+
+fn interface(status: &server::InterfaceStatus) -> InterfaceStatus {
+    let link = status.link.as_ref();
+    let mode = |mode: fn(&server::LinkStatus) -> &'static str| link.map_or("", mode).to_owned();
+    let v4 = status.interface.v4.iter().map(ToString::to_string);
+    let v6 = status.interface.v6.iter().map(ToString::to_string);
+    let link_local = status.interface.link_local.iter().map(ToString::to_string);
+    InterfaceStatus {
+        name: status.name.clone(),
+        serving: link.is_some(),
+        queues: status.queues,
+        workers: status.queues * status.workers_per_queue,
+        xdp_mode: mode(|link| if link.is_native { "native" } else { "generic" }),
+        copy_mode: mode(|link| if link.zero_copy { "zero-copy" } else { "copy" }),
+        need_wakeup: link.is_some_and(|link| link.need_wakeup),
+        huge_pages: link.is_some_and(|link| link.huge_pages),
+        addresses: v4.chain(v6).chain(link_local).collect(),
+    }
+}

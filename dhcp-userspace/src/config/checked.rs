@@ -1,0 +1,252 @@
+//! What is meant: the configuration as types that cannot be wrong.
+//!
+//! Everything that takes two values to judge is judged here, and all of it before anything is refused.
+
+mod lifetimes;
+mod links;
+mod placed;
+mod pools;
+mod reservations;
+mod subnets;
+
+use super::file::File;
+use super::notation::Family;
+use super::report::{At, Findings, Report, Spot, plural};
+use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
+use dhcp_core::Policy;
+use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use dhcp_lease::{Lease, PoolRange, Pools};
+use dhcp_wire::id::Duid;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+/// Most leases that a table may be asked to have room for: a quarter of a billion, some 60 GB.
+pub(super) const LEASE_CAPACITY_MAX: u64 = 1 << 28;
+
+/// Defaults that more than one place needs; docs/configuration.md repeats them.
+mod default {
+    /// As Kea's.
+    pub(super) const VALID_LIFETIME: u32 = 7200;
+    /// A client that has not asked within a minute has taken another offer or gone.
+    pub(super) const OFFER_LIFETIME: u32 = 60;
+    /// An hour (requirements, decision 9): a day of quarantine empties a pool for one bad client.
+    pub(super) const DECLINE_PROBATION: u32 = 3600;
+    /// Enough locks for as many threads as a machine of this decade gives one server.
+    pub(super) const PARTITIONS: u32 = 16;
+    /// A small configuration may grow into its table without a new one.
+    pub(super) const LEASE_CAPACITY_LEAST: u64 = 1 << 16;
+    /// What nobody asked for in numbers does not take more than a few gigabytes of disk.
+    pub(super) const LEASE_CAPACITY_MOST: u64 = 1 << 25;
+    /// Of an IPv6 pool so many leases count for the capacity: who has more clients says so.
+    pub(super) const IPV6_POOL_COUNTED: u64 = 1 << 20;
+    /// Where the lease tables live.
+    pub(super) const STATE_DIR: &str = "/var/lib/xdhcpd";
+    /// The control socket.
+    pub(super) const SOCKET: &str = "/run/xdhcpd/control.sock";
+}
+
+/// The state directory unless somebody names another.
+pub const STATE_DIR: &str = default::STATE_DIR;
+/// The control socket unless somebody names another.
+pub const SOCKET: &str = default::SOCKET;
+
+/// A configuration without errors.
+#[derive(Debug)]
+pub struct Checked {
+    /// Settings of the process.
+    pub settings: Settings,
+    /// What is legal but suspicious.
+    pub warnings: Findings,
+    networks_v4: Vec<Network<Subnet4>>,
+    networks_v6: Vec<Network<Subnet6>>,
+    ranges: Vec<PoolRange>,
+    reserved: Vec<Lease>,
+    offer_lifetime_seconds: u32,
+    decline_probation_seconds: u32,
+    authoritative: bool,
+}
+
+impl Checked {
+    /// The policy, for a server with this DUID. After a reload the pools of the `previous` policy go on
+    /// with what is claimed of them.
+    pub fn policy(&self, duid: &Duid, previous: Option<&Policy>) -> Policy {
+        let pools = match previous {
+            Some(previous) => Pools::succeed(&previous.pools, &self.ranges, &self.reserved),
+            None => Pools::new(&self.ranges, &self.reserved),
+        };
+        Policy {
+            networks_v4: self.networks_v4.clone(),
+            networks_v6: self.networks_v6.clone(),
+            pools,
+            server_duid: duid.clone(),
+            offer_lifetime_seconds: self.offer_lifetime_seconds,
+            decline_probation_seconds: self.decline_probation_seconds,
+            authoritative: self.authoritative,
+        }
+    }
+
+    /// The pools of the whole configuration, in the order of their [`PoolIndex`].
+    pub fn pool_ranges(&self) -> &[PoolRange] {
+        &self.ranges
+    }
+
+    /// Addresses and prefixes that are fixed for one client.
+    pub fn reserved(&self) -> &[Lease] {
+        &self.reserved
+    }
+
+    /// `2 subnet4, 1 subnet6, 5 pools, 12 reserved leases`.
+    pub fn summary(&self) -> String {
+        fn subnets<S>(networks: &[Network<S>]) -> usize {
+            networks.iter().map(|network| network.subnets.len()).sum()
+        }
+        format!(
+            "{} subnet4, {} subnet6, {}, {}",
+            subnets(&self.networks_v4),
+            subnets(&self.networks_v6),
+            plural(self.ranges.len(), "pool"),
+            plural(self.reserved.len(), "reserved lease")
+        )
+    }
+}
+
+/// Checks a whole file.
+pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings> {
+    let mut checker = Checker {
+        report: &mut report,
+        ranges: Vec::new(),
+        reserved: Vec::new(),
+    };
+    let interfaces = checker.interfaces(file);
+    let placed = checker.placed(file);
+    checker.ids(&placed);
+    checker.subnet_overlaps(&placed);
+    checker.links(file, &placed);
+    checker.pd_pool_overlaps(&placed);
+    checker.reserved_twice(&placed);
+    let mut networks_v4 = Vec::new();
+    let mut networks_v6 = Vec::new();
+    for placed in &placed {
+        match placed.written.family {
+            Family::V4 => subnets::add(&mut networks_v4, placed, checker.subnet4(placed)),
+            Family::V6 => subnets::add(&mut networks_v6, placed, checker.subnet6(placed)),
+        }
+    }
+    let Checker {
+        ranges, reserved, ..
+    } = checker;
+    if report.has_errors() {
+        return Err(report.finish());
+    }
+    let capacity = file.lease_capacity.as_ref().map(|it| it.value);
+    let path = |written: &Option<At<PathBuf>>, default: &str| {
+        written
+            .as_ref()
+            .map_or_else(|| PathBuf::from(default), |it| it.value.clone())
+    };
+    let settings = Settings {
+        interfaces,
+        state_dir: path(&file.state_dir, default::STATE_DIR),
+        socket: path(&file.socket, default::SOCKET),
+        durability: value_or(&file.durability, Durability::default()),
+        lease_capacity: capacity.unwrap_or_else(|| default_capacity(&ranges, reserved.len())),
+        partitions: value_or(&file.partitions, default::PARTITIONS),
+        xdp_log: XdpLog::Off,
+    };
+    Ok(Checked {
+        settings,
+        warnings: report.finish(),
+        networks_v4,
+        networks_v6,
+        ranges,
+        reserved,
+        offer_lifetime_seconds: value_or(&file.offer_lifetime, default::OFFER_LIFETIME),
+        decline_probation_seconds: value_or(
+            &file.decline_probation_period,
+            default::DECLINE_PROBATION,
+        ),
+        authoritative: value_or(&file.authoritative, true),
+    })
+}
+
+fn value_or<T: Copy>(written: &Option<At<T>>, otherwise: T) -> T {
+    written.as_ref().map_or(otherwise, |it| it.value)
+}
+
+/// Room for every lease. (That clients spread unevenly over the partitions is the store's own business.)
+/// IPv6 ranges are as large as nobody's clientele: of each only so much counts as clients may come.
+fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
+    let counted = |range: &PoolRange| match range.first {
+        Lease::V4(_) => range.count,
+        Lease::Address(_) | Lease::Prefix(..) => range.count.min(default::IPV6_POOL_COUNTED),
+    };
+    let pools = ranges.iter().map(counted).fold(0, u64::saturating_add);
+    let leases = pools.saturating_add(reserved as u64);
+    leases.clamp(default::LEASE_CAPACITY_LEAST, default::LEASE_CAPACITY_MOST)
+}
+
+struct Checker<'r> {
+    report: &'r mut Report,
+    ranges: Vec<PoolRange>,
+    reserved: Vec<Lease>,
+}
+
+impl Checker<'_> {
+    /// Reports what stands a second time, in words made from the place of the first.
+    fn once<'f, K: Eq + Hash>(
+        &mut self,
+        seen: &mut HashMap<K, &'f Spot>,
+        key: K,
+        spot: &'f Spot,
+        words: impl FnOnce(&str) -> String,
+    ) {
+        match seen.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(spot);
+            }
+            Entry::Occupied(first) => {
+                let message = words(&self.report.name(first.get()));
+                self.report.error(spot, message);
+            }
+        }
+    }
+
+    fn interfaces(&mut self, file: &File) -> Vec<InterfaceSettings> {
+        let mut seen: HashMap<&str, &Spot> = HashMap::new();
+        if file.interfaces.is_empty() && !self.report.has_errors() {
+            let message = "is empty; name at least one interface to serve";
+            self.report.error(&file.interfaces_spot, message);
+        }
+        for interface in &file.interfaces {
+            let name = &interface.name;
+            self.once(&mut seen, &name.value, &name.spot, |first| {
+                format!("{} is {first} too; keep one", name.value)
+            });
+        }
+        let workers = value_or(&file.workers, 1);
+        let settings = |interface: &super::file::Interface| InterfaceSettings {
+            name: interface.name.value.clone(),
+            workers_per_queue: value_or(&interface.workers_per_queue, workers),
+            mode: value_or(&interface.xdp_mode, XdpMode::default()),
+            copy: value_or(&interface.copy_mode, CopyMode::default()),
+        };
+        file.interfaces.iter().map(settings).collect()
+    }
+}
+
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn ipv6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address),
+    }
+}

@@ -1,0 +1,206 @@
+//! What is there to hand out? Pools that lie in their subnets, no two of them over one address.
+
+use super::placed::Placed;
+use super::{Checker, ipv6};
+use crate::config::file::PdPool;
+use crate::config::notation::{self, Family, Prefix, Range};
+use crate::config::report::{At, Spot};
+use dhcp_lease::{Lease, PoolIndex, PoolRange};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// What the IANA registries of special-purpose addresses keep from hosts for good (RFC 6890; RFC 1112;
+/// RFC 4291 sections 2.5 and 2.7).
+const UNUSABLE: [(&str, &str); 8] = [
+    ("0.0.0.0/8", "\"this network\""),
+    ("127.0.0.0/8", "loopback"),
+    ("224.0.0.0/4", "multicast"),
+    ("255.255.255.255/32", "the limited broadcast"),
+    ("::/128", "the unspecified address"),
+    ("::1/128", "loopback"),
+    ("fe80::/10", "link-local"),
+    ("ff00::/8", "multicast"),
+];
+
+/// An address as a lease.
+pub(super) fn address_lease(address: IpAddr) -> Lease {
+    match address {
+        IpAddr::V4(address) => Lease::V4(address),
+        IpAddr::V6(address) => Lease::Address(address),
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn subnet_overlaps(&mut self, subnets: &[Placed<'_>]) {
+        let range = |placed: &Placed<'_>| {
+            let subnet = placed.written.subnet.clone()?;
+            Some(At {
+                value: subnet.value.range(),
+                spot: subnet.spot,
+            })
+        };
+        let all: Vec<_> = subnets.iter().filter_map(range).collect();
+        self.overlaps(&all);
+    }
+
+    pub(super) fn pd_pool_overlaps(&mut self, subnets: &[Placed<'_>]) {
+        let pd_pools = subnets.iter().flat_map(|placed| &placed.written.pd_pools);
+        let mut all: Vec<At<Range>> = pd_pools
+            .map(|it| At {
+                spot: it.spot.clone(),
+                value: it.value.prefix.range(),
+            })
+            .collect();
+        let pools = subnets
+            .iter()
+            .filter(|placed| placed.written.family == Family::V6);
+        if !all.is_empty() {
+            all.extend(pools.flat_map(|placed| &placed.written.pools).cloned());
+        }
+        self.overlaps(&all);
+    }
+
+    /// Reports every range that overlaps one before it. Sorting finds all in one pass.
+    pub(super) fn overlaps(&mut self, all: &[At<Range>]) {
+        let mut sorted: Vec<_> = all.iter().collect();
+        sorted.sort_by_key(|it| (it.value.family, it.value.first, it.spot.offset));
+        let mut widest: Option<&At<Range>> = None;
+        for this in sorted {
+            let other = widest.filter(|it| it.value.family == this.value.family);
+            if let Some(other) = other.filter(|it| it.value.last >= this.value.first) {
+                let (later, earlier) = match this.spot.offset > other.spot.offset {
+                    true => (this, other),
+                    false => (other, this),
+                };
+                let place = self.report.name(&earlier.spot);
+                let (later_range, earlier_range) = (later.value, earlier.value);
+                let message = if later_range.holds(&earlier_range)
+                    && earlier_range.holds(&later_range)
+                {
+                    format!("{later_range} is {place} too; keep one")
+                } else {
+                    format!("{later_range} overlaps {place}, {earlier_range}; shrink one of them")
+                };
+                self.report.error(&later.spot, message);
+            }
+            if other.is_none_or(|it| it.value.last < this.value.last) {
+                widest = Some(this);
+            }
+        }
+    }
+
+    pub(super) fn address_pools(&mut self, placed: &Placed<'_>, subnet: Prefix) -> Vec<PoolIndex> {
+        let pools = &placed.written.pools;
+        if placed.written.pd_pools.is_empty() {
+            // With pd-pools, `pd_pool_overlaps` has compared all at once.
+            self.overlaps(pools);
+        }
+        if pools.is_empty()
+            && placed.written.pd_pools.is_empty()
+            && placed.written.reservations.is_empty()
+        {
+            let message = "has neither pools nor reservations; nobody gets a lease from it";
+            self.report.warn(&placed.written.spot, message);
+        }
+        pools
+            .iter()
+            .filter_map(|pool| self.address_pool(pool, subnet))
+            .collect()
+    }
+
+    fn address_pool(&mut self, pool: &At<Range>, subnet: Prefix) -> Option<PoolIndex> {
+        let range = pool.value;
+        let mut first = range.first;
+        if !subnet.range().holds(&range) {
+            let message =
+                format!("{range} is not inside of its subnet, {subnet}; correct one of the two");
+            self.report.error(&pool.spot, message);
+            return None;
+        }
+        self.unusable(&pool.spot, &range);
+        match range.family {
+            Family::V4 => self.edges_v4(&pool.spot, &range, subnet),
+            // RFC 4291 section 2.6.1: the first address of a subnet is its routers' anycast address.
+            Family::V6 if subnet.len < 127 && range.first == subnet.range().first => {
+                if range.first == range.last {
+                    let message = "holds nothing but the anycast address of the subnet's routers \
+                                   (RFC 4291 section 2.6.1)";
+                    self.report.error(&pool.spot, message);
+                    return None;
+                }
+                first += 1;
+            }
+            Family::V6 => {}
+        }
+        let count = (range.last - first).saturating_add(1);
+        let first = address_lease(range.family.address(first));
+        Some(self.add_pool(&pool.spot, first, count))
+    }
+
+    pub(super) fn pd_pool(&mut self, pool: &At<PdPool>) -> PoolIndex {
+        let PdPool {
+            prefix,
+            delegated_len,
+        } = pool.value;
+        let address = ipv6(prefix.address).unwrap_or(Ipv6Addr::UNSPECIFIED); // IPv6: read as such
+        let bits = u32::from(delegated_len.saturating_sub(prefix.len));
+        let count = 1u128.checked_shl(bits).unwrap_or(u128::MAX);
+        self.add_pool(&pool.spot, Lease::Prefix(address, delegated_len), count)
+    }
+
+    fn add_pool(&mut self, spot: &Spot, first: Lease, count: u128) -> PoolIndex {
+        let most = PoolRange::COUNT_MAX;
+        if count > u128::from(most) {
+            let message = format!(
+                "has more than {most} leases; the first {most} are handed out, the rest is not \
+                 (several smaller pools reach further)"
+            );
+            self.report.warn(spot, message);
+        }
+        let index = PoolIndex(u32::try_from(self.ranges.len()).unwrap_or(u32::MAX));
+        let count = u64::try_from(count).unwrap_or(most).min(most);
+        self.ranges.push(PoolRange { first, count });
+        index
+    }
+
+    /// Reports addresses among these that no client can have, whatever the network.
+    pub(super) fn unusable(&mut self, spot: &Spot, range: &Range) {
+        for (block, what) in UNUSABLE {
+            let Ok(unusable) = notation::range(range.family, block) else {
+                continue; // of the other family
+            };
+            if unusable.overlaps(range) {
+                let verb = if range.first == range.last {
+                    "lies in"
+                } else {
+                    "overlaps"
+                };
+                let message = format!(
+                    "{range} {verb} {block} ({what}), of which no client can have an address"
+                );
+                self.report.error(spot, message);
+            }
+        }
+    }
+
+    /// Many clients refuse the first and last address of an IPv4 subnet, and routers drop them.
+    pub(super) fn edges_v4(&mut self, spot: &Spot, range: &Range, subnet: Prefix) {
+        if subnet.len >= 31 {
+            return; // RFC 3021: a /31 has hosts only
+        }
+        let whole = subnet.range();
+        for (edge, name) in [(whole.first, "network"), (whole.last, "broadcast")] {
+            let address = Family::V4.address(edge);
+            if range.contains(address) {
+                let verb = if range.first == range.last {
+                    "is"
+                } else {
+                    "contains"
+                };
+                let message = format!(
+                    "{verb} the {name} address of its subnet, {address}; many clients refuse it"
+                );
+                self.report.warn(spot, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What does a subnet say to the engine? Everything that was written of it and around it, as the types that
+//! the protocols work with.
+
+use super::placed::Placed;
+use super::{Checker, ipv4, ipv6, value_or};
+use dhcp_core::options::{ConfiguredOption, OptionSet};
+use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use dhcp_lease::SubnetId;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Puts a subnet into the network of its shared network, or into one of its own.
+pub(super) fn add<S>(networks: &mut Vec<Network<S>>, placed: &Placed<'_>, subnet: Option<S>) {
+    let Some(subnet) = subnet else { return };
+    let name = placed.network.and_then(|network| network.name.as_ref());
+    let name = name.map(|it| it.value.clone()).unwrap_or_default();
+    match networks
+        .iter_mut()
+        .find(|network| !name.is_empty() && network.name == name)
+    {
+        Some(network) => network.subnets.push(subnet),
+        None => networks.push(Network {
+            name,
+            subnets: vec![subnet],
+        }),
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn subnet4(&mut self, placed: &Placed<'_>) -> Option<Subnet4> {
+        let written = placed.written;
+        let lifetimes = self.lifetimes(placed);
+        let subnet = written.subnet.as_ref()?;
+        let IpAddr::V4(network) = subnet.value.address else {
+            return None;
+        };
+        let prefix_len = subnet.value.len;
+        let pools = self.address_pools(placed, subnet.value);
+        let mut options = placed.options();
+        if !options.iter().any(|option| option.code == 1) {
+            let mask = subnet.value.range().count_less_one() as u32; // an IPv4 subnet: 32 bits
+            let data: Box<[u8]> = (!mask).to_be_bytes().into();
+            options.insert(
+                0,
+                ConfiguredOption {
+                    code: 1,
+                    data,
+                    always_send: false,
+                },
+            );
+        }
+        self.routers(placed, &options);
+        self.server_identifier(placed);
+        let parameters = &placed.parameters;
+        Some(Subnet4 {
+            id: SubnetId(placed.id),
+            network,
+            prefix_len,
+            pools,
+            relays: placed.relays().filter_map(|it| ipv4(it.value)).collect(),
+            interface: placed.interface().map(|it| it.value.clone()),
+            lifetimes,
+            reservations: self.reservations(placed, &options),
+            options: OptionSet::layered(options),
+            server_identifier: parameters.server_identifier.as_ref().map(|it| it.value),
+            next_server: value_or(&parameters.next_server, Ipv4Addr::UNSPECIFIED),
+            boot_file_name: parameters
+                .boot_file_name
+                .as_ref()
+                .map(|it| it.value.as_bytes().into())
+                .unwrap_or_default(),
+            rapid_commit: value_or(&parameters.rapid_commit, false),
+        })
+    }
+
+    pub(super) fn subnet6(&mut self, placed: &Placed<'_>) -> Option<Subnet6> {
+        let lifetimes = self.lifetimes(placed);
+        let subnet = placed.written.subnet.as_ref()?;
+        let IpAddr::V6(network) = subnet.value.address else {
+            return None;
+        };
+        let options = placed.options();
+        Some(Subnet6 {
+            id: SubnetId(placed.id),
+            network,
+            prefix_len: subnet.value.len,
+            pools: self.address_pools(placed, subnet.value),
+            pd_pools: placed
+                .written
+                .pd_pools
+                .iter()
+                .map(|it| self.pd_pool(it))
+                .collect(),
+            relays: placed.relays().filter_map(|it| ipv6(it.value)).collect(),
+            interface: placed.interface().map(|it| it.value.clone()),
+            interface_id: placed
+                .interface_id()
+                .map(|it| it.value.clone().into_boxed_slice()),
+            lifetimes,
+            reservations: self.reservations(placed, &options),
+            options: OptionSet::layered(options),
+            rapid_commit: value_or(&placed.parameters.rapid_commit, false),
+            preference: value_or(&placed.parameters.preference, 0),
+        })
+    }
+
+    /// A subnet without routers is rarely meant, and a router in a pool never.
+    fn routers(&mut self, placed: &Placed<'_>, options: &[ConfiguredOption]) {
+        const ROUTERS: u16 = 3;
+        const CLASSLESS_ROUTES: u16 = 121;
+        let find = |code| options.iter().rev().find(|option| option.code == code);
+        let (routers, routes) = (find(ROUTERS), find(CLASSLESS_ROUTES));
+        if routers.is_none() && routes.is_none() && !placed.written.pools.is_empty() {
+            let message = "has no `routers` option; its clients get no default route";
+            self.report.warn(&placed.written.spot, message);
+        }
+        let octets = routers.map(|option| &*option.data).unwrap_or_default();
+        let (addresses, _) = octets.as_chunks::<4>();
+        for octets in addresses {
+            let router = IpAddr::V4(Ipv4Addr::from(*octets));
+            let message = format!("holds {router}, which the `routers` option gives as a router");
+            self.warn_if_in_pool(placed, router, &message);
+        }
+    }
+
+    fn server_identifier(&mut self, placed: &Placed<'_>) {
+        if let Some(it) = &placed.parameters.server_identifier {
+            let address = IpAddr::V4(it.value);
+            let message = format!("holds {address}, which is this server's `server-identifier`");
+            self.warn_if_in_pool(placed, address, &message);
+        }
+    }
+
+    fn warn_if_in_pool(&mut self, placed: &Placed<'_>, address: IpAddr, message: &str) {
+        let reserved = placed
+            .written
+            .reservations
+            .iter()
+            .flat_map(|it| &it.addresses);
+        if reserved.into_iter().any(|it| it.value == address) {
+            return;
+        }
+        for pool in placed
+            .written
+            .pools
+            .iter()
+            .filter(|pool| pool.value.contains(address))
+        {
+            self.report.warn(&pool.spot, message);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What is written: the file as values with their places, before it is asked whether it makes sense.
+//!
+//! Every value that can be judged alone (an address, a number, the data of an option) is judged here;
+//! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
+//! missing, so that the rest can still be judged.
+
+mod option_data;
+mod subnet;
+mod values;
+
+pub(super) use option_data::OptionData;
+pub(super) use subnet::{PdPool, Reservation, Subnet};
+
+use super::keys::{self, TableKeys};
+use super::notation::Family;
+use super::reader::{Table, Value};
+use super::report::{At, Report, Spot};
+use crate::settings::{CopyMode, Durability, XdpMode};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use toml::de::DeValue;
+use values::{interface_name, ipv4, path, relays, server_address, text_or_octets};
+
+/// The whole file.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) interfaces: Vec<Interface>,
+    pub(super) interfaces_spot: Spot,
+    pub(super) state_dir: Option<At<PathBuf>>,
+    pub(super) socket: Option<At<PathBuf>>,
+    pub(super) durability: Option<At<Durability>>,
+    pub(super) workers: Option<At<u32>>,
+    pub(super) lease_capacity: Option<At<u64>>,
+    pub(super) partitions: Option<At<u32>>,
+    pub(super) offer_lifetime: Option<At<u32>>,
+    pub(super) decline_probation_period: Option<At<u32>>,
+    pub(super) authoritative: Option<At<bool>>,
+    pub(super) dhcp4: Parameters,
+    pub(super) dhcp6: Parameters,
+    /// Subnets that stand alone, DHCPv4 first.
+    pub(super) subnets: Vec<Subnet>,
+    pub(super) networks: Vec<SharedNetwork>,
+}
+
+/// An interface to serve.
+#[derive(Debug)]
+pub(super) struct Interface {
+    pub(super) name: At<String>,
+    pub(super) workers_per_queue: Option<At<u32>>,
+    pub(super) xdp_mode: Option<At<XdpMode>>,
+    pub(super) copy_mode: Option<At<CopyMode>>,
+}
+
+/// What inner levels inherit from outer ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parameters {
+    pub(super) valid_lifetime: Option<At<u32>>,
+    pub(super) min_valid_lifetime: Option<At<u32>>,
+    pub(super) max_valid_lifetime: Option<At<u32>>,
+    pub(super) preferred_lifetime: Option<At<u32>>,
+    pub(super) renew_timer: Option<At<u32>>,
+    pub(super) rebind_timer: Option<At<u32>>,
+    pub(super) rapid_commit: Option<At<bool>>,
+    pub(super) preference: Option<At<u8>>,
+    pub(super) next_server: Option<At<Ipv4Addr>>,
+    pub(super) boot_file_name: Option<At<String>>,
+    pub(super) server_identifier: Option<At<Ipv4Addr>>,
+    /// Outer levels first; what comes later replaces what came earlier.
+    pub(super) options: Vec<OptionData>,
+}
+
+impl Parameters {
+    /// These, where they say something; else the outer ones.
+    pub(super) fn within(&self, outer: &Self) -> Self {
+        fn either<T: Clone>(inner: &Option<T>, outer: &Option<T>) -> Option<T> {
+            inner.as_ref().or(outer.as_ref()).cloned()
+        }
+        Self {
+            valid_lifetime: either(&self.valid_lifetime, &outer.valid_lifetime),
+            min_valid_lifetime: either(&self.min_valid_lifetime, &outer.min_valid_lifetime),
+            max_valid_lifetime: either(&self.max_valid_lifetime, &outer.max_valid_lifetime),
+            preferred_lifetime: either(&self.preferred_lifetime, &outer.preferred_lifetime),
+            renew_timer: either(&self.renew_timer, &outer.renew_timer),
+            rebind_timer: either(&self.rebind_timer, &outer.rebind_timer),
+            rapid_commit: either(&self.rapid_commit, &outer.rapid_commit),
+            preference: either(&self.preference, &outer.preference),
+            next_server: either(&self.next_server, &outer.next_server),
+            boot_file_name: either(&self.boot_file_name, &outer.boot_file_name),
+            server_identifier: either(&self.server_identifier, &outer.server_identifier),
+            options: outer.options.iter().chain(&self.options).cloned().collect(),
+        }
+    }
+}
+
+/// Subnets on one link.
+#[derive(Debug)]
+pub(super) struct SharedNetwork {
+    pub(super) spot: Spot,
+    pub(super) name: Option<At<String>>,
+    pub(super) interface: Option<At<String>>,
+    pub(super) interface_id: Option<At<Vec<u8>>>,
+    pub(super) relays: Vec<At<IpAddr>>,
+    pub(super) parameters: Parameters,
+    pub(super) subnets: Vec<Subnet>,
+}
+
+impl File {
+    /// Reads the whole document.
+    pub(super) fn read(top: &Table<'_>, report: &mut Report) -> Self {
+        let section = |name: &'static str, keys: &'static TableKeys, report: &mut Report| {
+            top.get(name).and_then(|value| value.table(keys, report))
+        };
+        let dhcp4 = section("dhcp4", &keys::DHCP4, report);
+        let dhcp6 = section("dhcp6", &keys::DHCP6, report);
+        let interfaces = top.require("interfaces", report);
+        let mut subnets = Subnet::list(top, Family::V4, report);
+        subnets.extend(Subnet::list(top, Family::V6, report));
+        let networks = top.tables("shared-networks", &keys::SHARED_NETWORK, report);
+        Self {
+            interfaces_spot: interfaces
+                .as_ref()
+                .map(|it| it.spot.clone())
+                .unwrap_or_default(),
+            interfaces: interfaces
+                .map(|it| Interface::list(it, report))
+                .unwrap_or_default(),
+            state_dir: top.read("state-dir", report, path),
+            socket: top.read("socket", report, path),
+            durability: top.read("durability", report, |value| {
+                value.word(&[
+                    ("power", Durability::Power),
+                    ("process", Durability::Process),
+                ])
+            }),
+            workers: top.read("workers", report, |value| value.whole_u32(1, 64)),
+            lease_capacity: top.read("lease-capacity", report, |value| {
+                value.whole(1024, super::checked::LEASE_CAPACITY_MAX)
+            }),
+            partitions: top.read("partitions", report, |value| value.whole_u32(1, 256)),
+            offer_lifetime: top.read("offer-lifetime", report, |value| value.whole_u32(1, 3600)),
+            decline_probation_period: top.read("decline-probation-period", report, |value| {
+                value.whole_u32(1, 31_536_000)
+            }),
+            authoritative: dhcp4
+                .as_ref()
+                .and_then(|table| table.read("authoritative", report, Value::boolean)),
+            dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
+            dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
+            subnets,
+            networks: networks
+                .iter()
+                .map(|table| SharedNetwork::read(table, report))
+                .collect(),
+        }
+    }
+}
+
+/// The state directory and the control socket of a file, for commands that need nothing else of it.
+pub(super) fn paths(top: &Table<'_>, report: &mut Report) -> (Option<PathBuf>, Option<PathBuf>) {
+    let state_dir = top.read("state-dir", report, path);
+    let socket = top.read("socket", report, path);
+    (state_dir.map(|it| it.value), socket.map(|it| it.value))
+}
+
+impl Interface {
+    fn list(value: Value<'_>, report: &mut Report) -> Vec<Self> {
+        let elements = value.list(report);
+        elements
+            .into_iter()
+            .filter_map(|element| Self::read(element, report))
+            .collect()
+    }
+
+    fn read(element: Value<'_>, report: &mut Report) -> Option<Self> {
+        if let DeValue::String(_) = element.value {
+            let name = element.read(report, interface_name)?;
+            let (workers_per_queue, xdp_mode, copy_mode) = (None, None, None);
+            return Some(Self {
+                name,
+                workers_per_queue,
+                xdp_mode,
+                copy_mode,
+            });
+        }
+        let table = element.table(&keys::INTERFACE, report)?;
+        let workers_per_queue =
+            table.read("workers-per-queue", report, |value| value.whole_u32(1, 64));
+        let xdp_mode = table.read("xdp-mode", report, |value| {
+            value.word(&[
+                ("auto", XdpMode::Auto),
+                ("native", XdpMode::Native),
+                ("generic", XdpMode::Generic),
+            ])
+        });
+        let copy_mode = table.read("copy-mode", report, |value| {
+            value.word(&[
+                ("auto", CopyMode::Auto),
+                ("zero-copy", CopyMode::ZeroCopy),
+                ("copy", CopyMode::Copy),
+            ])
+        });
+        let name = table
+            .require("name", report)?
+            .read(report, interface_name)?;
+        Some(Self {
+            name,
+            workers_per_queue,
+            xdp_mode,
+            copy_mode,
+        })
+    }
+}
+
+impl Parameters {
+    /// Parameters of `families` and options of the protocols `spaces`.
+    fn of_table(
+        table: Option<&Table<'_>>,
+        families: &[Family],
+        spaces: &[Family],
+        report: &mut Report,
+    ) -> Self {
+        let Some(table) = table else {
+            return Self::default();
+        };
+        let (v4, v6) = (
+            families.contains(&Family::V4),
+            families.contains(&Family::V6),
+        );
+        let lifetime = |value: &Value<'_>| value.whole_u32(1, u32::MAX);
+        let timer = |value: &Value<'_>| value.whole_u32(1, u32::MAX - 1);
+        let mut this = Self {
+            valid_lifetime: table.read("valid-lifetime", report, lifetime),
+            renew_timer: table.read("renew-timer", report, timer),
+            rebind_timer: table.read("rebind-timer", report, timer),
+            rapid_commit: table.read("rapid-commit", report, Value::boolean),
+            options: OptionData::list(table, spaces, report),
+            ..Self::default()
+        };
+        if v4 {
+            this.min_valid_lifetime = table.read("min-valid-lifetime", report, lifetime);
+            this.max_valid_lifetime = table.read("max-valid-lifetime", report, lifetime);
+            this.next_server = table.read("next-server", report, ipv4);
+            this.boot_file_name =
+                table.read("boot-file-name", report, |value| value.text_within(127));
+            this.server_identifier = table.read("server-identifier", report, server_address);
+        }
+        if v6 {
+            this.preferred_lifetime = table.read("preferred-lifetime", report, lifetime);
+            this.preference = table.read("preference", report, |value| {
+                Ok(value.whole(0, 255)? as u8) // 255 at most
+            });
+        }
+        this
+    }
+}
+
+impl SharedNetwork {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        let mut subnets = Subnet::list(table, Family::V4, report);
+        subnets.extend(Subnet::list(table, Family::V6, report));
+        let mut families: Vec<_> = subnets.iter().map(|subnet| subnet.family).collect();
+        families.dedup();
+        if families.is_empty() {
+            families = vec![Family::V4, Family::V6];
+        }
+        let name = table.require("name", report);
+        // Timers of the other protocol hurt nobody here: all are read, whatever the subnets.
+        let both = [Family::V4, Family::V6];
+        Self {
+            spot: table.spot.clone(),
+            name: name.and_then(|it| it.read(report, |value| value.text_within(128))),
+            interface: table.read("interface", report, interface_name),
+            interface_id: table.read("interface-id", report, text_or_octets),
+            relays: relays(table, &both, report),
+            parameters: Parameters::of_table(Some(table), &both, &families, report),
+            subnets,
+        }
+    }
+}

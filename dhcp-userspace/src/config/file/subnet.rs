@@ -1,0 +1,221 @@
+//! A subnet with its pools and reservations.
+
+use super::values::{interface_name, relays, text_or_octets};
+use super::{OptionData, Parameters};
+use crate::config::keys;
+use crate::config::notation::{self, Family, Prefix, Range};
+use crate::config::reader::{Table, Value};
+use crate::config::report::{At, Report, Spot};
+use dhcp_core::subnet::ReservedBy;
+use std::net::IpAddr;
+use toml::de::DeValue;
+
+/// A subnet of either protocol.
+#[derive(Debug)]
+pub(in crate::config) struct Subnet {
+    pub(in crate::config) family: Family,
+    pub(in crate::config) spot: Spot,
+    pub(in crate::config) id: Option<At<u32>>,
+    /// Missing when it was wrong.
+    pub(in crate::config) subnet: Option<At<Prefix>>,
+    pub(in crate::config) pools: Vec<At<Range>>,
+    pub(in crate::config) pd_pools: Vec<At<PdPool>>,
+    pub(in crate::config) interface: Option<At<String>>,
+    pub(in crate::config) interface_id: Option<At<Vec<u8>>>,
+    pub(in crate::config) relays: Vec<At<IpAddr>>,
+    pub(in crate::config) parameters: Parameters,
+    pub(in crate::config) reservations: Vec<Reservation>,
+}
+
+/// Prefixes to delegate.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct PdPool {
+    pub(in crate::config) prefix: Prefix,
+    pub(in crate::config) delegated_len: u8,
+}
+
+/// What is fixed for one client.
+#[derive(Debug)]
+pub(in crate::config) struct Reservation {
+    pub(in crate::config) spot: Spot,
+    /// Missing when it was wrong.
+    pub(in crate::config) identifier: Option<At<(ReservedBy, Vec<u8>)>>,
+    pub(in crate::config) addresses: Vec<At<IpAddr>>,
+    pub(in crate::config) prefixes: Vec<At<Prefix>>,
+    pub(in crate::config) hostname: Option<At<String>>,
+    pub(in crate::config) options: Vec<OptionData>,
+}
+
+impl Subnet {
+    pub(super) fn list(outer: &Table<'_>, family: Family, report: &mut Report) -> Vec<Self> {
+        let tables = match family {
+            Family::V4 => outer.tables("subnet4", &keys::SUBNET4, report),
+            Family::V6 => outer.tables("subnet6", &keys::SUBNET6, report),
+        };
+        tables
+            .iter()
+            .map(|table| Self::read(table, family, report))
+            .collect()
+    }
+
+    fn read(table: &Table<'_>, family: Family, report: &mut Report) -> Self {
+        let subnet = table.require("subnet", report);
+        let pools = table.list("pools", report);
+        let reservations = match family {
+            Family::V4 => table.tables("reservations", &keys::RESERVATION4, report),
+            Family::V6 => table.tables("reservations", &keys::RESERVATION6, report),
+        };
+        let reservations = reservations
+            .iter()
+            .map(|it| Reservation::read(it, family, report));
+        let reservations = reservations.collect();
+        let (mut pd_pools, mut interface_id) = (Vec::new(), None);
+        if family == Family::V6 {
+            let tables = table.tables("pd-pools", &keys::PD_POOL, report);
+            pd_pools = tables
+                .iter()
+                .filter_map(|it| PdPool::read(it, report))
+                .collect();
+            interface_id = table.read("interface-id", report, text_or_octets);
+        }
+        Self {
+            family,
+            spot: table.spot.clone(),
+            id: table.read("id", report, |value| value.whole_u32(1, u32::MAX - 1)),
+            subnet: subnet
+                .and_then(|it| it.read(report, |value| notation::prefix(family, value.text()?))),
+            pools: pools
+                .into_iter()
+                .filter_map(|it| pool(it, family, report))
+                .collect(),
+            pd_pools,
+            interface: table.read("interface", report, interface_name),
+            interface_id,
+            relays: relays(table, &[family], report),
+            parameters: Parameters::of_table(Some(table), &[family], &[family], report),
+            reservations,
+        }
+    }
+}
+
+/// A pool is a text, or a table with a text in it as Kea has it.
+fn pool(value: Value<'_>, family: Family, report: &mut Report) -> Option<At<Range>> {
+    let value = match value.value {
+        DeValue::Table(_) => value.table(&keys::POOL, report)?.require("pool", report)?,
+        _ => value,
+    };
+    value.read(report, |value| notation::range(family, value.text()?))
+}
+
+impl PdPool {
+    fn read(table: &Table<'_>, report: &mut Report) -> Option<At<Self>> {
+        let len = table.get("prefix-len");
+        let len = len.map(|it| it.read(report, |value| value.whole_u32(0, 128)));
+        let delegated = table.require("delegated-len", report);
+        let delegated = delegated.and_then(|it| it.read(report, |value| value.whole_u32(1, 128)));
+        let prefix = table.require("prefix", report)?.read(report, |value| {
+            let text = value.text()?;
+            match (&len, text.contains('/')) {
+                (None, false) => Err("has no length; write it as \"2001:db8::/40\"".to_owned()),
+                (None, true) => notation::prefix(Family::V6, text).map(Some),
+                (Some(None), _) => Ok(None), // the length is wrong, and reported
+                (Some(Some(len)), true) => Err(format!(
+                    "has a length of its own; leave `prefix-len` out (it says {})",
+                    len.value
+                )),
+                (Some(Some(len)), false) => {
+                    notation::prefix(Family::V6, &format!("{text}/{}", len.value)).map(Some)
+                }
+            }
+        })?;
+        let (prefix, delegated) = (prefix.value?, delegated?);
+        if delegated.value < u32::from(prefix.len) {
+            let message = format!(
+                "{} is shorter than the pool's own length, {}; it must be {} to 128",
+                delegated.value, prefix.len, prefix.len
+            );
+            report.error(&delegated.spot, message);
+            return None;
+        }
+        let delegated_len = delegated.value as u8; // 128 at most
+        Some(At {
+            spot: table.spot.clone(),
+            value: Self {
+                prefix,
+                delegated_len,
+            },
+        })
+    }
+}
+
+impl Reservation {
+    fn read(table: &Table<'_>, family: Family, report: &mut Report) -> Self {
+        let mut identifiers = vec![
+            ("hw-address", ReservedBy::HardwareAddress, 16),
+            ("duid", ReservedBy::Duid, 130),
+        ];
+        let (mut addresses, mut prefixes, mut hostname) = (Vec::new(), Vec::new(), None);
+        match family {
+            Family::V4 => {
+                identifiers.push(("client-id", ReservedBy::ClientId, 255));
+                addresses.extend(table.read("ip-address", report, |value| {
+                    notation::address(family, value.text()?)
+                }));
+                hostname = table.read("hostname", report, |value| value.text_within(255));
+            }
+            Family::V6 => {
+                let written = table.list("ip-addresses", report).into_iter();
+                addresses.extend(written.filter_map(|it| {
+                    it.read(report, |value| notation::address(family, value.text()?))
+                }));
+                let written = table.list("prefixes", report).into_iter();
+                prefixes.extend(written.filter_map(|it| {
+                    it.read(report, |value| notation::prefix(family, value.text()?))
+                }));
+            }
+        }
+        Self {
+            spot: table.spot.clone(),
+            identifier: Self::identifier(table, &identifiers, report),
+            addresses,
+            prefixes,
+            hostname,
+            options: OptionData::list(table, &[family], report),
+        }
+    }
+
+    fn identifier(
+        table: &Table<'_>,
+        identifiers: &[(&'static str, ReservedBy, usize)],
+        report: &mut Report,
+    ) -> Option<At<(ReservedBy, Vec<u8>)>> {
+        let written = |(name, by, octets_max): &(&'static str, ReservedBy, usize)| {
+            Some((table.get(name)?, *by, *octets_max))
+        };
+        let mut all = identifiers.iter().filter_map(written);
+        let names: Vec<_> = identifiers
+            .iter()
+            .map(|(name, ..)| format!("`{name}`"))
+            .collect();
+        let names = names.join(", ");
+        let Some((value, by, octets_max)) = all.next() else {
+            report.error(&table.spot, format!("names no client; add one of {names}"));
+            return None;
+        };
+        if let Some((second, ..)) = all.next() {
+            report.error(
+                &second.spot,
+                format!("is a second identifier; keep one of {names}"),
+            );
+            return None;
+        }
+        value.read(report, |value| match notation::octets(value.text()?)? {
+            octets if octets.is_empty() => Err("is empty".to_owned()),
+            octets if octets.len() > octets_max => Err(format!(
+                "has {} octets; at most {octets_max} are possible",
+                octets.len()
+            )),
+            octets => Ok((by, octets)),
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Values that more than one table has, each judged alone.
+
+use crate::config::keys;
+use crate::config::notation::{self, Family};
+use crate::config::reader::{Table, Value};
+use crate::config::report::{At, Report};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+pub(super) fn relays(
+    table: &Table<'_>,
+    families: &[Family],
+    report: &mut Report,
+) -> Vec<At<IpAddr>> {
+    let Some(relay) = table
+        .get("relay")
+        .and_then(|it| it.table(&keys::RELAY, report))
+    else {
+        return Vec::new();
+    };
+    let Some(addresses) = relay.require("ip-addresses", report) else {
+        return Vec::new();
+    };
+    let address = |value: &Value<'_>| match families {
+        [family] => notation::address(*family, value.text()?),
+        _ => value
+            .text()?
+            .parse()
+            .map_err(|_| format!("{}, not an address", value.found())),
+    };
+    let addresses = addresses.list(report).into_iter();
+    addresses
+        .filter_map(|it| it.read(report, address))
+        .collect()
+}
+
+pub(super) fn path(value: &Value<'_>) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value.text_within(4096)?);
+    match path.is_absolute() && !value.text()?.contains('\0') {
+        true => Ok(path),
+        false => Err(format!(
+            "{}, not an absolute path; begin it with /",
+            value.found()
+        )),
+    }
+}
+
+/// A name that Linux would take (`dev_valid_name`): 1 to 15 octets without `/`, `:` and spaces.
+pub(super) fn interface_name(value: &Value<'_>) -> Result<String, String> {
+    let name = value.text()?;
+    let legal = |c: char| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':';
+    match (1..=15).contains(&name.len()) && name.chars().all(legal) && name != "." && name != ".." {
+        true => Ok(name.to_owned()),
+        false => Err(format!(
+            "{}, which cannot be the name of an interface: that has 1 to 15 characters, no space, / or :",
+            value.found()
+        )),
+    }
+}
+
+pub(super) fn ipv4(value: &Value<'_>) -> Result<Ipv4Addr, String> {
+    match notation::address(Family::V4, value.text()?)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(address) => Err(format!("\"{address}\" is not an IPv4 address")),
+    }
+}
+
+/// An address that a server can have.
+pub(super) fn server_address(value: &Value<'_>) -> Result<Ipv4Addr, String> {
+    let address = ipv4(value)?;
+    let unusable = address.is_unspecified()
+        || address.is_broadcast()
+        || address.is_multicast()
+        || address.is_loopback();
+    match unusable {
+        true => Err(format!("{address} cannot be the address of this server")),
+        false => Ok(address),
+    }
+}
+
+/// Kea takes an Interface-Id as text or, with 0x before it, in hexadecimal.
+pub(super) fn text_or_octets(value: &Value<'_>) -> Result<Vec<u8>, String> {
+    let text = value.text_within(65_535)?;
+    match text.starts_with("0x") {
+        true => notation::octets(&text),
+        false => Ok(text.into_bytes()),
+    }
+}

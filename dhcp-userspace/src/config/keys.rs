@@ -1,0 +1,609 @@
+//! Which keys are there? Every key of every table, once: the reader refuses what is not here, and
+//! docs/configuration.md is made from it.
+
+/// A table of the file.
+#[derive(Debug)]
+pub(super) struct TableKeys {
+    /// How it is written, as `[[subnet4]]`.
+    pub(super) heading: &'static str,
+    /// What it is.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "documentation is made from it by a test")
+    )]
+    pub(super) meaning: &'static str,
+    /// Groups of keys, which tables share.
+    pub(super) groups: &'static [&'static [Key]],
+}
+
+impl TableKeys {
+    /// All its keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'static Key> {
+        self.groups.iter().copied().flatten()
+    }
+}
+
+/// A key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Its name: Kea's, where Kea has one.
+    pub(super) name: &'static str,
+    /// What may stand there, with its unit.
+    pub(super) value: &'static str,
+    /// What holds without it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "documentation is made from it by a test")
+    )]
+    pub(super) default: &'static str,
+    /// What it does.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "documentation is made from it by a test")
+    )]
+    pub(super) meaning: &'static str,
+}
+
+const fn key(
+    name: &'static str,
+    value: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key {
+        name,
+        value,
+        default,
+        meaning,
+    }
+}
+
+/// All tables, in the order of the document.
+pub(super) const TABLES: &[&TableKeys] = &[
+    &TOP,
+    &INTERFACE,
+    &DHCP4,
+    &DHCP6,
+    &SUBNET4,
+    &SUBNET6,
+    &POOL,
+    &PD_POOL,
+    &SHARED_NETWORK,
+    &RELAY,
+    &OPTION_DATA,
+    &RESERVATION4,
+    &RESERVATION6,
+];
+
+const SECONDS: &str = "seconds, 1 to 4294967295 (4294967295: for ever)";
+const TIMER: &str = "seconds, 1 to 4294967294";
+
+/// The top of the file.
+pub(super) const TOP: TableKeys = TableKeys {
+    heading: "Top of the file",
+    meaning: "The process itself. These keys stand before the first `[table]`.",
+    groups: &[&[
+        key(
+            "interfaces",
+            "list of names or `interfaces` tables",
+            "required",
+            "The interfaces to serve.",
+        ),
+        key(
+            "state-dir",
+            "path",
+            "`/var/lib/xdhcpd`",
+            "Where the lease tables and the server's DUID live. `XDHCPD_STATE_DIR` and `--state-dir` win over it.",
+        ),
+        key(
+            "socket",
+            "path",
+            "`/run/xdhcpd/control.sock`",
+            "The control socket. `XDHCPD_SOCKET` and `--socket` win over it.",
+        ),
+        key(
+            "durability",
+            "`\"power\"` or `\"process\"`",
+            "`\"power\"`",
+            "What an acknowledged lease survives: a power cut (the acknowledgement leaves after its lease is on stable storage), or the death of the process (once it is in the memory-mapped table).",
+        ),
+        key(
+            "workers",
+            "1 to 64",
+            "1",
+            "Worker threads per receive queue. More than one shares out a queue on which all broadcasts arrive; a client always goes to the same worker.",
+        ),
+        key(
+            "lease-capacity",
+            "leases, 1024 to 268435456",
+            "from the pools",
+            "For how many leases the lease tables have room, former ones included. Without it: for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
+        ),
+        key(
+            "partitions",
+            "1 to 256",
+            "16",
+            "Into how many parts, each with a lock of its own, a new lease store is divided; rounded up to a power of two. Fixed when the store is made.",
+        ),
+        key(
+            "offer-lifetime",
+            "seconds, 1 to 3600",
+            "60",
+            "How long an offered lease is held for its client, in both protocols.",
+        ),
+        key(
+            "decline-probation-period",
+            "seconds, 1 to 31536000",
+            "3600",
+            "How long a lease that a client found in use by somebody else is nobody's, in both protocols.",
+        ),
+        key(
+            "dhcp4",
+            "table",
+            "",
+            "Parameters of all DHCPv4 subnets, see `[dhcp4]`.",
+        ),
+        key(
+            "dhcp6",
+            "table",
+            "",
+            "Parameters of all DHCPv6 subnets, see `[dhcp6]`.",
+        ),
+        key(
+            "subnet4",
+            "list of tables",
+            "none",
+            "DHCPv4 subnets, see `[[subnet4]]`.",
+        ),
+        key(
+            "subnet6",
+            "list of tables",
+            "none",
+            "DHCPv6 subnets, see `[[subnet6]]`.",
+        ),
+        key(
+            "shared-networks",
+            "list of tables",
+            "none",
+            "Links with several subnets, see `[[shared-networks]]`.",
+        ),
+    ]],
+};
+
+/// One interface with settings of its own.
+pub(super) const INTERFACE: TableKeys = TableKeys {
+    heading: "`interfaces` as tables",
+    meaning: "An interface is its name, or `{ name = \"eth1\", ... }`. What is in force in the end is in `xdhcpd ctl status`.",
+    groups: &[&[
+        key("name", "interface name", "required", "The interface."),
+        key(
+            "workers-per-queue",
+            "1 to 64",
+            "`workers`",
+            "Worker threads per receive queue of this interface.",
+        ),
+        key(
+            "xdp-mode",
+            "`\"auto\"`, `\"native\"` or `\"generic\"`",
+            "`\"auto\"`",
+            "Where the XDP program runs: in the driver if it can, else in the network stack (`auto`); in the driver or not at all (`native`); in the network stack (`generic`).",
+        ),
+        key(
+            "copy-mode",
+            "`\"auto\"`, `\"zero-copy\"` or `\"copy\"`",
+            "`\"auto\"`",
+            "Whether frames are copied between kernel and user space: not if the driver can do without (`auto`), never or refuse to start (`zero-copy`), always (`copy`).",
+        ),
+    ]],
+};
+
+const LIFETIMES: &[Key] = &[
+    key("valid-lifetime", SECONDS, "7200", "Lifetime of a lease."),
+    key(
+        "renew-timer",
+        TIMER,
+        "half the lifetime",
+        "T1: when a client begins to ask its server for an extension. Without it DHCPv4 takes half of the valid lifetime, DHCPv6 half of the preferred one.",
+    ),
+    key(
+        "rebind-timer",
+        TIMER,
+        "7/8 (v4), 0.8 (v6)",
+        "T2: when a client begins to ask any server. Without it DHCPv4 takes 7/8 of the valid lifetime, DHCPv6 0.8 of the preferred one.",
+    ),
+    key(
+        "rapid-commit",
+        "boolean",
+        "false",
+        "Answer a client that asks for it in two messages (RFC 4039; RFC 9915 section 18.3.1). With several servers on a link each answer takes a lease.",
+    ),
+    key(
+        "option-data",
+        "list of tables",
+        "none",
+        "Options for clients, see `option-data`.",
+    ),
+];
+
+const LIFETIMES_V4: &[Key] = &[
+    key(
+        "min-valid-lifetime",
+        SECONDS,
+        "`valid-lifetime`",
+        "Shortest lifetime that a DHCPv4 client may ask for.",
+    ),
+    key(
+        "max-valid-lifetime",
+        SECONDS,
+        "`valid-lifetime`",
+        "Longest lifetime that a DHCPv4 client may ask for.",
+    ),
+];
+
+const LIFETIMES_V6: &[Key] = &[
+    key(
+        "preferred-lifetime",
+        SECONDS,
+        "5/8 of `valid-lifetime`",
+        "How long addresses and prefixes are preferred (DHCPv6).",
+    ),
+    key(
+        "preference",
+        "0 to 255",
+        "0",
+        "Sent in Advertise when not 0; a client takes the server with the highest, and 255 without waiting for others (DHCPv6).",
+    ),
+];
+
+const BOOTSTRAP_V4: &[Key] = &[
+    key(
+        "next-server",
+        "IPv4 address",
+        "none",
+        "`siaddr`: the server that a booting client fetches its file from (DHCPv4).",
+    ),
+    key(
+        "boot-file-name",
+        "text, at most 127 octets",
+        "none",
+        "`file`: what a booting client fetches (DHCPv4).",
+    ),
+    key(
+        "server-identifier",
+        "IPv4 address",
+        "the interface's first address",
+        "Server identifier of DHCPv4, to which clients send their renewals: it must reach this server.",
+    ),
+];
+
+/// Parameters of all DHCPv4 subnets.
+pub(super) const DHCP4: TableKeys = TableKeys {
+    heading: "`[dhcp4]`",
+    meaning: "Parameters of all DHCPv4 subnets. A shared network, a subnet and a reservation each override what stands outside of them.",
+    groups: &[
+        LIFETIMES,
+        LIFETIMES_V4,
+        BOOTSTRAP_V4,
+        &[key(
+            "authoritative",
+            "boolean",
+            "true",
+            "Whether our configuration is the last word on the links that it names: a client that asks for an address of another network gets a NAK also when we do not know the client (RFC 2131 section 4.3.2).",
+        )],
+    ],
+};
+
+/// Parameters of all DHCPv6 subnets.
+pub(super) const DHCP6: TableKeys = TableKeys {
+    heading: "`[dhcp6]`",
+    meaning: "Parameters of all DHCPv6 subnets, overridden in the same way.",
+    groups: &[LIFETIMES, LIFETIMES_V6],
+};
+
+const LINK: &[Key] = &[
+    key(
+        "interface",
+        "interface name",
+        "the interface with an address in the subnet",
+        "The interface whose clients on the link (without relay agent) it serves. It must be among `interfaces`.",
+    ),
+    key(
+        "relay",
+        "table",
+        "none",
+        "Relay agents that it is behind, besides those whose address lies in it, see `relay`.",
+    ),
+];
+
+const SUBNET_ID: Key = key(
+    "id",
+    "1 to 4294967294",
+    "its number in the order of the file, from 1",
+    "Its number in leases, statistics and logs; once for each protocol. Without it, a subnet that is put in above others renumbers them and their leases.",
+);
+
+/// A DHCPv4 subnet.
+pub(super) const SUBNET4: TableKeys = TableKeys {
+    heading: "`[[subnet4]]`",
+    meaning: "A DHCPv4 subnet, alone on its link. Subnets that share a link stand in a shared network, as `[[shared-networks.subnet4]]`.",
+    groups: &[
+        &[
+            key(
+                "subnet",
+                "IPv4 prefix",
+                "required",
+                "The subnet. No two of them overlap.",
+            ),
+            SUBNET_ID,
+            key(
+                "pools",
+                "list of texts or tables",
+                "none",
+                "What clients get addresses from: `\"FIRST-LAST\"`, a prefix, or a table, see `pools`.",
+            ),
+        ],
+        LINK,
+        LIFETIMES,
+        LIFETIMES_V4,
+        BOOTSTRAP_V4,
+        &[key(
+            "reservations",
+            "list of tables",
+            "none",
+            "What is fixed for one client, see `reservations` (DHCPv4).",
+        )],
+    ],
+};
+
+const INTERFACE_ID: Key = key(
+    "interface-id",
+    "text, or octets as `\"0x0102\"`",
+    "none",
+    "Serve clients behind the relay agent that sends this Interface-Id (option 18).",
+);
+
+/// A DHCPv6 subnet.
+pub(super) const SUBNET6: TableKeys = TableKeys {
+    heading: "`[[subnet6]]`",
+    meaning: "A DHCPv6 subnet, alone on its link. Subnets that share a link stand in a shared network, as `[[shared-networks.subnet6]]`.",
+    groups: &[
+        &[
+            key(
+                "subnet",
+                "IPv6 prefix",
+                "required",
+                "The subnet. No two of them overlap.",
+            ),
+            SUBNET_ID,
+            key(
+                "pools",
+                "list of texts or tables",
+                "none",
+                "What clients get addresses from: `\"FIRST-LAST\"`, a prefix, or a table, see `pools`. The first address of the subnet belongs to its routers and is left out (RFC 4291 section 2.6.1).",
+            ),
+            key(
+                "pd-pools",
+                "list of tables",
+                "none",
+                "What prefixes are delegated from, see `pd-pools`.",
+            ),
+        ],
+        LINK,
+        &[INTERFACE_ID],
+        LIFETIMES,
+        LIFETIMES_V6,
+        &[key(
+            "reservations",
+            "list of tables",
+            "none",
+            "What is fixed for one client, see `reservations` (DHCPv6).",
+        )],
+    ],
+};
+
+/// A pool of addresses.
+pub(super) const POOL: TableKeys = TableKeys {
+    heading: "`pools`",
+    meaning: "A pool is a text, or a table as in Kea: `{ pool = \"192.0.2.10-192.0.2.200\" }`. The first 16777216 addresses of a pool are handed out, the whole of a /8; what lies beyond is not.",
+    groups: &[&[key(
+        "pool",
+        "text",
+        "required",
+        "First and last address, or a prefix.",
+    )]],
+};
+
+/// A pool of prefixes.
+pub(super) const PD_POOL: TableKeys = TableKeys {
+    heading: "`pd-pools`",
+    meaning: "Prefixes that are delegated to routers of clients, each of the same length. The first 16777216 of a pool are handed out.",
+    groups: &[&[
+        key(
+            "prefix",
+            "IPv6 prefix or address",
+            "required",
+            "What is cut up. No two pd-pools overlap.",
+        ),
+        key(
+            "prefix-len",
+            "0 to 128",
+            "from `prefix`",
+            "Length of `prefix`, if that is an address.",
+        ),
+        key(
+            "delegated-len",
+            "`prefix-len` to 128",
+            "required",
+            "Length of each delegated prefix.",
+        ),
+    ]],
+};
+
+/// A link with several subnets.
+pub(super) const SHARED_NETWORK: TableKeys = TableKeys {
+    heading: "`[[shared-networks]]`",
+    meaning: "A link with several subnets: a client gets its lease from any of them. Its parameters hold for all its subnets that do not say otherwise.",
+    groups: &[
+        &[key(
+            "name",
+            "text",
+            "required",
+            "Its name, once in the file.",
+        )],
+        LINK,
+        &[INTERFACE_ID],
+        LIFETIMES,
+        LIFETIMES_V4,
+        LIFETIMES_V6,
+        BOOTSTRAP_V4,
+        &[
+            key(
+                "subnet4",
+                "list of tables",
+                "none",
+                "Its DHCPv4 subnets, see `[[subnet4]]`.",
+            ),
+            key(
+                "subnet6",
+                "list of tables",
+                "none",
+                "Its DHCPv6 subnets, see `[[subnet6]]`.",
+            ),
+        ],
+    ],
+};
+
+/// Relay agents.
+pub(super) const RELAY: TableKeys = TableKeys {
+    heading: "`relay`",
+    meaning: "The relay agents that a subnet or shared network is behind: `relay = { ip-addresses = [\"10.0.0.1\"] }`.",
+    groups: &[&[key(
+        "ip-addresses",
+        "list of addresses",
+        "required",
+        "`giaddr` or link selection in DHCPv4, `link-address` in DHCPv6. In a shared network with subnets of both protocols the two may be mixed.",
+    )]],
+};
+
+/// One option.
+pub(super) const OPTION_DATA: TableKeys = TableKeys {
+    heading: "`option-data`",
+    meaning: "One option, by `name` or by `code`: `{ name = \"domain-name-servers\", data = \"192.0.2.53, 192.0.2.54\" }`. An inner level replaces the same option of an outer one. The subnet mask is sent without being configured.",
+    groups: &[&[
+        key(
+            "name",
+            "option name",
+            "from `code`",
+            "Its name, see the tables below.",
+        ),
+        key(
+            "code",
+            "1 to 254 (v4), 1 to 65535 (v6)",
+            "from `name`",
+            "Its code.",
+        ),
+        key(
+            "data",
+            "text, number, boolean, or a list of them",
+            "required unless the option is empty",
+            "Its contents in the form that the tables below name.",
+        ),
+        key(
+            "csv-format",
+            "boolean",
+            "true",
+            "`false`: `data` is the octets themselves in hexadecimal, `\"c0000201\"` or `\"c0:00:02:01\"`, or a text in single quotes. An option that the tables below do not have needs it.",
+        ),
+        key(
+            "space",
+            "`\"dhcp4\"` or `\"dhcp6\"`",
+            "the protocol around it",
+            "The protocol it belongs to; needed in a shared network with subnets of both.",
+        ),
+        key(
+            "always-send",
+            "boolean",
+            "false",
+            "Send it also to clients that do not ask for it.",
+        ),
+    ]],
+};
+
+const IDENTIFIERS: &[Key] = &[
+    key(
+        "hw-address",
+        "octets",
+        "one identifier is required",
+        "The client by its hardware address, as `\"02:00:5e:00:53:01\"`.",
+    ),
+    key(
+        "duid",
+        "octets",
+        "",
+        "The client by its DUID, as `\"00:03:00:01:02:00:5e:00:53:01\"`.",
+    ),
+];
+
+/// A DHCPv4 reservation.
+pub(super) const RESERVATION4: TableKeys = TableKeys {
+    heading: "`reservations` (DHCPv4)",
+    meaning: "What is fixed for one client of the subnet, found by exactly one identifier. Octets are written as `\"02:00:5e\"`, `\"02005e\"` or, as text, `\"'port 7'\"`.",
+    groups: &[
+        IDENTIFIERS,
+        &[
+            key(
+                "client-id",
+                "octets",
+                "",
+                "The client by its client identifier (option 61).",
+            ),
+            key(
+                "ip-address",
+                "IPv4 address",
+                "none",
+                "Its address, inside the subnet; in a pool or not.",
+            ),
+            key(
+                "hostname",
+                "text, at most 255 octets",
+                "none",
+                "Its name (option 12).",
+            ),
+            key(
+                "option-data",
+                "list of tables",
+                "none",
+                "Options for it alone.",
+            ),
+        ],
+    ],
+};
+
+/// A DHCPv6 reservation.
+pub(super) const RESERVATION6: TableKeys = TableKeys {
+    heading: "`reservations` (DHCPv6)",
+    meaning: "What is fixed for one client of the subnet.",
+    groups: &[
+        IDENTIFIERS,
+        &[
+            key(
+                "ip-addresses",
+                "list of IPv6 addresses",
+                "none",
+                "Its addresses, inside the subnet; in a pool or not.",
+            ),
+            key(
+                "prefixes",
+                "list of IPv6 prefixes",
+                "none",
+                "The prefixes delegated to it; in a pd-pool (then of its delegated length) or not.",
+            ),
+            key(
+                "option-data",
+                "list of tables",
+                "none",
+                "Options for it alone.",
+            ),
+        ],
+    ],
+};

@@ -1,0 +1,286 @@
+//! Configurations and what becomes of them.
+
+mod mistakes;
+
+use super::keys::{self, TABLES, TableKeys};
+use super::*;
+use crate::settings::{CopyMode, Durability, XdpMode};
+use dhcp_core::subnet::ReservedBy;
+use dhcp_lease::{Lease, SubnetId};
+use proptest::prelude::*;
+
+fn checked(text: &str) -> Checked {
+    check(Path::new("f.toml"), text)
+        .map_err(|findings| findings.to_string())
+        .unwrap()
+}
+
+fn policy(text: &str) -> dhcp_core::Policy {
+    checked(text).policy(&dhcp_wire::id::Duid::EMPTY, None)
+}
+
+/// Errors and warnings, one a line.
+fn said(text: &str) -> String {
+    match check(Path::new("f.toml"), text) {
+        Ok(checked) => checked.warnings.to_string(),
+        Err(findings) => findings.to_string(),
+    }
+}
+
+const MINIMAL: &str = "\
+interfaces = [\"eth1\"]
+[[subnet4]]
+subnet = \"192.0.2.0/24\"
+pools = [\"192.0.2.10-192.0.2.200\"]
+";
+
+#[test]
+fn the_minimal_file_serves() {
+    let checked = checked(MINIMAL);
+    assert_eq!(
+        checked.warnings.to_string(),
+        "f.toml:2:1: subnet4[0]: warning: has no `routers` option; its clients get no default route"
+    );
+    let settings = &checked.settings;
+    assert_eq!(settings.state_dir, Path::new("/var/lib/xdhcpd"));
+    assert_eq!(settings.socket, Path::new("/run/xdhcpd/control.sock"));
+    assert_eq!(
+        (settings.durability, settings.partitions),
+        (Durability::Power, 16)
+    );
+    assert_eq!(
+        (
+            settings.interfaces[0].name.as_str(),
+            settings.lease_capacity
+        ),
+        ("eth1", 65536)
+    );
+    let policy = checked.policy(&dhcp_wire::id::Duid::EMPTY, None);
+    let subnet = &policy.networks_v4[0].subnets[0];
+    assert_eq!((subnet.id, subnet.prefix_len), (SubnetId(1), 24));
+    assert_eq!(*subnet.options.find(1).unwrap().data, [255, 255, 255, 0]);
+    assert_eq!(
+        (subnet.lifetimes.valid, subnet.lifetimes.valid_min),
+        (7200, 7200)
+    );
+    assert_eq!(
+        checked.pool_ranges()[0].first,
+        Lease::V4([192, 0, 2, 10].into())
+    );
+    assert_eq!(checked.pool_ranges()[0].count, 191);
+    assert!(policy.authoritative);
+}
+
+#[test]
+fn inner_levels_override_outer_ones() {
+    let policy = policy(
+        r#"
+interfaces = ["eth1"]
+[dhcp4]
+valid-lifetime = 1000
+renew-timer = 100
+option-data = [{ name = "domain-name-servers", data = "192.0.2.1" }, { code = 42, data = ["192.0.2.9"] }]
+[dhcp6]
+valid-lifetime = 2000
+preference = 3
+[[shared-networks]]
+name = "n"
+valid-lifetime = 3000
+interface = "eth1"
+interface-id = "0x0102"
+relay = { ip-addresses = ["10.0.0.1", "2001:db8::1"] }
+option-data = [{ space = "dhcp4", name = "routers", data = "198.51.100.1" }]
+[[shared-networks.subnet4]]
+subnet = "198.51.100.0/25"
+pools = ["198.51.100.10-198.51.100.20"]
+[[shared-networks.subnet4]]
+id = 77
+subnet = "198.51.100.128/25"
+valid-lifetime = 4000
+relay = { ip-addresses = ["10.0.0.2"] }
+option-data = [
+  { name = "domain-name-servers", data = "192.0.2.2", always-send = true },
+  { code = 224, csv-format = false, data = "01:02" },
+]
+[[shared-networks.subnet4.reservations]]
+client-id = "'port 7'"
+ip-address = "198.51.100.130"
+hostname = "h"
+option-data = [{ name = "routers", data = "198.51.100.129" }]
+[[shared-networks.subnet6]]
+subnet = "2001:db8::/64"
+pools = ["2001:db8::/120"]
+pd-pools = [{ prefix = "2001:db8:100::", prefix-len = 40, delegated-len = 56 }]
+reservations = [{ duid = "00:03:00:01:02", ip-addresses = ["2001:db8::5"], prefixes = ["2001:db8:100::/56"] }]
+[[subnet4]]
+subnet = "203.0.113.0/24"
+"#,
+    );
+    let [alone, shared] = &policy.networks_v4[..] else {
+        panic!("two links")
+    };
+    assert_eq!((alone.name.as_str(), shared.name.as_str()), ("", "n"));
+    assert_eq!(alone.subnets[0].lifetimes.valid, 1000);
+    let [first, second] = &shared.subnets[..] else {
+        panic!("two subnets")
+    };
+    assert_eq!((first.id, second.id), (SubnetId(2), SubnetId(77)));
+    assert_eq!(
+        (first.lifetimes.valid, second.lifetimes.valid),
+        (3000, 4000)
+    );
+    assert_eq!(
+        (first.lifetimes.renew, first.lifetimes.rebind),
+        (Some(100), None)
+    );
+    assert_eq!(first.interface.as_deref(), Some("eth1"));
+    let relay = |last| std::net::Ipv4Addr::new(10, 0, 0, last);
+    assert_eq!(first.relays, [relay(1)]);
+    assert_eq!(second.relays, [relay(2), relay(1)]);
+    assert_eq!(*first.options.find(6).unwrap().data, [192, 0, 2, 1]);
+    assert_eq!(*second.options.find(6).unwrap().data, [192, 0, 2, 2]);
+    assert!(second.options.find(6).unwrap().always_send);
+    assert_eq!(*second.options.find(42).unwrap().data, [192, 0, 2, 9]);
+    assert_eq!(*second.options.find(224).unwrap().data, [1, 2]);
+    let reserved = second
+        .reservations
+        .find(ReservedBy::ClientId, b"port 7")
+        .unwrap();
+    assert_eq!(*reserved.options.find(3).unwrap().data, [198, 51, 100, 129]);
+    assert_eq!(
+        *reserved.options.find(1).unwrap().data,
+        [255, 255, 255, 128]
+    );
+    assert_eq!(*reserved.hostname, *b"h");
+    let v6 = &policy.networks_v6[0].subnets[0];
+    assert_eq!(
+        (v6.lifetimes.valid, v6.lifetimes.preferred, v6.preference),
+        (3000, 1875, 3)
+    );
+    assert_eq!(v6.interface_id.as_deref(), Some(&[1, 2][..]));
+    assert_eq!(
+        v6.relays,
+        ["2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap()]
+    );
+    assert!(v6.options.iter().next().is_none());
+    let reserved = v6
+        .reservations
+        .find(ReservedBy::Duid, &[0, 3, 0, 1, 2])
+        .unwrap();
+    assert_eq!(reserved.leases.len(), 2);
+}
+
+#[test]
+fn the_routers_anycast_address_is_never_handed_out() {
+    let text =
+        "interfaces=[\"e\"]\n[[subnet6]]\nsubnet = \"2001:db8::/64\"\npools = [\"2001:db8::/120\"]";
+    let range = checked(text).pool_ranges()[0];
+    assert_eq!(range.first, Lease::Address("2001:db8::1".parse().unwrap()));
+    assert_eq!(range.count, 255);
+}
+
+#[test]
+fn interfaces_have_settings_of_their_own() {
+    let text = "workers = 3\ninterfaces = [\"a\", { name = \"b\", workers-per-queue = 2, xdp-mode = \"generic\", copy-mode = \"copy\" }]";
+    let interfaces = checked(text).settings.interfaces;
+    assert_eq!(
+        (interfaces[0].workers_per_queue, interfaces[0].mode),
+        (3, XdpMode::Auto)
+    );
+    assert_eq!(
+        (interfaces[1].workers_per_queue, interfaces[1].mode),
+        (2, XdpMode::Generic)
+    );
+    assert_eq!(interfaces[1].copy, CopyMode::Copy);
+}
+
+#[test]
+fn the_default_capacity_holds_every_lease_of_all_pools() {
+    let text =
+        "interfaces=[\"e\"]\n[[subnet4]]\nsubnet = \"10.0.0.0/12\"\npools = [\"10.0.0.0/12\"]";
+    let capacity = checked(text).settings.lease_capacity;
+    assert_eq!(capacity, 1 << 20);
+}
+
+/// Every documented key is read: a date, which no key takes, is an error at its place.
+#[test]
+fn every_documented_key_is_read() {
+    let date = "1979-05-27";
+    for table in TABLES {
+        for key in table.iter() {
+            let line = |around: &str| around.replace('@', &format!("{} = {date}", key.name));
+            let text = match *table {
+                it if same(it, &keys::TOP) => line("@"),
+                it if same(it, &keys::INTERFACE) => line("interfaces = [{ @ }]"),
+                it if same(it, &keys::DHCP4) => line("[dhcp4]\n@"),
+                it if same(it, &keys::DHCP6) => line("[dhcp6]\n@"),
+                it if same(it, &keys::SUBNET4) => line("[[subnet4]]\n@"),
+                it if same(it, &keys::SUBNET6) => line("[[subnet6]]\n@"),
+                it if same(it, &keys::POOL) => line("[[subnet4]]\npools = [{ @ }]"),
+                it if same(it, &keys::PD_POOL) => line("[[subnet6]]\npd-pools = [{ @ }]"),
+                it if same(it, &keys::SHARED_NETWORK) => line("[[shared-networks]]\n@"),
+                it if same(it, &keys::RELAY) => line("[[subnet4]]\nrelay = { @ }"),
+                it if same(it, &keys::OPTION_DATA) && key.name == "data" => {
+                    line("[dhcp4]\noption-data = [{ code = 3, @ }]")
+                }
+                it if same(it, &keys::OPTION_DATA) => line("[dhcp4]\noption-data = [{ @ }]"),
+                it if same(it, &keys::RESERVATION4) => line("[[subnet4]]\nreservations = [{ @ }]"),
+                it if same(it, &keys::RESERVATION6) => line("[[subnet6]]\nreservations = [{ @ }]"),
+                other => panic!("{} has no test", other.heading),
+            };
+            let findings = check(Path::new("f.toml"), &text).unwrap_err();
+            let at_key = |finding: &&Finding| {
+                finding.path.ends_with(key.name) && finding.severity == Severity::Error
+            };
+            let found: Vec<_> = findings.iter().filter(at_key).collect();
+            assert!(!found.is_empty(), "{text}\n{findings}");
+            assert!(
+                found.iter().all(|it| !it.message.contains("unknown key")),
+                "{findings}"
+            );
+        }
+    }
+}
+
+fn same(a: &TableKeys, b: &TableKeys) -> bool {
+    a.heading == b.heading
+}
+
+/// Pieces of configurations, put together at random.
+fn fragment() -> impl Strategy<Value = String> {
+    let names: Vec<&str> = TABLES
+        .iter()
+        .flat_map(|table| table.iter())
+        .map(|key| key.name)
+        .collect();
+    let value = prop_oneof![
+        Just("\"192.0.2.0/24\"".to_owned()),
+        Just("[\"192.0.2.1-192.0.2.9\", {}]".to_owned()),
+        Just("[{ name = \"routers\", data = \"192.0.2.1\" }]".to_owned()),
+        Just("{ ip-addresses = [\"::\", 7] }".to_owned()),
+        Just("[{ prefix = \"::/0\", delegated-len = 128 }]".to_owned()),
+        Just("true".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        "[ -~]{0,12}".prop_map(|text| format!("{text:?}")),
+    ];
+    let assignment =
+        (prop::sample::select(names), value).prop_map(|(key, value)| format!("{key} = {value}"));
+    prop_oneof![
+        4 => assignment,
+        1 => prop::sample::select(vec!["[[subnet4]]", "[[subnet6]]", "[[shared-networks]]", "[dhcp4]",
+            "[[shared-networks.subnet4]]", "[[subnet4.reservations]]", "[[subnet6.pd-pools]]",
+            "[[subnet4.option-data]]"]).prop_map(str::to_owned),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_checker_panic(text in "\\PC{0,200}") {
+        let _ = said(&text);
+    }
+
+    #[test]
+    fn no_configuration_makes_the_checker_panic(lines in prop::collection::vec(fragment(), 0..24)) {
+        let _ = said(&lines.join("\n"));
+    }
+}

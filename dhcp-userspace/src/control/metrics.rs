@@ -1,0 +1,461 @@
+//! The metrics, as Prometheus reads them; docs/metrics.md is made from the same table.
+
+use super::message::{PoolStatus, Stats, Status};
+use std::fmt::Write as _;
+
+/// A metric's name, type and meaning.
+struct Metric {
+    name: &'static str,
+    kind: &'static str,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "documentation is made from it by a test")
+    )]
+    labels: &'static str,
+    meaning: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: &'static str,
+    labels: &'static str,
+    meaning: &'static str,
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels,
+        meaning,
+    }
+}
+
+const METRICS: &[Metric] = &[
+    metric(
+        "xdhcpd_ready",
+        "gauge",
+        "version",
+        "1 when every interface is served.",
+    ),
+    metric(
+        "xdhcpd_uptime_seconds",
+        "gauge",
+        "",
+        "How long the server has been running.",
+    ),
+    metric(
+        "xdhcpd_config_generation",
+        "counter",
+        "",
+        "How often a configuration was put in force, the first included.",
+    ),
+    metric(
+        "xdhcpd_interface_serving",
+        "gauge",
+        "interface, xdp_mode, copy_mode",
+        "1 when the interface is served.",
+    ),
+    metric(
+        "xdhcpd_frames_received_total",
+        "counter",
+        "",
+        "Frames taken from the receive rings.",
+    ),
+    metric(
+        "xdhcpd_frames_sent_total",
+        "counter",
+        "",
+        "Frames put into the transmit rings.",
+    ),
+    metric(
+        "xdhcpd_batches_total",
+        "counter",
+        "",
+        "Batches of frames served; frames by batches is the mean size.",
+    ),
+    metric(
+        "xdhcpd_replies_delayed_total",
+        "counter",
+        "",
+        "Replies that waited for the disk (durability power).",
+    ),
+    metric(
+        "xdhcpd_change_logs_total",
+        "counter",
+        "",
+        "Change logs handed to the journal.",
+    ),
+    metric(
+        "xdhcpd_frames_lost_total",
+        "counter",
+        "reason",
+        "Frames lost between device and server: `receive_ring_full` (the workers are too slow), `fill_ring_empty`, `receive_dropped`, `transmit_ring_full` (the link is slower than the server), `transmit_invalid`.",
+    ),
+    metric(
+        "xdhcpd_messages_received_total",
+        "counter",
+        "protocol, message",
+        "DHCP messages received, by kind.",
+    ),
+    metric(
+        "xdhcpd_messages_sent_total",
+        "counter",
+        "protocol, message",
+        "DHCP messages sent, by kind. What a Relay-reply holds is not told apart.",
+    ),
+    metric(
+        "xdhcpd_discards_total",
+        "counter",
+        "reason",
+        "Frames that ended without a reply, see the reasons below.",
+    ),
+    metric(
+        "xdhcpd_xdp_frames_total",
+        "counter",
+        "interface, outcome",
+        "What the XDP program did with frames.",
+    ),
+    metric(
+        "xdhcpd_leases",
+        "gauge",
+        "",
+        "Leases that are granted at the moment.",
+    ),
+    metric(
+        "xdhcpd_lease_capacity",
+        "gauge",
+        "",
+        "For how many leases the tables have room.",
+    ),
+    metric(
+        "xdhcpd_pool_size",
+        "gauge",
+        "kind, subnet, subnet_id, pool",
+        "Leases of a pool.",
+    ),
+    metric(
+        "xdhcpd_pool_taken",
+        "gauge",
+        "kind, subnet, subnet_id, pool",
+        "Of these, granted, offered or declined.",
+    ),
+    metric(
+        "xdhcpd_pool_assignable",
+        "gauge",
+        "kind, subnet, subnet_id, pool",
+        "Of these, free for any client.",
+    ),
+    metric(
+        "kea_dhcp4_packets_received_total",
+        "counter",
+        "operation",
+        "As Kea's exporter has it.",
+    ),
+    metric(
+        "kea_dhcp4_packets_sent_total",
+        "counter",
+        "operation",
+        "As Kea's exporter has it.",
+    ),
+    metric(
+        "kea_dhcp6_packets_received_total",
+        "counter",
+        "operation",
+        "As Kea's exporter has it.",
+    ),
+    metric(
+        "kea_dhcp6_packets_sent_total",
+        "counter",
+        "operation",
+        "As Kea's exporter has it.",
+    ),
+    metric(
+        "kea_dhcp4_addresses_total",
+        "gauge",
+        "subnet, subnet_id, pool",
+        "As Kea's exporter has it.",
+    ),
+    metric(
+        "kea_dhcp4_addresses_assigned_total",
+        "gauge",
+        "subnet, subnet_id, pool",
+        "As Kea's exporter has it; offered and declined ones are counted in.",
+    ),
+    metric(
+        "kea_dhcp6_na_total",
+        "gauge",
+        "subnet, subnet_id, pool",
+        "As Kea's exporter has it.",
+    ),
+    metric(
+        "kea_dhcp6_na_assigned_total",
+        "gauge",
+        "subnet, subnet_id, pool",
+        "As above.",
+    ),
+    metric(
+        "kea_dhcp6_pd_total",
+        "gauge",
+        "subnet, subnet_id, pool",
+        "As Kea's exporter has it.",
+    ),
+    metric(
+        "kea_dhcp6_pd_assigned_total",
+        "gauge",
+        "subnet, subnet_id, pool",
+        "As above.",
+    ),
+];
+
+/// The text of `GET /metrics`. Pools as [`super::message::pools`] has them, before bindings are counted.
+pub(super) fn render(status: &Status, stats: &Stats, pools: &[PoolStatus]) -> String {
+    let mut text = String::new();
+    for metric in METRICS {
+        let _ = writeln!(text, "# HELP {} {}", metric.name, metric.meaning);
+        let _ = writeln!(text, "# TYPE {} {}", metric.name, metric.kind);
+        for (labels, value) in samples(metric.name, status, stats, pools) {
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
+                .collect();
+            let braces = match labels.as_slice() {
+                [] => String::new(),
+                labels => format!("{{{}}}", labels.join(",")),
+            };
+            let _ = writeln!(text, "{}{braces} {value}", metric.name);
+        }
+    }
+    text
+}
+
+type Sample = (Vec<(&'static str, String)>, u64);
+
+fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> Vec<Sample> {
+    let one = |value: u64| vec![(Vec::new(), value)];
+    match name {
+        "xdhcpd_ready" => {
+            vec![(
+                vec![("version", status.version.clone())],
+                u64::from(status.ready),
+            )]
+        }
+        "xdhcpd_uptime_seconds" => one(status.uptime_seconds),
+        "xdhcpd_config_generation" => one(status.generation),
+        "xdhcpd_interface_serving" => {
+            let labels = |it: &super::message::InterfaceStatus| {
+                vec![
+                    ("interface", it.name.clone()),
+                    ("xdp_mode", it.xdp_mode.clone()),
+                    ("copy_mode", it.copy_mode.clone()),
+                ]
+            };
+            status
+                .interfaces
+                .iter()
+                .map(|it| (labels(it), u64::from(it.serving)))
+                .collect()
+        }
+        "xdhcpd_frames_received_total" => one(stats.frames_received),
+        "xdhcpd_frames_sent_total" => one(stats.frames_sent),
+        "xdhcpd_batches_total" => one(stats.batches),
+        "xdhcpd_replies_delayed_total" => one(stats.replies_delayed),
+        "xdhcpd_change_logs_total" => one(stats.change_logs),
+        "xdhcpd_frames_lost_total" => labelled("reason", &stats.lost),
+        "xdhcpd_messages_received_total" => {
+            messages([("v4", &stats.received_v4), ("v6", &stats.received_v6)])
+        }
+        "xdhcpd_messages_sent_total" => messages([("v4", &stats.sent_v4), ("v6", &stats.sent_v6)]),
+        "xdhcpd_discards_total" => labelled("reason", &stats.discards),
+        "xdhcpd_xdp_frames_total" => {
+            let outcomes = stats.xdp.iter().flat_map(|(interface, outcomes)| {
+                outcomes.iter().map(|(outcome, count)| {
+                    let labels = vec![
+                        ("interface", interface.clone()),
+                        ("outcome", outcome.clone()),
+                    ];
+                    (labels, *count)
+                })
+            });
+            outcomes.collect()
+        }
+        "xdhcpd_leases" => one(status.leases),
+        "xdhcpd_lease_capacity" => one(status.lease_capacity),
+        "xdhcpd_pool_size" => of_pools(pools, None, |pool| pool.size),
+        "xdhcpd_pool_taken" => of_pools(pools, None, |pool| pool.in_use),
+        "xdhcpd_pool_assignable" => of_pools(pools, None, |pool| pool.assignable),
+        "kea_dhcp4_packets_received_total" => {
+            labelled("operation", &kea_operations(&stats.received_v4))
+        }
+        "kea_dhcp4_packets_sent_total" => labelled("operation", &kea_operations(&stats.sent_v4)),
+        "kea_dhcp6_packets_received_total" => {
+            labelled("operation", &kea_operations(&stats.received_v6))
+        }
+        "kea_dhcp6_packets_sent_total" => labelled("operation", &kea_operations(&stats.sent_v6)),
+        "kea_dhcp4_addresses_total" => of_pools(pools, Some("v4"), |pool| pool.size),
+        "kea_dhcp4_addresses_assigned_total" => of_pools(pools, Some("v4"), |pool| pool.in_use),
+        "kea_dhcp6_na_total" => of_pools(pools, Some("na"), |pool| pool.size),
+        "kea_dhcp6_na_assigned_total" => of_pools(pools, Some("na"), |pool| pool.in_use),
+        "kea_dhcp6_pd_total" => of_pools(pools, Some("pd"), |pool| pool.size),
+        "kea_dhcp6_pd_assigned_total" => of_pools(pools, Some("pd"), |pool| pool.in_use),
+        _ => Vec::new(),
+    }
+}
+
+type Counts = std::collections::BTreeMap<String, u64>;
+
+fn messages(protocols: [(&str, &Counts); 2]) -> Vec<Sample> {
+    let of_protocol = |(protocol, counts): (&str, &Counts)| {
+        let sample = |(message, count): (&String, &u64)| {
+            (
+                vec![
+                    ("protocol", protocol.to_owned()),
+                    ("message", message.clone()),
+                ],
+                *count,
+            )
+        };
+        counts.iter().map(sample).collect::<Vec<_>>()
+    };
+    protocols.into_iter().flat_map(of_protocol).collect()
+}
+
+fn labelled(label: &'static str, counts: &Counts) -> Vec<Sample> {
+    counts
+        .iter()
+        .map(|(name, count)| (vec![(label, name.clone())], *count))
+        .collect()
+}
+
+/// Kea does not tell the kinds of REQUEST apart, and writes hyphens.
+fn kea_operations(counts: &Counts) -> Counts {
+    let mut operations = Counts::new();
+    for (name, count) in counts {
+        let operation = if name.starts_with("request") {
+            "request"
+        } else {
+            name
+        };
+        *operations.entry(operation.replace('_', "-")).or_default() += count;
+    }
+    operations
+}
+
+/// One sample for each pool of a kind, or of all kinds with the kind as a label.
+fn of_pools(
+    pools: &[PoolStatus],
+    kind: Option<&str>,
+    value: fn(&PoolStatus) -> u64,
+) -> Vec<Sample> {
+    let wanted = pools
+        .iter()
+        .filter(|pool| kind.is_none_or(|kind| kind == pool.kind));
+    let labels = |pool: &PoolStatus| {
+        let mut labels = vec![
+            ("subnet", pool.subnet.clone()),
+            ("subnet_id", pool.subnet_id.to_string()),
+            ("pool", pool.first.clone()),
+        ];
+        if kind.is_none() {
+            labels.push(("kind", pool.kind.clone()));
+        }
+        labels
+    };
+    wanted.map(|pool| (labels(pool), value(pool))).collect()
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::Totals;
+    use dhcp_core::Discard;
+
+    const INTRODUCTION: &str = "\
+# Metrics
+
+`GET /metrics` on the control socket, for Prometheus. `xdhcpd ctl stats` shows the same counters.
+
+```sh
+curl --unix-socket /run/xdhcpd/control.sock http://localhost/metrics
+```
+
+Own names begin with `xdhcpd_`: counters end in `_total`, gauges do not. A small set has the names of Kea's exporter,
+so that existing dashboards work; like there, some of its gauges end in `_total`.
+
+This document is generated from the program (`UPDATE=1 cargo test -p dhcp-userspace document`).
+
+| Name | Type | Labels | Meaning |
+| --- | --- | --- | --- |
+";
+
+    #[test]
+    fn the_document_of_the_metrics_has_every_metric_and_every_reason() {
+        let mut text = INTRODUCTION.to_owned();
+        for it in METRICS {
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} | {} |",
+                it.name, it.kind, it.labels, it.meaning
+            );
+        }
+        text.push_str(
+            "\n## Reasons of discards\n\nA frame ends exactly once: it is answered, or it is discarded for \
+             one of these reasons.\n\n| Reason | Meaning |\n| --- | --- |\n",
+        );
+        for reason in Discard::ALL {
+            let _ = writeln!(
+                text,
+                "| `{}` | {} |",
+                reason.name(),
+                reason.meaning().trim()
+            );
+        }
+        crate::config::compare_document("metrics.md", &text);
+    }
+
+    #[test]
+    fn every_metric_has_samples_with_its_labels() {
+        let interface = super::super::message::InterfaceStatus {
+            name: "a\"b".into(),
+            ..Default::default()
+        };
+        let status = Status {
+            interfaces: vec![interface],
+            ..Status::default()
+        };
+        let xdp = vec![("eth1".to_owned(), "steered".to_owned(), 3)];
+        let stats = Stats::new(&Totals::default(), xdp);
+        let pools = ["v4", "na", "pd"].map(|kind| PoolStatus {
+            kind: kind.into(),
+            ..Default::default()
+        });
+        for metric in METRICS {
+            let samples = samples(metric.name, &status, &stats, &pools);
+            assert!(!samples.is_empty(), "{}", metric.name);
+            for (labels, _) in samples {
+                let mut names: Vec<_> = labels.iter().map(|(name, _)| *name).collect();
+                let mut documented: Vec<_> = metric
+                    .labels
+                    .split(", ")
+                    .filter(|name| !name.is_empty())
+                    .collect();
+                names.sort_unstable();
+                documented.sort_unstable();
+                assert_eq!(names, documented, "{}", metric.name);
+            }
+        }
+        let text = render(&status, &stats, &pools);
+        assert!(text.contains("xdhcpd_interface_serving{interface=\"a\\\"b\","));
+        assert!(text.contains("xdhcpd_discards_total{reason=\"malformed_frame\"} 0\n"));
+        assert!(
+            text.contains(
+                "kea_dhcp6_packets_received_total{operation=\"information-request\"} 0\n"
+            )
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! How do people and programs talk to a running server? HTTP with JSON on a unix socket.
+//!
+//! The server side runs on a thread of its own and only reads what workers publish: no request, however
+//! many there are, makes a packet wait. Bounds: connections, time for a request, octets of a body.
+
+mod client;
+pub mod message;
+mod metrics;
+mod server;
+
+pub use client::{Client, ClientError};
+pub use server::{BindError, Control};
+
+use crate::counters::Totals;
+use crate::operator::ReleaseError;
+use dhcp_core::Policy;
+use dhcp_lease::{Binding, Lease};
+use message::Status;
+use std::sync::Arc;
+
+/// What the running server tells and does for its operator.
+pub trait Source: Send + Sync + 'static {
+    /// How it is.
+    fn status(&self) -> Status;
+    /// What its workers have counted.
+    fn totals(&self) -> Totals;
+    /// What the XDP program has counted, by interface and outcome.
+    fn xdp_counters(&self) -> Vec<(String, String, u64)>;
+    /// The policy in force.
+    fn policy(&self) -> Arc<Policy>;
+    /// Every binding, live, former or declined. Not of one moment.
+    fn for_each_binding(&self, visit: &mut dyn FnMut(&Binding));
+    /// Server time.
+    fn now(&self) -> dhcp_lease::Timestamp;
+    /// Reads the configuration anew and puts it in force, or says everything that is wrong with it, one
+    /// line each, and changes nothing.
+    ///
+    /// # Errors
+    /// The lines.
+    fn reload(&self) -> Result<String, Vec<String>>;
+    /// Ends the binding that holds a lease; returns it as it is then, durably.
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    fn release(&self, lease: Lease) -> Result<Binding, ReleaseError>;
+}

@@ -1,0 +1,389 @@
+//! The server side of the control socket: a small HTTP server on a thread of its own.
+
+use super::Source;
+use super::message::{self, Leases, Problem, Release, Released, Reloaded, Stats};
+use crate::leases::{self, Filter, LeaseView};
+use crate::operator::ReleaseError;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{fs, io};
+use tokio::sync::{Semaphore, oneshot};
+
+/// Connections at one time; more wait in the socket's queue.
+const CONNECTIONS_MAX: usize = 64;
+/// Octets of a request's body.
+const BODY_OCTETS_MAX: usize = 64 << 10;
+/// For the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a whole connection, listing ten million leases included.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
+/// For the disk to take a release.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Leases in one answer, unless fewer are asked for.
+const LEASES_MAX: usize = 100_000;
+
+/// Why there is no control socket.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another server answers on it.
+    #[error(
+        "{}: another server answers on this control socket; stop it, or name another with --socket",
+        path.display()
+    )]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// It could not be made.
+    #[error(
+        "{}: cannot make the control socket: {source}; make its directory, or name another socket with \
+         --socket", path.display()
+    )]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Its thread could not be started.
+    #[error("cannot start the control thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// The control socket, as long as it lives.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    /// Makes the socket (mode 0660) and answers on it from now on.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn start(path: &Path, source: Arc<dyn Source>) -> Result<Self, BindError> {
+        let listener = bind(path)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(BindError::Thread)?;
+        let (stop, stopped) = oneshot::channel();
+        let serve = move || {
+            runtime.block_on(async {
+                if let Err(error) = accept(listener, router(source), stopped).await {
+                    tracing::error!(%error, "the control socket cannot be served");
+                }
+            });
+            // A request that walks through millions of leases does not hold up the end.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(serve)
+            .map_err(BindError::Thread)?;
+        Ok(Self {
+            path: path.to_owned(),
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn bind(path: &Path) -> Result<UnixListener, BindError> {
+    let failed = |source| BindError::Socket {
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(failed)?;
+    }
+    if UnixStream::connect(path).is_ok() {
+        return Err(BindError::InUse {
+            path: path.to_owned(),
+        });
+    }
+    // What a killed server left behind answers nobody.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+async fn accept(
+    listener: UnixListener,
+    router: Router,
+    mut stopped: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return Ok(());
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut stopped => return Ok(()),
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: others end, and then it goes on.
+                tracing::warn!(%error, "a control connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            // Errors are the other side's: it went away, or sent what is no HTTP.
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+            drop(permit);
+        });
+    }
+}
+
+type Shared = State<Arc<dyn Source>>;
+
+fn router(source: Arc<dyn Source>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/stats", get(stats))
+        .route("/v1/pools", get(pools))
+        .route("/v1/leases", get(list_leases))
+        .route("/v1/reload", post(reload))
+        .route("/v1/release", post(release))
+        .route("/metrics", get(metrics))
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .with_state(source)
+}
+
+fn problem(code: StatusCode, errors: Vec<String>) -> Response {
+    (code, Json(Problem { errors })).into_response()
+}
+
+async fn unknown() -> Response {
+    let message = "there is no such path; see docs/operating.md".to_owned();
+    problem(StatusCode::NOT_FOUND, vec![message])
+}
+
+async fn status(State(source): Shared) -> Response {
+    Json(source.status()).into_response()
+}
+
+async fn stats(State(source): Shared) -> Response {
+    Json(Stats::new(&source.totals(), source.xdp_counters())).into_response()
+}
+
+async fn metrics(State(source): Shared) -> Response {
+    blocking(move || {
+        let stats = Stats::new(&source.totals(), source.xdp_counters());
+        let pools = message::pools(&source.policy());
+        let text = super::metrics::render(&source.status(), &stats, &pools);
+        ([("content-type", "text/plain; version=0.0.4")], text).into_response()
+    })
+    .await
+}
+
+async fn pools(State(source): Shared) -> Response {
+    blocking(move || {
+        let policy = source.policy();
+        let mut pools = message::pools(&policy);
+        message::count_bindings(&mut pools, &policy, source.now(), |visit| {
+            source.for_each_binding(visit);
+        });
+        Json(pools).into_response()
+    })
+    .await
+}
+
+async fn list_leases(
+    State(source): Shared,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Response {
+    let Query(mut filter) = match filter {
+        Ok(filter) => filter,
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, vec![rejection.body_text()]),
+    };
+    filter.limit = Some(filter.limit.unwrap_or(LEASES_MAX).min(LEASES_MAX));
+    blocking(move || {
+        let each = |visit: &mut dyn FnMut(&dhcp_lease::Binding)| source.for_each_binding(visit);
+        let (leases, more) = leases::select(&filter, source.now(), each);
+        Json(Leases { leases, more }).into_response()
+    })
+    .await
+}
+
+async fn reload(State(source): Shared) -> Response {
+    blocking(move || match source.reload() {
+        Ok(summary) => Json(Reloaded { summary }).into_response(),
+        Err(errors) => problem(StatusCode::UNPROCESSABLE_ENTITY, errors),
+    })
+    .await
+}
+
+async fn release(State(source): Shared, request: Result<Json<Release>, JsonRejection>) -> Response {
+    let Json(Release { address }) = match request {
+        Ok(request) => request,
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, vec![rejection.body_text()]),
+    };
+    let lease = match leases::parse(&address) {
+        Ok(lease) => lease,
+        Err(message) => return problem(StatusCode::BAD_REQUEST, vec![message]),
+    };
+    let released = blocking(move || match source.release(lease) {
+        Ok(binding) => {
+            let released = LeaseView::new(&binding, source.now());
+            Json(Released { released }).into_response()
+        }
+        Err(error) => {
+            let code = match error {
+                ReleaseError::NotHeld { .. } => StatusCode::NOT_FOUND,
+                ReleaseError::Busy | ReleaseError::StoreFailed => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            problem(code, vec![error.to_string()])
+        }
+    });
+    // The thread that waits for the disk goes on waiting, and settles what it wrote.
+    match tokio::time::timeout(RELEASE_TIMEOUT, released).await {
+        Ok(response) => response,
+        Err(_) => problem(
+            StatusCode::GATEWAY_TIMEOUT,
+            vec![format!(
+                "{address}: the disk has not confirmed the release yet; see `xdhcpd ctl status`"
+            )],
+        ),
+    }
+}
+
+/// Runs what reads files or walks tables beside the thread that answers everybody.
+async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(response) => response,
+        Err(_) => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            vec!["the request failed inside the server; see its log".to_owned()],
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::Status;
+    use super::super::{Client, ClientError};
+    use super::*;
+    use crate::counters::Totals;
+    use dhcp_core::Policy;
+    use dhcp_lease::{Binding, Lease, Timestamp};
+    use std::net::Ipv4Addr;
+
+    /// A server with one lease, 192.0.2.7, that can be released again and again.
+    struct OneLease;
+
+    const HELD: Lease = Lease::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+    impl Source for OneLease {
+        fn status(&self) -> Status {
+            Status::default()
+        }
+
+        fn totals(&self) -> Totals {
+            Totals::default()
+        }
+
+        fn xdp_counters(&self) -> Vec<(String, String, u64)> {
+            Vec::new()
+        }
+
+        fn policy(&self) -> Arc<Policy> {
+            panic!("nobody asks for it")
+        }
+
+        fn for_each_binding(&self, _: &mut dyn FnMut(&Binding)) {}
+
+        fn now(&self) -> Timestamp {
+            Timestamp(1_700_000_000)
+        }
+
+        fn reload(&self) -> Result<String, Vec<String>> {
+            Err(vec!["one".to_owned(), "two".to_owned()])
+        }
+
+        fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
+            match lease {
+                HELD => Ok(Binding {
+                    lease,
+                    ..Binding::default()
+                }),
+                _ => Err(ReleaseError::NotHeld { lease }),
+            }
+        }
+    }
+
+    fn release(client: &Client, address: &str) -> Result<Released, ClientError> {
+        let address = address.to_owned();
+        client.post("/v1/release", &Release { address })
+    }
+
+    #[test]
+    fn what_the_server_does_and_refuses_reaches_the_client() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let control = Control::start(&path, Arc::new(OneLease)).unwrap();
+        let client = Client::new(&path);
+        let released = release(&client, "192.0.2.7").unwrap().released;
+        assert_eq!(
+            (released.address.as_str(), released.state.as_str()),
+            ("192.0.2.7", "released")
+        );
+        for (address, expected) in [
+            ("192.0.2.8", "192.0.2.8: nobody holds"),
+            ("2001:db8::/48", "2001:db8::/48: nobody holds"),
+            ("printer", "\"printer\" is neither an address nor a prefix"),
+        ] {
+            let refused = release(&client, address).unwrap_err().to_string();
+            assert!(refused.starts_with(expected), "{refused}");
+        }
+        let refused = client.post::<Released>("/v1/release", &["nonsense"]);
+        assert!(
+            matches!(refused, Err(ClientError::Refused { .. })),
+            "{refused:?}"
+        );
+        let refused = client.post::<Reloaded>("/v1/reload", &()).unwrap_err();
+        assert_eq!(refused.to_string(), "one\ntwo");
+        drop(control);
+        assert!(!path.exists());
+    }
+}

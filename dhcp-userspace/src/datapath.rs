@@ -1,0 +1,346 @@
+//! The straight line: from frames that came in to replies that go out, a batch at a time.
+//!
+//! Each stage runs over the whole batch before the next begins, so that the cache misses of the batch
+//! overlap and each lock is taken once. Invariants:
+//! - Nothing here allocates, logs or calls the system, once the buffers have their size.
+//! - A thread holds one partition lock at a time, and none across [`Port`] or the journal.
+//! - A reply leaves at once only if deciding it changed nothing. The engine writes down whatever it
+//!   promises before it promises it, also when the promise is the same as a moment ago; so a reply
+//!   without a change of its own (OFFER, NAK, Advertise, answers to INFORM, Confirm and
+//!   Information-request) promises no lease. All others wait for the log that holds their change. A
+//!   repeated REQUEST is written again and waits for its own log, whichever worker serves it.
+
+use crate::commit::{Handle, LOGS_PER_WORKER, Returned};
+use crate::counters::Counters;
+use crate::io::{BATCH_FRAMES, Port};
+use crossbeam::utils::CachePadded;
+use dhcp_core::{Discard, Interface, Policy, v4, v6};
+use dhcp_lease::{ChangeLog, Partitions, Timestamp};
+use dhcp_wire::frame::{Addresses, Datagram, Malformed};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Records that a change log has room for: four for each frame of a batch (an address and a prefix, each
+/// with an extension). A batch that changes more costs an allocation.
+const LOG_RECORDS: usize = 4 * BATCH_FRAMES;
+
+/// What a batch is served with: one policy, one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// The interface that the frames came in on.
+    pub interface: &'a Interface,
+    /// The way to the journal and back.
+    pub commit: &'a Handle,
+    /// Server time.
+    pub now: Timestamp,
+}
+
+/// One worker's share of the server: all that it needs between a frame and its reply.
+#[derive(Debug)]
+pub struct Shard<F> {
+    partitions: Arc<Partitions>,
+    counters: Arc<CachePadded<Counters>>,
+    frames: Vec<F>,
+    queries_v4: Vec<v4::Query>,
+    queries_v6: Vec<v6::Query>,
+    items: Vec<Item>,
+    /// Partition and place in the batch of every query, sorted.
+    order: Vec<(u32, u32)>,
+    /// Replies to changes, oldest log first.
+    waiting: VecDeque<Vec<Reply<F>>>,
+    spare: Vec<(ChangeLog, Vec<Reply<F>>)>,
+}
+
+/// How far a frame has come.
+#[derive(Debug)]
+struct Item {
+    step: Step,
+    /// Where the payload begins, in request and reply alike.
+    payload_offset: usize,
+    /// Whether deciding it changed something.
+    has_changed: bool,
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it stays in its place in a reused buffer"
+)]
+enum Step {
+    Discarded(Discard),
+    Asked4,
+    Asked6,
+    Answered4(v4::Answer),
+    Answered6(v6::Answer),
+}
+
+/// A reply, written and ready to leave.
+#[derive(Debug)]
+struct Reply<F> {
+    frame: F,
+    len: usize,
+    label: Label,
+}
+
+/// Under which name a reply is counted.
+#[derive(Clone, Copy, Debug)]
+enum Label {
+    V4(v4::Verdict),
+    V6(u8),
+}
+
+impl<F> Shard<F> {
+    /// A shard that has served nothing yet.
+    pub fn new(partitions: Arc<Partitions>, counters: Arc<CachePadded<Counters>>) -> Self {
+        let spare = || {
+            (
+                ChangeLog::with_capacity(LOG_RECORDS),
+                Vec::with_capacity(BATCH_FRAMES),
+            )
+        };
+        Self {
+            partitions,
+            counters,
+            frames: Vec::with_capacity(BATCH_FRAMES),
+            queries_v4: (0..BATCH_FRAMES).map(|_| v4::Query::default()).collect(),
+            queries_v6: (0..BATCH_FRAMES).map(|_| v6::Query::default()).collect(),
+            items: Vec::with_capacity(BATCH_FRAMES),
+            order: Vec::with_capacity(BATCH_FRAMES),
+            waiting: VecDeque::with_capacity(LOGS_PER_WORKER),
+            spare: (0..LOGS_PER_WORKER).map(|_| spare()).collect(),
+        }
+    }
+
+    /// Whether another batch can be served: not while every log is under way.
+    pub fn can_serve(&self) -> bool {
+        !self.spare.is_empty()
+    }
+
+    /// Whether replies wait for the journal.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Serves what has arrived, at most one batch: each frame ends as a reply or as a counted discard.
+    /// How many frames it was. Requires [`Shard::can_serve`].
+    pub fn serve<P: Port<Frame = F>>(&mut self, port: &mut P, context: &Context<'_>) -> usize {
+        let Some((mut log, mut parked)) = self.spare.pop() else {
+            return 0;
+        };
+        let count = port.receive(&mut self.frames);
+        if count > 0 {
+            self.counters.frames.add(count as u64);
+            self.counters.batches.add(1);
+            self.classify(port, context); // octets to queries
+            self.touch(); // begin to load what the next stage reads
+            self.decide(context, &mut log); // queries to answers, under the locks
+            self.reply(port, context, &mut parked); // answers to octets, in place
+        }
+        if log.is_empty() {
+            self.spare.push((log, parked));
+        } else {
+            self.counters.logs.add(1);
+            self.counters.parked.add(parked.len() as u64);
+            context.commit.submit(log);
+            self.waiting.push_back(parked);
+        }
+        count
+    }
+
+    fn classify<P: Port<Frame = F>>(&mut self, port: &P, context: &Context<'_>) {
+        let is_failed = context.commit.is_failed();
+        let queries = self.queries_v4.iter_mut().zip(&mut self.queries_v6);
+        for (place, (frame, (query_v4, query_v6))) in self.frames.iter().zip(queries).enumerate() {
+            let mut payload_offset = 0;
+            let classified = match Datagram::parse(port.octets(frame)) {
+                // A server that cannot write down what it promises must not even offer it.
+                _ if is_failed => Err(Discard::StoreUnavailable),
+                Err(Malformed::Checksum) => Err(Discard::Checksum),
+                Err(_) => Err(Discard::Frame),
+                Ok(datagram) => {
+                    let (envelope, payload) = (&datagram.envelope, datagram.payload);
+                    let Context {
+                        interface, policy, ..
+                    } = context;
+                    payload_offset = envelope.header_len();
+                    match envelope.addresses {
+                        Addresses::V4 { .. } => {
+                            v4::classify(payload, envelope, interface, policy, query_v4)
+                                .map(|()| Step::Asked4)
+                        }
+                        Addresses::V6 { .. } => {
+                            v6::classify(payload, envelope, interface, policy, query_v6)
+                                .map(|()| Step::Asked6)
+                        }
+                    }
+                }
+            };
+            let client = match classified {
+                Ok(Step::Asked4) => {
+                    self.counters.received_v4(query_v4.kind());
+                    Some(self.partitions.index_of(query_v4.key().spread_octets()))
+                }
+                Ok(Step::Asked6) => {
+                    self.counters.received_v6(query_v6.message_type());
+                    Some(self.partitions.index_of(query_v6.client()))
+                }
+                _ => None,
+            };
+            self.order
+                .extend(client.map(|partition| (partition as u32, place as u32)));
+            let step = classified.unwrap_or_else(Step::Discarded);
+            self.items.push(Item {
+                step,
+                payload_offset,
+                has_changed: false,
+            });
+        }
+        self.order.sort_unstable();
+    }
+
+    fn touch(&self) {
+        for group in self.order.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((partition, _)) = group.first() else {
+                continue;
+            };
+            let Some(partition) = self.partitions.lock(*partition as usize) else {
+                continue;
+            };
+            for (_, place) in group {
+                let place = *place as usize;
+                match self.items.get(place).map(|item| &item.step) {
+                    Some(Step::Asked4) => {
+                        if let Some(query) = self.queries_v4.get(place) {
+                            partition.touch(&query.key());
+                        }
+                    }
+                    Some(Step::Asked6) => {
+                        if let Some(query) = self.queries_v6.get(place) {
+                            query.keys().for_each(|key| partition.touch(&key));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, context: &Context<'_>, log: &mut ChangeLog) {
+        let &Context { policy, now, .. } = context;
+        for group in self.order.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((partition, _)) = group.first() else {
+                continue;
+            };
+            let Some(mut partition) = self.partitions.lock(*partition as usize) else {
+                continue;
+            };
+            for (_, place) in group {
+                let place = *place as usize;
+                let Some(item) = self.items.get_mut(place) else {
+                    continue;
+                };
+                let length_before = log.len();
+                let answer = match &item.step {
+                    Step::Asked4 => self.queries_v4.get(place).map(|query| {
+                        v4::decide(query, policy, &mut partition, log, now).map(Step::Answered4)
+                    }),
+                    Step::Asked6 => self.queries_v6.get(place).map(|query| {
+                        v6::decide(query, policy, &mut partition, log, now).map(Step::Answered6)
+                    }),
+                    Step::Discarded(_) | Step::Answered4(_) | Step::Answered6(_) => None,
+                };
+                if let Some(answer) = answer {
+                    item.step = answer.unwrap_or_else(Step::Discarded);
+                }
+                item.has_changed = log.len() != length_before;
+            }
+        }
+        self.order.clear();
+    }
+
+    /// Ends every frame of the batch, in the order of arrival: sent, parked or discarded.
+    fn reply<P: Port<Frame = F>>(
+        &mut self,
+        port: &mut P,
+        context: &Context<'_>,
+        parked: &mut Vec<Reply<F>>,
+    ) {
+        let policy = context.policy;
+        let queries = self.queries_v4.iter().zip(&self.queries_v6);
+        let items = self.items.drain(..).zip(queries);
+        for (mut frame, (item, (query_v4, query_v6))) in self.frames.drain(..).zip(items) {
+            let written = match &item.step {
+                Step::Answered4(answer) => port
+                    .overwrite(&mut frame, |room| v4::reply(query_v4, answer, policy, room))
+                    .map(|len| (len, Label::V4(answer.verdict))),
+                Step::Answered6(answer) => port.overwrite(&mut frame, |room| {
+                    let len = v6::reply(query_v6, answer, policy, room)?;
+                    let message_type = room.get(item.payload_offset).copied().unwrap_or(0);
+                    Ok((len, Label::V6(message_type)))
+                }),
+                Step::Discarded(reason) => Err(*reason),
+                // Its partition does not exist, which `index_of` rules out.
+                Step::Asked4 | Step::Asked6 => Err(Discard::StoreUnavailable),
+            };
+            match written {
+                Ok((len, label)) if item.has_changed => parked.push(Reply { frame, len, label }),
+                Ok((len, label)) => depart(port, &self.counters, Reply { frame, len, label }),
+                Err(reason) => {
+                    self.counters.discard(reason);
+                    port.discard(frame);
+                }
+            }
+        }
+    }
+
+    /// Sends the replies whose logs have become durable, and lets these count in the tables. How many
+    /// logs came back.
+    pub fn settle<P: Port<Frame = F>>(&mut self, port: &mut P, context: &Context<'_>) -> usize {
+        let mut count = 0;
+        while let Some(returned) = context.commit.take_returned() {
+            let replies = self.waiting.pop_front();
+            assert!(
+                replies.is_some(),
+                "a log came back that this worker did not submit"
+            );
+            let mut replies = replies.unwrap_or_default();
+            let Returned {
+                mut log,
+                sequence,
+                is_durable,
+            } = returned;
+            if is_durable {
+                self.partitions.settle(&mut log, &context.policy.pools);
+                context.commit.settled(sequence);
+                replies
+                    .drain(..)
+                    .for_each(|reply| depart(port, &self.counters, reply));
+            } else {
+                // Its changes stay where nobody sees them as durable, and the server promises nothing
+                // until it is started again and has read what really is on the disk.
+                log = ChangeLog::with_capacity(LOG_RECORDS);
+                for reply in replies.drain(..) {
+                    self.counters.discard(Discard::StoreUnavailable);
+                    port.discard(reply.frame);
+                }
+            }
+            self.spare.push((log, replies));
+            count += 1;
+        }
+        count
+    }
+}
+
+fn depart<P: Port>(port: &mut P, counters: &Counters, reply: Reply<P::Frame>) {
+    match reply.label {
+        Label::V4(verdict) => counters.sent_v4(verdict),
+        Label::V6(message_type) => counters.sent_v6(message_type),
+    }
+    counters.sent.add(1);
+    port.send(reply.frame, reply.len);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,430 @@
+use super::*;
+use crate::commit::{Committer, StoreState, Submission, connect};
+use crate::io::memory::{MemoryFrame, MemoryPort};
+use crate::wake::Waker;
+use dhcp_core::options::OptionSet;
+use dhcp_core::subnet::{Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
+use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
+use dhcp_wire::id::{Duid, Iaid};
+use dhcp_wire::v4::{Header, Message, MessageType, code};
+use dhcp_wire::v6::{self, OptionCode};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+const NOW: Timestamp = Timestamp(1_700_000_000);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+/// Ten addresses of each family.
+fn policy() -> Policy {
+    let first_v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x10);
+    let pools = Pools::new(
+        &[
+            PoolRange {
+                first: Lease::V4(Ipv4Addr::new(10, 0, 0, 10)),
+                count: 10,
+            },
+            PoolRange {
+                first: Lease::Address(first_v6),
+                count: 10,
+            },
+        ],
+        &[],
+    );
+    let lifetimes = Lifetimes {
+        valid: 3600,
+        valid_min: 60,
+        valid_max: 7200,
+        preferred: 1800,
+        renew: None,
+        rebind: None,
+    };
+    let subnet4 = Subnet4 {
+        id: SubnetId(1),
+        network: Ipv4Addr::new(10, 0, 0, 0),
+        prefix_len: 24,
+        pools: vec![PoolIndex(0)],
+        relays: Vec::new(),
+        interface: Some("test0".to_owned()),
+        lifetimes,
+        options: OptionSet::default(),
+        reservations: Reservations::default(),
+        server_identifier: None,
+        next_server: Ipv4Addr::UNSPECIFIED,
+        boot_file_name: Box::default(),
+        rapid_commit: false,
+    };
+    let subnet6 = Subnet6 {
+        id: SubnetId(2),
+        network: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
+        prefix_len: 64,
+        pools: vec![PoolIndex(1)],
+        pd_pools: Vec::new(),
+        relays: Vec::new(),
+        interface: Some("test0".to_owned()),
+        interface_id: None,
+        lifetimes,
+        options: OptionSet::default(),
+        reservations: Reservations::default(),
+        rapid_commit: false,
+        preference: 0,
+    };
+    Policy {
+        networks_v4: vec![Network {
+            name: String::new(),
+            subnets: vec![subnet4],
+        }],
+        networks_v6: vec![Network {
+            name: String::new(),
+            subnets: vec![subnet6],
+        }],
+        pools,
+        server_duid: Duid::new(&[0, 4, 1, 2, 3]).unwrap(),
+        offer_lifetime_seconds: 60,
+        decline_probation_seconds: 3600,
+        authoritative: true,
+    }
+}
+
+fn interface() -> Interface {
+    Interface {
+        name: "test0".to_owned(),
+        mac: MacAddress([2, 0, 0, 0, 0, 1]),
+        v4: vec![SERVER],
+        v6: Vec::new(),
+        link_local: Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+    }
+}
+
+/// A shard over memory; the test itself is the journal.
+struct Bench {
+    shard: Shard<MemoryFrame>,
+    port: MemoryPort,
+    policy: Policy,
+    interface: Interface,
+    handle: Handle,
+    committer: Committer,
+    state: Arc<StoreState>,
+    counters: Arc<CachePadded<Counters>>,
+}
+
+impl Bench {
+    fn new(durability: Durability) -> Self {
+        let state = Arc::new(StoreState::default());
+        let waker = Arc::new(Waker::new().unwrap());
+        let (mut handles, committer) = connect(vec![waker], &state);
+        let partitions = Arc::new(Partitions::in_memory(4, 64, durability));
+        let counters = Arc::new(CachePadded::new(Counters::default()));
+        Self {
+            shard: Shard::new(partitions, Arc::clone(&counters)),
+            port: MemoryPort::new(),
+            policy: policy(),
+            interface: interface(),
+            handle: handles.pop().unwrap(),
+            committer,
+            state,
+            counters,
+        }
+    }
+
+    fn serve(&mut self) -> usize {
+        let Self {
+            shard,
+            port,
+            policy,
+            interface,
+            handle,
+            ..
+        } = self;
+        let context = Context {
+            policy,
+            interface,
+            commit: handle,
+            now: NOW,
+        };
+        shard.serve(port, &context)
+    }
+
+    fn settle(&mut self) -> usize {
+        let Self {
+            shard,
+            port,
+            policy,
+            interface,
+            handle,
+            ..
+        } = self;
+        let context = Context {
+            policy,
+            interface,
+            commit: handle,
+            now: NOW,
+        };
+        shard.settle(port, &context)
+    }
+
+    /// What the journal's thread does with one group.
+    fn sync(&mut self, is_durable: bool) -> usize {
+        let mut group: Vec<Submission> = Vec::new();
+        assert!(self.committer.gather(&mut group));
+        let count = group.len();
+        self.committer.hand_back(&mut group, is_durable);
+        count
+    }
+
+    fn sent_v4(&mut self) -> Option<(MessageType, Ipv4Addr)> {
+        let frame = self.port.take_sent()?;
+        let datagram = Datagram::parse(&frame).unwrap();
+        let message = Message::parse(datagram.payload).unwrap();
+        Some((
+            message.message_type().unwrap().unwrap(),
+            message.header.yiaddr(),
+        ))
+    }
+}
+
+/// A DHCPv4 message of client `number`, broadcast.
+fn message_v4(number: u8, kind: MessageType, options: &[(u8, &[u8])]) -> Vec<u8> {
+    let chaddr = [2, 0, 0, 0, 1, number];
+    let mut header = Header::new(1);
+    header.htype = 1;
+    header.hlen = 6;
+    header.xid = 7.into();
+    header.chaddr[..6].copy_from_slice(&chaddr);
+    let addresses = Addresses::V4 {
+        source: Ipv4Addr::UNSPECIFIED,
+        destination: Ipv4Addr::BROADCAST,
+    };
+    frame(chaddr, addresses, (68, 67), |room| {
+        let mut builder = dhcp_wire::v4::Builder::new(room, 548, &header).unwrap();
+        builder.push(code::MESSAGE_TYPE, &[kind.0]).unwrap();
+        for (code, data) in options {
+            builder.push(*code, data).unwrap();
+        }
+        builder.finish()
+    })
+}
+
+fn discover(number: u8) -> Vec<u8> {
+    message_v4(number, MessageType::DISCOVER, &[])
+}
+
+fn request(number: u8, address: Ipv4Addr) -> Vec<u8> {
+    let options = [
+        (code::REQUESTED_ADDRESS, &address.octets()[..]),
+        (code::SERVER_IDENTIFIER, &SERVER.octets()[..]),
+    ];
+    message_v4(number, MessageType::REQUEST, &options)
+}
+
+fn message_v6(number: u8, kind: v6::MessageType, server: Option<&[u8]>) -> Vec<u8> {
+    let addresses = Addresses::V6 {
+        source: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, u16::from(number)),
+        destination: crate::interface::ALL_RELAY_AGENTS_AND_SERVERS,
+    };
+    frame([2, 0, 0, 0, 1, number], addresses, (546, 547), |room| {
+        let mut builder = v6::Builder::new(room);
+        builder.message(kind, [1, 2, 3]).unwrap();
+        builder
+            .option(OptionCode::CLIENT_ID, &[0, 3, 0, 1, 2, 0, 0, 0, 1, number])
+            .unwrap();
+        if let Some(server) = server {
+            builder.option(OptionCode::SERVER_ID, server).unwrap();
+        }
+        builder
+            .ia(OptionCode::IA_NA, Iaid(1), 0, 0, |_| Ok(()))
+            .unwrap();
+        builder.len()
+    })
+}
+
+fn frame(
+    source_mac: [u8; 6],
+    addresses: Addresses,
+    (source_port, destination_port): (u16, u16),
+    payload: impl FnOnce(&mut [u8]) -> usize,
+) -> Vec<u8> {
+    let envelope = Envelope {
+        source_mac: MacAddress(source_mac),
+        destination_mac: MacAddress::BROADCAST,
+        tags: Tags::default(),
+        addresses,
+        source_port,
+        destination_port,
+    };
+    let mut frame = vec![0; FRAME_SIZE_MAX];
+    let payload_len = payload(&mut frame[envelope.header_len()..]);
+    let len = envelope.emit(&mut frame, payload_len).unwrap();
+    frame.truncate(len);
+    frame
+}
+
+#[test]
+fn a_v4_exchange_promises_nothing_that_is_not_durable() {
+    let mut bench = Bench::new(Durability::Power);
+    bench.port.arrive(&discover(1));
+    assert_eq!(bench.serve(), 1);
+    let (kind, address) = bench.sent_v4().unwrap();
+    assert_eq!(
+        kind,
+        MessageType::OFFER,
+        "an offer changes nothing, so it leaves at once"
+    );
+
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    assert_eq!(bench.sent_v4(), None, "the ACK waits for the disk");
+    assert!(bench.shard.is_waiting());
+    // The client repeats itself before the disk is done.
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    assert_eq!(
+        bench.sent_v4(),
+        None,
+        "the same promise once more waits, too"
+    );
+
+    assert_eq!(bench.sync(true), 2);
+    assert_eq!(bench.settle(), 2);
+    assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
+    assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
+    assert!(!bench.shard.is_waiting());
+    let totals = bench.counters.totals();
+    assert_eq!(
+        (totals.frames, totals.sent, totals.parked, totals.logs),
+        (3, 3, 2, 2)
+    );
+    assert_eq!(totals.sent_v4, [1, 2, 0]);
+}
+
+#[test]
+fn a_v4_exchange_that_only_has_to_survive_the_process_waits_for_nothing() {
+    let mut bench = Bench::new(Durability::Process);
+    bench.port.arrive(&discover(1));
+    bench.serve();
+    let (_, address) = bench.sent_v4().unwrap();
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
+    assert_eq!(bench.counters.totals().logs, 0);
+}
+
+#[test]
+fn a_v6_exchange_promises_nothing_that_is_not_durable() {
+    let mut bench = Bench::new(Durability::Power);
+    let types = |bench: &mut Bench| {
+        let mut types = Vec::new();
+        bench.port.drain_sent(|frame| {
+            types.push(Datagram::parse(frame).unwrap().payload[0]);
+        });
+        types
+    };
+    bench
+        .port
+        .arrive(&message_v6(1, v6::MessageType::Solicit, None));
+    bench.serve();
+    assert_eq!(types(&mut bench), [v6::MessageType::Advertise as u8]);
+    let server = bench.policy.server_duid.clone();
+    bench.port.arrive(&message_v6(
+        1,
+        v6::MessageType::Request,
+        Some(server.as_slice()),
+    ));
+    bench.serve();
+    assert_eq!(types(&mut bench), [0u8; 0]);
+    bench.sync(true);
+    bench.settle();
+    assert_eq!(types(&mut bench), [v6::MessageType::Reply as u8]);
+    let totals = bench.counters.totals();
+    assert_eq!(totals.sent_v6[v6::MessageType::Advertise as usize], 1);
+    assert_eq!(totals.sent_v6[v6::MessageType::Reply as usize], 1);
+}
+
+#[test]
+fn after_a_disk_error_nothing_is_promised_any_more() {
+    let mut bench = Bench::new(Durability::Power);
+    bench.port.arrive(&discover(1));
+    bench.serve();
+    let (_, address) = bench.sent_v4().unwrap();
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    bench.state.fail(&std::io::Error::other("test"));
+    bench.sync(false);
+    bench.settle();
+    assert_eq!(bench.sent_v4(), None);
+    // A later sync that says "all well" would be a lie; and an offer could not be kept.
+    bench.port.arrive(&request(1, address));
+    bench.port.arrive(&discover(2));
+    assert_eq!(bench.serve(), 2);
+    assert_eq!(bench.sent_v4(), None);
+    assert!(!bench.shard.is_waiting());
+    assert_eq!(
+        bench.counters.totals().discarded(Discard::StoreUnavailable),
+        3
+    );
+    assert_eq!(bench.port.discarded(), 3);
+}
+
+#[test]
+fn every_frame_of_a_mixed_batch_ends_exactly_once_and_in_order() {
+    let mut bench = Bench::new(Durability::Process);
+    let mut damaged = discover(3);
+    damaged[60] ^= 1;
+    let mut arp = vec![0; 60];
+    arp[12..14].copy_from_slice(&[8, 6]);
+    for frame in [discover(1), damaged, discover(2), arp, discover(3), vec![]] {
+        bench.port.arrive(&frame);
+    }
+    assert_eq!(bench.serve(), 6);
+    let mut clients = Vec::new();
+    bench.port.drain_sent(|frame| {
+        let datagram = Datagram::parse(frame).unwrap();
+        clients.push(Message::parse(datagram.payload).unwrap().header.chaddr[5]);
+    });
+    assert_eq!(clients, [1, 2, 3]);
+    assert_eq!(bench.port.discarded(), 3);
+    let totals = bench.counters.totals();
+    assert_eq!(totals.discarded(Discard::Checksum), 1);
+    assert_eq!(totals.discarded(Discard::Frame), 2);
+    assert_eq!(
+        totals.frames,
+        totals.sent + totals.discards.iter().sum::<u64>()
+    );
+}
+
+#[test]
+fn a_pool_of_ten_serves_ten_clients_and_not_the_eleventh() {
+    let mut bench = Bench::new(Durability::Process);
+    for number in 1..=11 {
+        bench.port.arrive(&discover(number));
+    }
+    bench.serve();
+    let mut offered = Vec::new();
+    while let Some((kind, address)) = bench.sent_v4() {
+        assert_eq!(kind, MessageType::OFFER);
+        offered.push(address);
+    }
+    offered.sort_unstable();
+    offered.dedup();
+    assert_eq!(offered.len(), 10);
+    assert_eq!(bench.counters.totals().discarded(Discard::NoAddress), 1);
+}
+
+#[test]
+fn while_every_log_is_under_way_nothing_more_is_received() {
+    let mut bench = Bench::new(Durability::Power);
+    for number in 1..=LOGS_PER_WORKER as u8 {
+        bench.port.arrive(&discover(number));
+        bench.serve();
+        let (_, address) = bench.sent_v4().unwrap();
+        assert!(bench.shard.can_serve());
+        bench.port.arrive(&request(number, address));
+        bench.serve();
+    }
+    assert!(!bench.shard.can_serve());
+    bench.port.arrive(&discover(100));
+    assert_eq!(bench.serve(), 0);
+    assert_eq!(bench.port.waiting(), 1);
+    assert_eq!(bench.sync(true), LOGS_PER_WORKER);
+    assert_eq!(bench.settle(), LOGS_PER_WORKER);
+    assert_eq!(bench.serve(), 1);
+}

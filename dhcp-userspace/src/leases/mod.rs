@@ -1,0 +1,186 @@
+//! Which leases are there? Looking at them, finding one, carrying them elsewhere.
+
+mod files;
+mod render;
+
+pub use files::{Damage, ReadError, Summary, for_each};
+pub(crate) use render::columns;
+pub use render::{Format, render};
+
+use crate::config::notation::{self, Family};
+use dhcp_lease::{Binding, Lease, LeaseKind, State, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Reads an address, or a prefix with its length, as leases are written.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(text: &str) -> Result<Lease, String> {
+    if text.contains('/') {
+        let prefix = notation::prefix(Family::V6, text)?;
+        return match prefix.address {
+            IpAddr::V6(address) => Ok(Lease::Prefix(address, prefix.len)),
+            IpAddr::V4(_) => Err(format!("{text:?} is not an IPv6 prefix")),
+        };
+    }
+    match text.parse() {
+        Ok(IpAddr::V4(address)) => Ok(Lease::V4(address)),
+        Ok(IpAddr::V6(address)) => Ok(Lease::Address(address)),
+        Err(_) => Err(format!(
+            "{text:?} is neither an address nor a prefix with its length"
+        )),
+    }
+}
+
+/// A binding as it is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LeaseView {
+    /// The address, or the prefix with its length.
+    pub address: String,
+    /// `v4`, `na` or `pd`.
+    pub kind: String,
+    /// `leased`, `expired`, `released` or `declined`.
+    pub state: String,
+    /// Number of its subnet.
+    pub subnet_id: u32,
+    /// Client identifier (DHCPv4) or DUID (DHCPv6), in hexadecimal; empty if there is none.
+    pub client: String,
+    /// Hardware address; empty if it is not known.
+    pub hw_address: String,
+    /// Hardware type of that address.
+    pub hw_type: u8,
+    /// The IA (DHCPv6).
+    pub iaid: u32,
+    /// Valid lifetime granted, in seconds.
+    pub valid_lifetime: u32,
+    /// Preferred lifetime granted, in seconds (DHCPv6).
+    pub preferred_lifetime: u32,
+    /// When the client was last heard and answered, in seconds since 1970.
+    pub last_transaction: u64,
+    /// When it ends, in seconds since 1970; nothing for never.
+    pub expires: Option<u64>,
+}
+
+impl LeaseView {
+    /// A binding as it is at `now`.
+    pub fn new(binding: &Binding, now: Timestamp) -> Self {
+        let kind = match binding.lease.kind() {
+            LeaseKind::V4 => "v4",
+            LeaseKind::Address => "na",
+            LeaseKind::Prefix => "pd",
+        };
+        let state = match binding.state {
+            State::Leased if binding.is_live(now) => "leased",
+            State::Leased => "expired",
+            State::Released => "released",
+            State::Declined if binding.expires > now => "declined",
+            State::Declined => "expired",
+        };
+        Self {
+            address: binding.lease.to_string(),
+            kind: kind.to_owned(),
+            state: state.to_owned(),
+            subnet_id: binding.subnet.0,
+            client: notation::hex(binding.client.as_slice()),
+            hw_address: notation::hex(binding.hardware.as_slice()),
+            hw_type: binding.hardware.htype(),
+            iaid: binding.iaid.0,
+            valid_lifetime: binding.valid_seconds,
+            preferred_lifetime: binding.preferred_seconds,
+            last_transaction: binding.last_transaction.0,
+            expires: (binding.expires != Timestamp::NEVER).then_some(binding.expires.0),
+        }
+    }
+}
+
+/// Which leases are wanted; everything that is not said holds for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Filter {
+    /// `v4` or `v6`.
+    pub family: Option<String>,
+    /// `leased`, `expired`, `released` or `declined`.
+    pub state: Option<String>,
+    /// Number of a subnet.
+    pub subnet_id: Option<u32>,
+    /// A client identifier, DUID or hardware address, in hexadecimal.
+    pub client: Option<String>,
+    /// An address, or a prefix with its length.
+    pub address: Option<String>,
+    /// How many at most.
+    pub limit: Option<usize>,
+}
+
+impl Filter {
+    /// Whether a binding is wanted.
+    pub fn wants(&self, binding: &Binding, view: &LeaseView) -> bool {
+        let family = match binding.lease {
+            Lease::V4(_) => "v4",
+            Lease::Address(_) | Lease::Prefix(..) => "v6",
+        };
+        let is = |wanted: &Option<String>, value: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == value)
+        };
+        let client = self.client.as_ref().is_none_or(|client| {
+            notation::octets(client).is_ok_and(|octets| {
+                binding.client.as_slice() == octets || binding.hardware.as_slice() == octets
+            })
+        });
+        is(&self.family, family)
+            && is(&self.state, &view.state)
+            && is(&self.address, &view.address)
+            && self.subnet_id.is_none_or(|id| id == view.subnet_id)
+            && client
+    }
+}
+
+/// The wanted bindings by address, and whether there are more than the limit.
+pub fn select(
+    filter: &Filter,
+    now: Timestamp,
+    for_each: impl FnOnce(&mut dyn FnMut(&Binding)),
+) -> (Vec<LeaseView>, bool) {
+    let mut found: Vec<(Lease, LeaseView)> = Vec::new();
+    let limit = filter.limit.unwrap_or(usize::MAX);
+    let room = limit.saturating_mul(2).max(1024);
+    let mut more = false;
+    for_each(&mut |binding| {
+        let view = LeaseView::new(binding, now);
+        if filter.wants(binding, &view) {
+            found.push((binding.lease, view));
+        }
+        // Of a large store only as much is kept as was asked for, the lowest addresses.
+        if found.len() > room {
+            found.sort_by_key(|(lease, _)| *lease);
+            found.truncate(limit);
+            more = true;
+        }
+    });
+    found.sort_by_key(|(lease, _)| *lease);
+    more |= found.len() > limit;
+    found.truncate(limit);
+    (found.into_iter().map(|(_, view)| view).collect(), more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_read_as_it_is_written() {
+        for text in ["192.0.2.7", "2001:db8::7", "2001:db8:8000::/56"] {
+            assert_eq!(parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "192.0.2.300",
+            "192.0.2.0/24",
+            "2001:db8::1/56",
+            "printer",
+        ] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What does an operator change in the bindings? One change at a time, committed as a worker commits.
+//!
+//! Invariant: whoever submits a change log settles it, however long the disk takes. A checkpoint waits
+//! for every log that was handed back; one that nobody settles would hold up the journal for ever.
+
+use crate::commit::{Handle, Returned};
+use crate::wake::Waker;
+use dhcp_lease::{Binding, ChangeLog, Lease, Partitions, Pools, State, Timestamp};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::sync::Arc;
+
+/// A binding and its extensions.
+const LOG_RECORDS: usize = 4;
+/// Longest sleep; it is woken before, so this is a safety net.
+const SLEEP: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// Why a lease was not released. Each says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReleaseError {
+    /// There is nothing to release.
+    #[error(
+        "{lease}: nobody holds this address or prefix; `xdhcpd ctl leases` lists who holds what"
+    )]
+    NotHeld {
+        /// What was asked for.
+        lease: Lease,
+    },
+    /// Another change takes long.
+    #[error(
+        "another reload or release is under way; try again, and see `xdhcpd ctl status` for what holds it up"
+    )]
+    Busy,
+    /// The journal takes nothing any more.
+    #[error("the lease store cannot be written; mend the disk, then restart the server")]
+    StoreFailed,
+}
+
+/// The operator's way to the journal.
+#[derive(Debug)]
+pub struct Operator {
+    handle: Handle,
+    waker: Arc<Waker>,
+}
+
+impl Operator {
+    /// With a handle of its own, whose waker this is.
+    pub fn new(handle: Handle, waker: Arc<Waker>) -> Self {
+        Self { handle, waker }
+    }
+
+    /// Ends the binding that holds a lease, granted or declined, as if its client had released it:
+    /// it stays the client's former one, and anybody may have the lease. Returns when that is as durable
+    /// as every promise, with the binding as it is then. The client is not told; a DHCP client cannot be.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]. With [`ReleaseError::StoreFailed`] it is not known what a restart will find.
+    pub fn release(
+        &mut self,
+        lease: Lease,
+        partitions: &Partitions,
+        pools: &Pools,
+        now: Timestamp,
+    ) -> Result<Binding, ReleaseError> {
+        if self.handle.is_failed() {
+            return Err(ReleaseError::StoreFailed);
+        }
+        let (mut partition, slot) = partitions
+            .lock_holder(lease)
+            .ok_or(ReleaseError::NotHeld { lease })?;
+        let mut binding = Binding::default();
+        partition.read(slot, &mut binding);
+        // It ended, and was not yet cleared up.
+        if binding.expires <= now {
+            return Err(ReleaseError::NotHeld { lease });
+        }
+        binding.state = State::Released;
+        binding.expires = now;
+        let mut log = ChangeLog::with_capacity(LOG_RECORDS);
+        let committed = partition.commit(Some(slot), &binding, pools, &mut log, now);
+        drop(partition);
+        // It needs no slot that it does not have.
+        committed.map_err(|_full| ReleaseError::StoreFailed)?;
+        if !log.is_empty() {
+            self.make_durable(log, partitions, pools)?;
+        }
+        tracing::info!(
+            %lease,
+            client = ?binding.client,
+            hardware = ?binding.hardware,
+            "the operator released a lease"
+        );
+        Ok(binding)
+    }
+
+    fn make_durable(
+        &self,
+        log: ChangeLog,
+        partitions: &Partitions,
+        pools: &Pools,
+    ) -> Result<(), ReleaseError> {
+        self.handle.submit(log);
+        let mut returned = self.wait();
+        if !returned.is_durable {
+            return Err(ReleaseError::StoreFailed);
+        }
+        partitions.settle(&mut returned.log, pools);
+        self.handle.settled(returned.sequence);
+        Ok(())
+    }
+
+    fn wait(&self) -> Returned {
+        loop {
+            if let Some(returned) = self.handle.take_returned() {
+                return returned;
+            }
+            let has_returned = || self.handle.has_returned();
+            self.waker.sleep(has_returned, |event| {
+                // An interrupted sleep is a short one.
+                let _ = poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&SLEEP));
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::{Mailbox, Storage, StoreState, Submission, connect};
+    use dhcp_lease::{Claim, Durability, PoolIndex, PoolRange, SubnetId};
+    use dhcp_wire::id::HardwareAddress;
+    use std::io;
+    use std::net::Ipv4Addr;
+    use std::thread::JoinHandle;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000);
+
+    /// A disk that keeps nothing, and perhaps says so.
+    struct Disk {
+        works: bool,
+    }
+
+    impl Storage for Disk {
+        fn commit(
+            &mut self,
+            group: &mut [Submission],
+            _: &[u64],
+            _: &[Arc<Mailbox>],
+        ) -> io::Result<()> {
+            for submission in group {
+                submission.sequence += 1;
+            }
+            match self.works {
+                true => Ok(()),
+                false => Err(io::Error::other("broken on purpose")),
+            }
+        }
+
+        fn between_groups(&mut self, _: &[u64], _: &[Arc<Mailbox>]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Bench {
+        operator: Operator,
+        partitions: Partitions,
+        pools: Pools,
+        journal: JoinHandle<()>,
+    }
+
+    fn lease(last: u8) -> Lease {
+        Lease::V4(Ipv4Addr::new(10, 0, 0, last))
+    }
+
+    impl Bench {
+        /// Ten clients with an hour's lease each.
+        fn new(durability: Durability, works: bool) -> Self {
+            let state = Arc::new(StoreState::default());
+            let waker = Arc::new(Waker::new().unwrap());
+            let (mut handles, committer) = connect(vec![Arc::clone(&waker)], &state);
+            let operator = Operator::new(handles.pop().unwrap(), waker);
+            let journal = std::thread::spawn(move || committer.run(Disk { works }));
+            let partitions = Partitions::in_memory(4, 64, durability);
+            let range = PoolRange {
+                first: lease(0),
+                count: 10,
+            };
+            let pools = Pools::new(&[range], &[]);
+            let mut log = ChangeLog::default();
+            for last in 0..10 {
+                let binding = Binding {
+                    lease: pools.claim_next(PoolIndex(0)).unwrap(),
+                    state: State::Leased,
+                    subnet: SubnetId(1),
+                    hardware: HardwareAddress::ethernet([2, 0, 0, 0, 0, last]),
+                    last_transaction: NOW,
+                    expires: NOW.after(3600),
+                    valid_seconds: 3600,
+                    ..Binding::default()
+                };
+                let index = partitions.index_of(binding.hardware.as_slice());
+                let mut partition = partitions.lock(index).unwrap();
+                partition
+                    .commit(None, &binding, &pools, &mut log, NOW)
+                    .unwrap();
+            }
+            partitions.settle(&mut log, &pools);
+            Self {
+                operator,
+                partitions,
+                pools,
+                journal,
+            }
+        }
+
+        fn release(&mut self, last: u8, now: Timestamp) -> Result<Binding, ReleaseError> {
+            self.operator
+                .release(lease(last), &self.partitions, &self.pools, now)
+        }
+    }
+
+    #[test]
+    fn a_released_lease_is_anybody_s_and_its_client_s_former_one() {
+        for durability in [Durability::Process, Durability::Power] {
+            let mut bench = Bench::new(durability, true);
+            let released = bench.release(4, NOW).unwrap();
+            assert_eq!(released.state, State::Released);
+            let mut states = Vec::new();
+            bench
+                .partitions
+                .for_each(|binding| states.push((binding.lease, binding.state)));
+            assert!(states.contains(&(lease(4), State::Released)));
+            assert_eq!(states.len(), 10);
+            assert_eq!(bench.pools.claim(lease(4)), Claim::Claimed);
+            assert_eq!(bench.pools.claim(lease(5)), Claim::Taken);
+            let unsettled: u32 = (0..4)
+                .map(|index| bench.partitions.lock(index).unwrap().occupancy().unsettled)
+                .sum();
+            assert_eq!(unsettled, 0, "{durability:?}");
+            drop(bench.operator);
+            bench.journal.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_nobody_holds_is_not_released() {
+        for durability in [Durability::Process, Durability::Power] {
+            let mut bench = Bench::new(durability, true);
+            let not_held = |last| ReleaseError::NotHeld { lease: lease(last) };
+            assert_eq!(bench.release(200, NOW), Err(not_held(200)));
+            bench.release(4, NOW).unwrap();
+            assert_eq!(bench.release(4, NOW), Err(not_held(4)), "once is enough");
+            let ended = NOW.after(3600);
+            assert_eq!(bench.release(5, ended), Err(not_held(5)));
+        }
+    }
+
+    #[test]
+    fn a_release_that_the_disk_did_not_take_is_no_success() {
+        let mut bench = Bench::new(Durability::Power, false);
+        for _ in 0..2 {
+            assert_eq!(bench.release(4, NOW), Err(ReleaseError::StoreFailed));
+        }
+        assert_eq!(bench.pools.claim(lease(4)), Claim::Taken);
+    }
+}

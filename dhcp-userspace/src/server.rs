@@ -1,0 +1,812 @@
+//! How is everything brought up, kept up, changed and ended?
+//!
+//! A server is its store, its policy and its links. A link is an interface with its sockets, its
+//! workers and its XDP program; it may go away and come back without the others noticing.
+
+use crate::clock::Clock;
+use crate::commit::{self, Handle, StoreState, StoreStatus};
+use crate::counters::Totals;
+use crate::interface::{self, Device, Membership};
+use crate::io::afxdp::{self, BindError, InForce, Socket};
+use crate::operator::{Operator, ReleaseError};
+use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
+use crate::snapshot::Shared;
+use crate::store::{OpenError, StateDirectory};
+use crate::wake::Waker;
+use crate::worker::{self, Control, Surroundings};
+use crate::xdp::{self, AttachError, Attached, Placed};
+use dhcp_core::{Interface, Policy};
+use dhcp_ebpf::Outcome;
+use dhcp_lease::recovery::Recovery;
+use dhcp_lease::{Binding, Lease, Partitions, PoolCounts, PoolIndex, Timestamp};
+use dhcp_wire::id::Duid;
+use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How often the links are looked after: addresses, the program, devices that come and go.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an operator's change waits for the one before it.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a reload waits for the workers to take over the new policy. They look between batches.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a server did not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The lease store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The XDP program.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// An interface that is not there.
+    #[error("interface {interface} does not exist; correct `interfaces` or create it ({present})")]
+    NoInterface {
+        /// Its name.
+        interface: String,
+        /// Which there are.
+        present: String,
+    },
+    /// Anything of the system's.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// A server that runs.
+pub struct Server {
+    shared: Arc<Inner>,
+    keeper: Option<JoinHandle<()>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+/// What the server's own threads share.
+struct Inner {
+    settings: Settings,
+    duid: Duid,
+    policy: Arc<Shared<Policy>>,
+    partitions: Arc<Partitions>,
+    recovery: Recovery,
+    clock: Clock,
+    started: Instant,
+    store: Arc<StoreState>,
+    links: Mutex<Vec<Link>>,
+    workers: usize,
+    /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
+    /// once the server stops.
+    operator: Mutex<Option<Operator>>,
+    stop: Mutex<bool>,
+    stopped: Condvar,
+}
+
+/// One served interface.
+struct Link {
+    settings: InterfaceSettings,
+    interface: Arc<Shared<Interface>>,
+    seats: Vec<Seat>,
+    /// While it is up.
+    up: Option<Up>,
+    /// Why it is down, as last logged.
+    trouble: Option<String>,
+}
+
+/// The place of one worker, which outlives its threads.
+struct Seat {
+    queue: u32,
+    number_on_queue: u32,
+    /// Among all workers of the server.
+    number: usize,
+    control: Arc<Control>,
+    /// While no thread has it.
+    handle: Option<Handle>,
+}
+
+/// What a link has while its device is there.
+struct Up {
+    index: u32,
+    program: Attached,
+    in_force: InForce,
+    _membership: Option<Membership>,
+    threads: Vec<JoinHandle<Handle>>,
+}
+
+/// Everything about a running server at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// How long it has been running.
+    pub uptime: Duration,
+    /// Server time.
+    pub now: Timestamp,
+    /// What an acknowledged lease survives.
+    pub durability: Durability,
+    /// The DUID, in hexadecimal digits.
+    pub server_duid: String,
+    /// The interfaces.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// All workers' counters added up.
+    pub totals: Totals,
+    /// The journal.
+    pub store: StoreStatus,
+    /// What opening the store found and did.
+    pub recovery: Recovery,
+    /// Number of partitions of the store.
+    pub partitions: usize,
+    /// How full each pool is, in the order of the policy's pools.
+    pub pools: Vec<PoolCounts>,
+}
+
+/// One interface at one moment.
+#[derive(Clone, Debug)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub interface: Interface,
+    /// What is in force; `None` while the interface is down or away.
+    pub link: Option<LinkStatus>,
+    /// Why it is not served.
+    pub trouble: Option<String>,
+    /// How many receive queues are served.
+    pub queues: u32,
+    /// How many workers each has.
+    pub workers_per_queue: u32,
+    /// Each worker's counters.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// How an interface is served.
+#[derive(Clone, Debug)]
+pub struct LinkStatus {
+    /// The XDP program runs in the driver; else in the network stack.
+    pub is_native: bool,
+    /// Frames are not copied between kernel and user space.
+    pub zero_copy: bool,
+    /// The kernel says when it must be woken.
+    pub need_wakeup: bool,
+    /// Frames lie in huge pages.
+    pub huge_pages: bool,
+    /// Frames per system call when sending, if the kernel takes the option.
+    pub tx_budget: Option<u32>,
+    /// What the XDP program did with the frames.
+    pub outcomes: Vec<(Outcome, u64)>,
+}
+
+/// One worker at one moment.
+#[derive(Clone, Debug)]
+pub struct WorkerStatus {
+    /// Its receive queue.
+    pub queue: u32,
+    /// Which of the workers of that queue.
+    pub number: u32,
+    /// Its counters.
+    pub totals: Totals,
+}
+
+impl Server {
+    /// Brings everything up: the store first, the XDP programs last.
+    ///
+    /// `make_policy` makes the policy from the server's DUID and the policy before, if any.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running or attached then.
+    pub fn start(
+        settings: Settings,
+        make_policy: impl FnOnce(&Duid, Option<&Policy>) -> Policy,
+    ) -> Result<Self, StartError> {
+        xdp::check_kernel()?;
+        let devices = interface::devices().map_err(system("list the interfaces"))?;
+        let first = settings
+            .interfaces
+            .iter()
+            .find_map(|link| devices.get(&link.name));
+
+        let directory = StateDirectory::open(&settings.state_dir)?;
+        let wall = Clock::start(Timestamp(0)).now();
+        let duid = directory.duid(first.map(|device| device.interface.mac), wall)?;
+        let policy = make_policy(&duid, None);
+        let store = directory.store(&settings, &policy.pools, longest_lifetime(&policy), wall)?;
+
+        let state = Arc::new(StoreState::default());
+        let (links, mut wakers) = links(&settings, &devices)?;
+        let workers = wakers.len();
+        let waker = Arc::new(Waker::new().map_err(system("make the operator's event"))?);
+        wakers.push(Arc::clone(&waker));
+        let (mut handles, committer) = commit::connect(wakers, &state);
+        let operator = handles.pop().map(|handle| Operator::new(handle, waker));
+        let journal = store.journal;
+        let committer = Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || {
+                // The directory stays ours until everything in it is synced.
+                let _directory = directory;
+                committer.run(journal);
+            })
+            .map_err(system("start the journal's thread"))?;
+
+        let shared = Arc::new(Inner {
+            duid,
+            policy: Arc::new(Shared::new(policy)),
+            partitions: store.partitions,
+            clock: Clock::start(store.recovery.latest),
+            recovery: store.recovery,
+            started: Instant::now(),
+            store: state,
+            links: Mutex::new(links),
+            workers,
+            operator: Mutex::new(operator),
+            stop: Mutex::new(false),
+            stopped: Condvar::new(),
+            settings,
+        });
+        let mut server = Self {
+            shared: Arc::clone(&shared),
+            keeper: None,
+            committer: Some(committer),
+        };
+        // From here on dropping `server` takes down what is up.
+        shared.seat(handles);
+        shared.bring_up_all(&devices)?;
+        server.keeper = Some(
+            Builder::new()
+                .name("links".to_owned())
+                .spawn(move || shared.keep())
+                .map_err(system("start the thread that looks after the links"))?,
+        );
+        Ok(server)
+    }
+
+    /// Everything about the server now. Reads the bitmaps of all pools.
+    pub fn status(&self) -> Status {
+        let shared = &self.shared;
+        let mut totals = Totals::default();
+        let links = shared.links.lock();
+        for seat in links.iter().flat_map(|link| &link.seats) {
+            totals.add(&seat.control.counters);
+        }
+        let interfaces = links.iter().map(Link::status).collect();
+        drop(links);
+        let policy = shared.policy.load();
+        let pools = (0..policy.pools.len() as u32).map(|pool| policy.pools.counts(PoolIndex(pool)));
+        Status {
+            uptime: shared.started.elapsed(),
+            now: shared.clock.now(),
+            durability: shared.settings.durability,
+            server_duid: format!("{:?}", shared.duid),
+            interfaces,
+            totals,
+            store: shared.store.status(),
+            recovery: shared.recovery.clone(),
+            partitions: shared.partitions.len(),
+            pools: pools.collect(),
+        }
+    }
+
+    /// Puts a new policy in force, without losing a packet: every reply is made from exactly one policy.
+    /// Returns when every worker works with it.
+    ///
+    /// # Errors
+    /// When a worker did not take it over in time. It will; but pools that changed stay closed until the
+    /// next reload.
+    pub fn reload(
+        &self,
+        make_policy: impl FnOnce(&Duid, Option<&Policy>) -> Policy,
+    ) -> Result<(), ReloadError> {
+        let shared = &self.shared;
+        let _one_at_a_time = shared.operator.lock();
+        let policy = Arc::new(make_policy(&shared.duid, Some(&shared.policy.load())));
+        let generation = shared.policy.replace(Arc::clone(&policy));
+        shared.configure_programs(&policy);
+        let deadline = Instant::now() + RELOAD_PATIENCE;
+        while !shared.all_work_with(generation) {
+            if Instant::now() > deadline {
+                return Err(ReloadError::Stuck);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Nobody claims in the former pools any more: what is held can be carried over, and pools that
+        // changed open.
+        shared.partitions.mark_held(&policy.pools);
+        tracing::info!(generation, "a new configuration is in force");
+        Ok(())
+    }
+
+    /// Ends the binding that holds a lease; see [`Operator::release`].
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
+        let shared = &self.shared;
+        let operator = shared.operator.try_lock_for(OPERATOR_PATIENCE);
+        let mut operator = operator.ok_or(ReleaseError::Busy)?;
+        let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
+        let policy = shared.policy.load();
+        operator.release(lease, &shared.partitions, &policy.pools, shared.clock.now())
+    }
+
+    /// Ends everything: first frames pass to the kernel again, then every promise that was made leaves
+    /// once it is durable, then the tables are synced.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    /// All bindings.
+    pub fn partitions(&self) -> &Arc<Partitions> {
+        &self.shared.partitions
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.shared.policy.load()
+    }
+
+    /// Server time.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The settings of the process.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The server's DUID.
+    pub fn duid(&self) -> &Duid {
+        &self.shared.duid
+    }
+
+    /// How often each running worker has gone round its loop, by its number.
+    pub fn rounds(&self) -> Vec<(usize, u64)> {
+        let links = self.shared.links.lock();
+        let running = links.iter().filter(|link| link.up.is_some());
+        // A thread whose device went away has ended in good order.
+        let seats = running
+            .flat_map(|link| &link.seats)
+            .filter(|seat| !seat.control.is_gone());
+        seats
+            .map(|seat| (seat.number, seat.control.rounds()))
+            .collect()
+    }
+
+    /// Whether commits have ended because of disk trouble.
+    pub fn is_store_failed(&self) -> bool {
+        self.shared.store.is_failed()
+    }
+}
+
+/// Why a reload is not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// A worker does not answer.
+    #[error(
+        "a worker has not taken over the new configuration; it does so when it is back, see `ctl status`"
+    )]
+    Stuck,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        *self.shared.stop.lock() = true;
+        self.shared.stopped.notify_all();
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+        drop(self.shared.operator.lock().take());
+        for link in self.shared.links.lock().iter_mut() {
+            link.take_down();
+            link.seats.clear(); // with the last handle the journal's thread ends
+        }
+        if let Some(committer) = self.committer.take() {
+            let _ = committer.join();
+        }
+    }
+}
+
+/// The longest lifetime that the policy grants: for so long a damaged record's lease is nobody's.
+fn longest_lifetime(policy: &Policy) -> u32 {
+    let v4 = policy
+        .networks_v4
+        .iter()
+        .flat_map(|network| &network.subnets);
+    let v6 = policy
+        .networks_v6
+        .iter()
+        .flat_map(|network| &network.subnets);
+    let v4 = v4.map(|subnet| subnet.lifetimes.valid_max.max(subnet.lifetimes.valid));
+    let v6 = v6.map(|subnet| subnet.lifetimes.valid_max.max(subnet.lifetimes.valid));
+    v4.chain(v6).max().unwrap_or(86_400)
+}
+
+/// The links of a configuration, all down, and the wakers of all their workers.
+fn links(
+    settings: &Settings,
+    devices: &BTreeMap<String, Device>,
+) -> Result<(Vec<Link>, Vec<Arc<Waker>>), StartError> {
+    let mut links = Vec::new();
+    let mut wakers = Vec::new();
+    for link in &settings.interfaces {
+        let device = devices
+            .get(&link.name)
+            .ok_or_else(|| StartError::NoInterface {
+                interface: link.name.clone(),
+                present: format!(
+                    "there are {}",
+                    devices.keys().cloned().collect::<Vec<_>>().join(", ")
+                ),
+            })?;
+        let workers = link
+            .workers_per_queue
+            .clamp(1, dhcp_ebpf::SOCKETS_PER_QUEUE_MAX);
+        let queues = interface::receive_queues(&link.name).min(dhcp_ebpf::QUEUES_MAX);
+        let mut seats = Vec::new();
+        for queue in 0..queues {
+            for number_on_queue in 0..workers {
+                let control = Arc::new(Control::new().map_err(system("make a worker's event"))?);
+                let number = wakers.len();
+                wakers.push(Arc::clone(&control.waker));
+                seats.push(Seat {
+                    queue,
+                    number_on_queue,
+                    number,
+                    control,
+                    handle: None,
+                });
+            }
+        }
+        links.push(Link {
+            settings: InterfaceSettings {
+                workers_per_queue: workers,
+                ..link.clone()
+            },
+            interface: Arc::new(Shared::new(device.interface.clone())),
+            seats,
+            up: None,
+            trouble: None,
+        });
+    }
+    Ok((links, wakers))
+}
+
+impl Inner {
+    fn seat(&self, handles: Vec<Handle>) {
+        let mut handles = handles.into_iter();
+        for seat in self
+            .links
+            .lock()
+            .iter_mut()
+            .flat_map(|link| &mut link.seats)
+        {
+            seat.handle = handles.next();
+        }
+    }
+
+    fn bring_up_all(&self, devices: &BTreeMap<String, Device>) -> Result<(), StartError> {
+        for link in self.links.lock().iter_mut() {
+            let name = &link.settings.name;
+            let device = devices.get(name).ok_or_else(|| StartError::NoInterface {
+                interface: name.clone(),
+                present: "it has just gone".to_owned(),
+            })?;
+            link.bring_up(device, self)?;
+        }
+        Ok(())
+    }
+
+    /// Looks after the links until the server stops.
+    fn keep(&self) {
+        let mut stop = self.stop.lock();
+        while !*stop {
+            self.stopped.wait_for(&mut stop, LOOK_INTERVAL);
+            if *stop {
+                return;
+            }
+            parking_lot::MutexGuard::unlocked(&mut stop, || match interface::devices() {
+                Ok(devices) => {
+                    for link in self.links.lock().iter_mut() {
+                        link.look_after(devices.get(&link.settings.name.clone()), self);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the interfaces cannot be listed"),
+            });
+        }
+    }
+
+    fn program_settings(&self, workers_per_queue: u32, policy: &Policy) -> dhcp_ebpf::Settings {
+        dhcp_ebpf::Settings {
+            key: self.partitions.spread_key(),
+            workers_per_queue,
+            serves_v4: !policy.networks_v4.is_empty(),
+            serves_v6: !policy.networks_v6.is_empty(),
+            logs: self.settings.xdp_log == XdpLog::On,
+        }
+    }
+
+    fn configure_programs(&self, policy: &Policy) {
+        for link in self.links.lock().iter_mut() {
+            let settings = self.program_settings(link.settings.workers_per_queue, policy);
+            let Some(up) = &mut link.up else { continue };
+            if let Err(error) = up.program.configure(&link.settings.name, settings) {
+                tracing::error!(%error, "the XDP program does not take the new configuration");
+            }
+        }
+    }
+
+    /// Whether no worker uses a policy before this one. Wakes those that sleep.
+    fn all_work_with(&self, generation: u64) -> bool {
+        let links = self.links.lock();
+        let running = links.iter().filter(|link| link.up.is_some());
+        let controls = running
+            .flat_map(|link| &link.seats)
+            .map(|seat| &seat.control);
+        let mut all = true;
+        for control in controls {
+            if control.policy_generation() < generation && !control.is_gone() {
+                control.waker.wake();
+                all = false;
+            }
+        }
+        all
+    }
+}
+
+impl Link {
+    /// Opens the sockets, attaches the program, starts the workers.
+    fn bring_up(&mut self, device: &Device, server: &Inner) -> Result<(), StartError> {
+        let Self {
+            settings, seats, ..
+        } = self;
+        self.interface.replace(Arc::new(device.interface.clone()));
+        let sockets = open_sockets(settings, seats)?;
+        let placed: Vec<_> = seats
+            .iter()
+            .zip(&sockets)
+            .map(|(seat, socket)| Placed {
+                queue: seat.queue,
+                worker: seat.number_on_queue,
+                socket: socket.fd(),
+            })
+            .collect();
+        let policy = server.policy.load();
+        let program = Attached::new(
+            &device.interface,
+            device.index,
+            settings.mode,
+            server.program_settings(settings.workers_per_queue, &policy),
+            &placed,
+        )?;
+        drop(placed);
+        let in_force = sockets.first().map(Socket::in_force).unwrap_or_default();
+        let membership = if policy.networks_v6.is_empty() {
+            None
+        } else {
+            join(device)
+        };
+        report(settings, device, &program, in_force, seats.len());
+        let up = self.up.insert(Up {
+            index: device.index,
+            program,
+            in_force,
+            _membership: membership,
+            threads: Vec::new(),
+        });
+        for (seat, socket) in seats.iter_mut().zip(sockets) {
+            up.threads
+                .push(seat.start(socket, &self.interface, server)?);
+        }
+        self.trouble = None;
+        Ok(())
+    }
+
+    /// Detaches the program, then lets the workers say what they have promised. Their seats stay.
+    fn take_down(&mut self) {
+        let Some(up) = self.up.take() else { return };
+        drop(up.program);
+        for seat in &self.seats {
+            seat.control.stop();
+        }
+        // A thread that panicked has no handle to give back; its seat stays empty and the link down.
+        for (seat, thread) in self.seats.iter_mut().zip(up.threads) {
+            seat.handle = thread.join().ok();
+        }
+    }
+
+    /// Compares what is with what should be.
+    fn look_after(&mut self, device: Option<&Device>, server: &Inner) {
+        let is_lost = |up: &Up| {
+            device.is_none_or(|device| device.index != up.index)
+                || self.seats.iter().any(|seat| seat.control.is_gone())
+        };
+        if self.up.as_ref().is_some_and(is_lost) {
+            tracing::warn!(
+                interface = self.settings.name,
+                "the interface went away; waiting for it"
+            );
+            self.take_down();
+        }
+        let Some(device) = device else { return };
+        if self.up.is_none() {
+            return match self.bring_up(device, server) {
+                Ok(()) => {}
+                Err(error) => self.complain(error.to_string()),
+            };
+        }
+        let is_changed = *self.interface.load() != device.interface;
+        if is_changed {
+            tracing::info!(
+                interface = self.settings.name,
+                v4 = ?device.interface.v4,
+                v6 = ?device.interface.v6,
+                "the interface's addresses changed"
+            );
+            self.interface.replace(Arc::new(device.interface.clone()));
+        }
+        let Some(up) = &mut self.up else { return };
+        let mut result = Ok(());
+        if is_changed {
+            result = up.program.serve(&device.interface);
+        }
+        if !up.program.is_attached() {
+            tracing::warn!(
+                interface = self.settings.name,
+                "another program detached our XDP program; attaching it again"
+            );
+            result = result.and_then(|()| up.program.attach_again(&self.settings.name));
+        }
+        match result {
+            Ok(()) => self.trouble = None,
+            Err(error) => self.complain(error.to_string()),
+        }
+    }
+
+    /// Logs a trouble once, not every second.
+    fn complain(&mut self, trouble: String) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            tracing::error!(
+                interface = self.settings.name,
+                trouble,
+                "the interface is not served"
+            );
+            self.trouble = Some(trouble);
+        }
+    }
+
+    fn status(&self) -> InterfaceStatus {
+        let workers = self.seats.iter().map(|seat| WorkerStatus {
+            queue: seat.queue,
+            number: seat.number_on_queue,
+            totals: seat.control.counters.totals(),
+        });
+        let link = self.up.as_ref().map(|up| LinkStatus {
+            is_native: up.program.is_native(),
+            zero_copy: up.in_force.zero_copy,
+            need_wakeup: up.in_force.need_wakeup,
+            huge_pages: up.in_force.huge_pages,
+            tx_budget: up.in_force.tx_budget,
+            outcomes: up.program.counters(),
+        });
+        InterfaceStatus {
+            name: self.settings.name.clone(),
+            interface: (*self.interface.load()).clone(),
+            link,
+            trouble: self.trouble.clone(),
+            queues: self.seats.len() as u32 / self.settings.workers_per_queue.max(1),
+            workers_per_queue: self.settings.workers_per_queue,
+            workers: workers.collect(),
+        }
+    }
+}
+
+impl Seat {
+    fn start(
+        &mut self,
+        socket: Socket,
+        interface: &Arc<Shared<Interface>>,
+        server: &Inner,
+    ) -> Result<JoinHandle<Handle>, StartError> {
+        let lost =
+            || io::Error::other("its predecessor panicked and took the way to the journal along");
+        let handle = self
+            .handle
+            .take()
+            .ok_or_else(lost)
+            .map_err(system("start a worker"))?;
+        self.control.reset();
+        let control = Arc::clone(&self.control);
+        let surroundings = Surroundings {
+            policy: Arc::clone(&server.policy),
+            interface: Arc::clone(interface),
+            partitions: Arc::clone(&server.partitions),
+            clock: server.clock,
+            number: self.number,
+            workers: server.workers,
+        };
+        Builder::new()
+            .name(format!(
+                "{}-{}-{}",
+                interface.load().name,
+                self.queue,
+                self.number_on_queue
+            ))
+            .spawn(move || worker::run(socket, handle, &surroundings, &control))
+            .map_err(system("start a worker's thread"))
+    }
+}
+
+/// Sockets in the order of the seats.
+fn open_sockets(settings: &InterfaceSettings, seats: &[Seat]) -> Result<Vec<Socket>, BindError> {
+    let mut sockets = Vec::new();
+    for queue in seats.chunk_by(|one, other| one.queue == other.queue) {
+        let Some(first) = queue.first() else { continue };
+        let workers = queue.len() as u32;
+        sockets.extend(afxdp::open(
+            &settings.name,
+            first.queue,
+            workers,
+            settings.copy,
+        )?);
+    }
+    Ok(sockets)
+}
+
+fn join(device: &Device) -> Option<Membership> {
+    match Membership::join(device.index) {
+        Ok(membership) => Some(membership),
+        Err(error) => {
+            tracing::warn!(
+                interface = device.interface.name,
+                %error,
+                "cannot join the multicast groups of DHCPv6 servers; clients behind a switch that filters \
+                 multicast may not reach us: enable IPv6 on the interface"
+            );
+            None
+        }
+    }
+}
+
+fn report(
+    settings: &InterfaceSettings,
+    device: &Device,
+    program: &Attached,
+    in_force: InForce,
+    workers: usize,
+) {
+    tracing::info!(
+        interface = settings.name,
+        mode = if program.is_native() { "native" } else { "generic" },
+        copy = if in_force.zero_copy { "zero-copy" } else { "copy" },
+        huge_pages = in_force.huge_pages,
+        need_wakeup = in_force.need_wakeup,
+        tx_budget = in_force.tx_budget.unwrap_or(0),
+        workers,
+        v4 = ?device.interface.v4,
+        "the interface is served"
+    );
+    if interface::may_hide_vlan_tags(&settings.name) {
+        tracing::warn!(
+            interface = settings.name,
+            "if clients come with VLAN tags, the NIC must leave them in the frame: run `ethtool -K {} \
+             rxvlan off txvlan off`",
+            settings.name
+        );
+    }
+    if device.interface.v4.is_empty() {
+        tracing::warn!(
+            interface = settings.name,
+            "the interface has no IPv4 address, which is the DHCPv4 server identifier; add one"
+        );
+    }
+}

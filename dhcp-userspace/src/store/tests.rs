@@ -1,0 +1,263 @@
+use super::*;
+use crate::commit::{StoreState, connect};
+use crate::settings::{InterfaceSettings, XdpMode};
+use crate::wake::Waker;
+use dhcp_lease::{Binding, ChangeLog, Lease, PoolRange, State, SubnetId};
+use dhcp_wire::id::HardwareAddress;
+use std::net::Ipv4Addr;
+
+const NOW: Timestamp = Timestamp(1_700_000_000);
+
+fn settings(directory: &Path, durability: Durability) -> Settings {
+    Settings {
+        interfaces: vec![InterfaceSettings {
+            name: "test0".to_owned(),
+            workers_per_queue: 1,
+            mode: XdpMode::Auto,
+            copy: crate::settings::CopyMode::Auto,
+        }],
+        state_dir: directory.to_owned(),
+        socket: directory.join("socket"),
+        durability,
+        lease_capacity: 10_000,
+        partitions: 4,
+        xdp_log: crate::settings::XdpLog::Off,
+    }
+}
+
+fn pools() -> Pools {
+    let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));
+    Pools::new(
+        &[PoolRange {
+            first,
+            count: 65_536,
+        }],
+        &[],
+    )
+}
+
+fn binding(number: u16) -> Binding {
+    let [high, low] = number.to_be_bytes();
+    Binding {
+        lease: Lease::V4(Ipv4Addr::new(10, 0, high, low)),
+        state: State::Leased,
+        subnet: SubnetId(1),
+        hardware: HardwareAddress::ethernet([2, 0, 0, 0, high, low]),
+        last_transaction: NOW,
+        expires: NOW.after(3600),
+        valid_seconds: 3600,
+        ..Binding::default()
+    }
+}
+
+/// Commits a binding and returns without letting it count.
+fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
+    let binding = binding(number);
+    pools.claim(binding.lease);
+    let index = partitions.index_of(binding.hardware.as_slice());
+    let mut partition = partitions.lock(index).unwrap();
+    partition.commit(None, &binding, pools, log, NOW).unwrap();
+}
+
+fn count(partitions: &Partitions) -> usize {
+    let mut count = 0;
+    partitions.for_each(|_| count += 1);
+    count
+}
+
+#[test]
+fn what_the_journal_has_is_there_after_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let mut store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        assert_eq!(store.recovery.live, 0);
+        let mut group = Vec::new();
+        for number in 0..3 {
+            let mut log = ChangeLog::with_capacity(64);
+            for client in 0..50 {
+                commit(&store.partitions, &pools, number * 50 + client, &mut log);
+            }
+            group.push(Submission {
+                worker: 0,
+                log,
+                sequence: 0,
+            });
+        }
+        store.journal.commit(&mut group, &[0], &[]).unwrap();
+        assert!(group[0].sequence < group[2].sequence);
+        // Never settled, never synced, never finished: the process is killed here.
+    }
+    for _ in 0..2 {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        assert_eq!(store.recovery.live, 150);
+        assert_eq!(count(&store.partitions), 150);
+        assert_eq!(pools.claim(binding(149).lease), dhcp_lease::Claim::Taken);
+    }
+}
+
+#[test]
+fn a_killed_process_keeps_what_it_wrote_into_the_tables() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        let mut log = ChangeLog::with_capacity(64);
+        for number in 0..1000 {
+            commit(&store.partitions, &pools, number, &mut log);
+        }
+        assert!(log.is_empty());
+    }
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    assert_eq!(store.recovery.live, 1000);
+}
+
+#[test]
+fn logs_go_round_through_the_journal_s_thread_and_checkpoints() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let pools = pools();
+    let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+    let store_state = Arc::new(StoreState::default());
+    let waker = Arc::new(Waker::new().unwrap());
+    let (mut handles, committer) = connect(vec![waker], &store_state);
+    let handle = handles.pop().unwrap();
+    let Store {
+        journal,
+        partitions,
+        ..
+    } = store;
+    let thread = std::thread::spawn(move || committer.run(journal));
+    // 64 MiB of journal go round twice, in logs of 512 records of 136 octets.
+    let mut binding = binding(7);
+    pools.claim(binding.lease);
+    let index = partitions.index_of(binding.hardware.as_slice());
+    let mut log = ChangeLog::with_capacity(512);
+    let mut slot = None;
+    let logs = 2 * (64 << 20) / (512 * 136) + 1;
+    for number in 0..logs {
+        binding.last_transaction = Timestamp(NOW.0 + number);
+        let mut partition = partitions.lock(index).unwrap();
+        for _ in 0..512 {
+            slot = Some(
+                partition
+                    .commit(slot, &binding, &pools, &mut log, NOW)
+                    .unwrap(),
+            );
+        }
+        drop(partition);
+        handle.submit(std::mem::take(&mut log));
+        let mut returned = loop {
+            match handle.take_returned() {
+                Some(returned) => break returned,
+                None => std::thread::yield_now(),
+            }
+        };
+        assert!(returned.is_durable, "{:?}", store_state.status());
+        partitions.settle(&mut returned.log, &pools);
+        handle.settled(returned.sequence);
+        log = returned.log;
+    }
+    drop(handle);
+    thread.join().unwrap();
+    let status = store_state.status();
+    assert_eq!((status.failure, status.logs), (None, logs));
+    drop((state, partitions));
+
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let store = state.store(&settings, &self::pools(), 3600, NOW).unwrap();
+    assert_eq!(store.recovery.live, 1);
+    assert_eq!(store.recovery.latest, Timestamp(NOW.0 + logs - 1));
+    assert_eq!(
+        store.recovery.batches, 0,
+        "a clean stop leaves nothing to replay"
+    );
+}
+
+#[test]
+fn a_store_grows_with_its_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(directory.path(), Durability::Process);
+    settings.lease_capacity = 100;
+    let before = {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        state.store(&settings, &pools(), 3600, NOW).unwrap();
+        table_path(directory.path(), 0).metadata().unwrap().len()
+    };
+    settings.lease_capacity = 300_000;
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let pools = pools();
+    let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+    assert!(table_path(directory.path(), 0).metadata().unwrap().len() > before);
+    let mut log = ChangeLog::default();
+    for number in 0..2_000 {
+        commit(&store.partitions, &pools, number, &mut log);
+    }
+}
+
+#[test]
+fn a_store_whose_making_was_interrupted_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    fs::write(directory.path().join("store.making"), "").unwrap();
+    fs::write(table_path(directory.path(), 0), "half").unwrap();
+    let state = StateDirectory::open(directory.path()).unwrap();
+    state.store(&settings, &pools(), 3600, NOW).unwrap();
+    assert!(!directory.path().join("store.making").exists());
+}
+
+#[test]
+fn tables_without_their_store_file_are_not_thrown_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    fs::write(table_path(directory.path(), 0), "precious").unwrap();
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let refused = state.store(&settings, &pools(), 3600, NOW).err().unwrap();
+    assert!(
+        matches!(refused, OpenError::HeaderMissing { .. }),
+        "{refused}"
+    );
+    assert_eq!(
+        fs::read(table_path(directory.path(), 0)).unwrap(),
+        b"precious"
+    );
+}
+
+#[test]
+fn the_duid_stays_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let first = state
+        .duid(Some(MacAddress([2, 0, 0, 0, 0, 1])), NOW)
+        .unwrap();
+    assert_eq!(first.as_slice()[..4], [0, 1, 0, 1]);
+    assert_eq!(state.duid(None, Timestamp(0)).unwrap(), first);
+    fs::write(directory.path().join("duid"), "nonsense").unwrap();
+    assert!(matches!(state.duid(None, NOW), Err(OpenError::Duid { .. })));
+    fs::remove_file(directory.path().join("duid")).unwrap();
+    let uuid = state.duid(None, NOW).unwrap();
+    assert_eq!((uuid.len(), &uuid.as_slice()[..2]), (18, &[0, 4][..]));
+}
+
+#[test]
+fn files_are_not_for_everybody_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    let state = StateDirectory::open(directory.path()).unwrap();
+    state.duid(None, NOW).unwrap();
+    state.store(&settings, &pools(), 3600, NOW).unwrap();
+    for entry in fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o027, 0, "{:?} has mode {mode:o}", entry.path());
+    }
+}

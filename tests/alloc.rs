@@ -1,0 +1,176 @@
+//! No heap per packet: once the server runs, no exchange of any kind allocates or frees anything.
+#![allow(
+    unsafe_code,
+    reason = "counting allocations takes a GlobalAlloc, which is an unsafe trait"
+)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
+
+use dhcp_tests::engine::{Buffer, Engine};
+use dhcp_tests::transcript::scene::{Config, Protocol, Scene};
+use dhcp_tests::transcript::{v4, v6};
+use dhcp_wire::frame::FRAME_SIZE_MAX;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The system's allocator, which counts what this thread asks of it.
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() -> u64 {
+    COUNT.with(Cell::get)
+}
+
+fn counted() {
+    // The counter needs no destructor, so it is there as long as its thread is.
+    COUNT.with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every method hands its arguments to the system's allocator unchanged and returns what that returns,
+// so the promises of the trait are those of `System`. Counting touches a thread-local integer only.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        counted();
+        // SAFETY: the caller upholds what `alloc` asks of `layout`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        counted();
+        // SAFETY: the caller got `pointer` from this allocator, that is from `System`, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        counted();
+        // SAFETY: as for `dealloc`; the caller upholds what is asked of `new_size`.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn the_counter_counts() {
+    let before = count();
+    drop(std::hint::black_box(Box::new(7)));
+    assert_eq!(count() - before, 2);
+}
+
+#[test]
+fn no_dhcpv4_exchange_uses_the_heap() {
+    let config = [
+        "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 dns-servers 10.3.0.53 routers 10.3.0.1
+         domain-name example.net",
+    ];
+    let (mut engine, scene) = server(Protocol::V4, &config);
+    let mut frames = Vec::new();
+    for client in 0..500u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+        let address = format!("10.3.{}.{b}", u32::from(a) + 1);
+        for text in [
+            format!("DISCOVER chaddr {mac} requested {address} parameters 1,3,6,15"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us parameters 1,3,6,15"),
+            format!("REQUEST chaddr {mac} ciaddr {address}"),
+            format!("REQUEST chaddr {mac} requested {address}"),
+            format!("REQUEST chaddr {mac} requested 192.0.2.1"),
+            format!("INFORM chaddr {mac} ciaddr {address}"),
+            format!("DISCOVER chaddr {mac} giaddr 10.3.0.1 agent circuit-id 01:02"),
+            format!("RELEASE chaddr {mac} ciaddr {address} server-id us"),
+            format!("DISCOVER chaddr {mac} cookie 00:00:00:00"),
+        ] {
+            let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+            let packet = line.and_then(|line| v4::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 3000);
+}
+
+#[test]
+fn no_dhcpv6_exchange_uses_the_heap() {
+    let config = ["subnet 2001:db8::/64 pool 2001:db8::1:0-2001:db8::1:ffff
+         pd-pool 2001:db8:8000::/40 delegated 56 dns-servers 2001:db8::53"];
+    let (mut engine, scene) = server(Protocol::V6, &config);
+    let mut frames = Vec::new();
+    for client in 0..500u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let duid = format!("00:03:00:01:02:00:00:02:{a:02x}:{b:02x}");
+        let address = format!("2001:db8::1:{client:x}");
+        for text in [
+            format!("SOLICIT client-id {duid} oro 23 ia-na 1 address {address} ia-pd 1"),
+            format!(
+                "REQUEST client-id {duid} server-id us oro 23 ia-na 1 address {address} ia-pd 1"
+            ),
+            format!("RENEW client-id {duid} server-id us ia-na 1 address {address}"),
+            format!("REBIND client-id {duid} ia-na 1 address {address}"),
+            format!("CONFIRM client-id {duid} ia-na 1 address {address}"),
+            format!("INFORMATION-REQUEST client-id {duid} oro 23"),
+            format!("SOLICIT client-id {duid} ia-na 1 relay 2001:db8::9 interface-id 01"),
+            format!("RELEASE client-id {duid} server-id us ia-na 1 address {address}"),
+            format!("SOLICIT client-id {duid} raw 00:01"),
+        ] {
+            let line = v6::GRAMMAR.parse(&text, |form| scene.us(Protocol::V6, form));
+            let packet = line.and_then(|line| v6::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 3000);
+}
+
+fn server(protocol: Protocol, lines: &[&str]) -> (Engine, Scene) {
+    let mut config = Config::new(protocol);
+    for line in lines {
+        config
+            .line(line)
+            .unwrap_or_else(|complaint| panic!("{line}: {complaint}"));
+    }
+    let built = config.build();
+    let engine = Engine::new(
+        built.policy,
+        built.scene.interface.clone(),
+        built.partitions,
+    );
+    (engine, built.scene)
+}
+
+/// Serves all frames: most are answered, and none of them touches the heap, the first one included.
+fn assert_no_heap(engine: &mut Engine, frames: &[Vec<u8>], answers_min: u32) {
+    let mut buffer: Buffer = [0; FRAME_SIZE_MAX];
+    let mut answers = 0;
+    for (number, frame) in frames.iter().enumerate() {
+        buffer
+            .get_mut(..frame.len())
+            .expect("frames fit")
+            .copy_from_slice(frame);
+        let before = count();
+        let answered = engine.serve(&mut buffer, frame.len());
+        let used = count() - before;
+        assert_eq!(
+            used, 0,
+            "frame {number} ({answered:?}) used the heap {used} times"
+        );
+        answers += u32::from(answered.is_ok());
+    }
+    assert!(
+        answers >= answers_min,
+        "only {answers} of {} were answered",
+        frames.len()
+    );
+}

@@ -1,0 +1,292 @@
+//! Real DHCP clients and relay agents, each with files of its own.
+
+use super::namespace::Namespace;
+use super::process::{Process, Script, eventually, run};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a client may take for anything: its own back-off included.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client program in one of its ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// ISC `dhclient -4`.
+    Dhclient4,
+    /// ISC `dhclient -6`: an address.
+    Dhclient6,
+    /// ISC `dhclient -6 -P`: a prefix.
+    DhclientPrefix,
+    /// busybox `udhcpc`.
+    Udhcpc,
+    /// `dhcpcd -4`.
+    Dhcpcd4,
+    /// `dhcpcd -6`: an address.
+    Dhcpcd6,
+    /// `dhcpcd -6`: a prefix.
+    DhcpcdPrefix,
+}
+
+/// A client on an interface of a namespace.
+#[derive(Debug)]
+pub struct Client<'a> {
+    program: Program,
+    namespace: &'a Namespace,
+    interface: String,
+    folder: PathBuf,
+    process: Option<Process>,
+    events_seen: usize,
+}
+
+/// What a client's script was told: a word for the event, and the lease if there is one.
+///
+/// All three clients call a script with what happened; they differ in how they say it.
+const HOOK: &str = r#"
+case "$1" in
+bound|renew) ip address replace "$ip/$mask" dev "$interface"; reason=$1;;
+deconfig|leasefail|nak) reason=$1;;
+esac
+case "$reason" in
+PREINIT|PREINIT6) ip link set "$interface" up;;
+esac
+if test -n "$dhclient"; then
+  case "$reason" in
+  BOUND|RENEW|REBIND|REBOOT)
+    ip address replace "$new_ip_address/$new_subnet_mask" dev "$interface";;
+  BOUND6|RENEW6|REBIND6)
+    if test -n "$new_ip6_address"; then
+      ip -6 address replace "$new_ip6_address/128" dev "$interface" nodad
+    fi;;
+  RELEASE|EXPIRE|FAIL) ip -4 address flush dev "$interface";;
+  RELEASE6|EXPIRE6) ip -6 address flush dev "$interface" scope global;;
+  esac
+fi
+if test -n "$new_dhcp6_ia_pd1_prefix1"; then
+  prefix="$new_dhcp6_ia_pd1_prefix1/$new_dhcp6_ia_pd1_prefix1_length"
+fi
+echo "$reason" $new_ip_address $new_ip6_address $new_ip6_prefix $new_dhcp6_ia_na1_ia_addr1 $prefix $ip \
+  >> EVENTS
+"#;
+
+impl<'a> Client<'a> {
+    /// A client whose files lie in `folder`. It does nothing yet.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn new(program: Program, namespace: &'a Namespace, interface: &str, folder: &Path) -> Self {
+        let folder = folder.join(format!("{program:?}-{interface}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let events = folder.join("events");
+        std::fs::write(&events, "").unwrap();
+        std::fs::write(folder.join("leases"), "").unwrap();
+        std::fs::write(folder.join("client.conf"), program.configuration()).unwrap();
+        let dhclient = if program.is_dhclient() {
+            "dhclient=1"
+        } else {
+            ""
+        };
+        let hook = HOOK.replace("EVENTS", &events.to_string_lossy());
+        Script::new(&folder, "hook.sh", &format!("{dhclient}\n{hook}"));
+        Self {
+            program,
+            namespace,
+            interface: interface.to_owned(),
+            folder,
+            process: None,
+            events_seen: 0,
+        }
+    }
+
+    /// Starts it, and gives the lease that it gets.
+    ///
+    /// # Panics
+    /// When it gets none within [`PATIENCE`].
+    pub fn obtain(&mut self) -> String {
+        let mut command = match self.program {
+            Program::Udhcpc => {
+                let mut command = self.namespace.jailed(&self.folder, "udhcpc");
+                command.args(["-f", "-t", "20", "-T", "1", "-i", &self.interface, "-s"]);
+                command.arg(self.file("hook.sh"));
+                command
+            }
+            program if program.is_dhclient() => self.dhclient(&["-d"]),
+            _ => self.dhcpcd(&["-B", "-d"]),
+        };
+        self.process = Some(Process::start(&mut command, &self.folder, "client"));
+        self.wait_for_event(&["BOUND", "BOUND6", "REBOOT", "bound"])
+    }
+
+    /// Waits for its next renewal, which it may be asked for, and gives the lease.
+    ///
+    /// # Panics
+    /// When there is none within [`PATIENCE`].
+    pub fn renew(&mut self) -> String {
+        if let (Program::Udhcpc, Some(process)) = (self.program, &self.process) {
+            process.signal("USR1");
+        }
+        self.wait_for_event(&["RENEW", "RENEW6", "renew"])
+    }
+
+    /// Has it give its lease back, and ends it.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub fn release(&mut self) {
+        let mut process = self.process.take().expect("the client was started");
+        match self.program {
+            Program::Udhcpc => {
+                process.signal("USR2");
+                eventually(PATIENCE, "udhcpc's release", || {
+                    process
+                        .log()
+                        .contains("entering released state")
+                        .then_some(())
+                });
+                process.stop();
+                self.namespace
+                    .sh(&format!("ip -4 address flush dev {}", self.interface));
+            }
+            program if program.is_dhclient() => {
+                run(&mut self.dhclient(&["-r"]));
+                process.wait(PATIENCE);
+            }
+            _ => {
+                run(&mut self.dhcpcd(&["-k"]));
+                process.wait(PATIENCE);
+            }
+        }
+        self.events_seen = self.events().len();
+    }
+
+    /// Ends it without a word to the server.
+    pub fn vanish(&mut self) {
+        self.process = None;
+        self.events_seen = self.events().len();
+    }
+
+    fn dhclient(&self, arguments: &[&str]) -> Command {
+        let mut command = self.namespace.jailed(&self.folder, "dhclient");
+        match self.program {
+            Program::Dhclient6 => command.args(["-6", "-D", "LL"]),
+            Program::DhclientPrefix => command.args(["-6", "-P", "-D", "LL"]),
+            _ => command.arg("-4"),
+        };
+        command.args(arguments);
+        for (option, file) in [
+            ("-cf", "client.conf"),
+            ("-lf", "leases"),
+            ("-pf", "pid"),
+            ("-sf", "hook.sh"),
+        ] {
+            command.arg(option).arg(self.file(file));
+        }
+        command.arg(&self.interface);
+        command
+    }
+
+    fn dhcpcd(&self, arguments: &[&str]) -> Command {
+        let mut command = self.namespace.jailed(&self.folder, "dhcpcd");
+        command
+            .args(arguments)
+            .arg(if self.program == Program::Dhcpcd4 {
+                "-4"
+            } else {
+                "-6"
+            });
+        command
+            .arg("-f")
+            .arg(self.file("client.conf"))
+            .arg("-c")
+            .arg(self.file("hook.sh"));
+        command.arg(&self.interface);
+        command
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Lines `EVENT [LEASE]`.
+    fn events(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.file("events")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn wait_for_event(&mut self, wanted: &[&str]) -> String {
+        let what = format!("{:?}: {wanted:?}", self.program);
+        let seen = self.events_seen;
+        let (place, lease) = eventually(PATIENCE, &what, || {
+            let events = self.events();
+            let mut new = events.iter().enumerate().skip(seen);
+            new.find_map(|(place, event)| {
+                let mut words = event.split(' ');
+                let name = words.next().filter(|name| wanted.contains(name))?;
+                let lease = words
+                    .next()
+                    .unwrap_or_else(|| panic!("{name} without a lease"));
+                Some((place, lease.to_owned()))
+            })
+        });
+        self.events_seen = place + 1;
+        lease
+    }
+}
+
+impl Program {
+    fn is_dhclient(self) -> bool {
+        matches!(
+            self,
+            Self::Dhclient4 | Self::Dhclient6 | Self::DhclientPrefix
+        )
+    }
+
+    fn configuration(self) -> &'static str {
+        match self {
+            Self::Dhclient4 | Self::Dhclient6 | Self::DhclientPrefix => "initial-interval 1;\n",
+            Self::Udhcpc => "",
+            // No ARP probe: it takes five seconds and says nothing of the server.
+            Self::Dhcpcd4 => "duid ll\nclientid\nnoarp\noption interface_mtu\n",
+            // Without a router on the link it asks for DHCPv6 only when told which IAs it wants.
+            Self::Dhcpcd6 => "duid ll\nnoipv6rs\nia_na 1\n",
+            Self::DhcpcdPrefix => "duid ll\nnoipv6rs\nia_pd 2 -\n",
+        }
+    }
+}
+
+/// Starts ISC `dhcrelay -4`, which adds option 82 with circuit and remote identifier.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn relay_v4(
+    namespace: &Namespace,
+    down: &str,
+    up: &str,
+    server: &str,
+    folder: &Path,
+) -> Process {
+    let mut command = namespace.command("dhcrelay");
+    command.args([
+        "-4", "-d", "-a", "-m", "discard", "-id", down, "-iu", up, server,
+    ]);
+    start_relay(&mut command, "dhcrelay4", folder)
+}
+
+/// Starts ISC `dhcrelay -6`, which adds an Interface-Id.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn relay_v6(namespace: &Namespace, down: &str, up: &str, folder: &Path) -> Process {
+    let mut command = namespace.command("dhcrelay");
+    command.args(["-6", "-d", "-I", "-l", down, "-u", up]);
+    start_relay(&mut command, "dhcrelay6", folder)
+}
+
+fn start_relay(command: &mut Command, name: &str, folder: &Path) -> Process {
+    let mut process = Process::start(command, folder, name);
+    eventually(PATIENCE, name, || {
+        assert!(!process.has_ended(), "{}", process.log());
+        process.log().contains("Sending on").then_some(())
+    });
+    process
+}

@@ -1,0 +1,315 @@
+//! Does the server answer as the RFC says? Files of packets and expected answers, run on the engine.
+//!
+//! A transcript is a file of lines. `#` begins a comment, a line that begins with white space continues
+//! the one before. The lines, in the order in which they happen:
+//!
+//! ```text
+//! config subnet 10.3.0.0/22 pool 10.3.0.10-10.3.3.250 lifetime 3600   what the operator wrote
+//! >  DISCOVER  chaddr 1  parameters 1,3                               a client or relay agent sends
+//! <  OFFER  to 10.3.0.10:68  yiaddr 10.3.0.10                         the server answers
+//! <  nothing  no_subnet                                               it does not, for this reason
+//! leases 10.3.0.10 of 02:00:00:00:00:01                               all there is in the table now
+//! leases none
+//! wait 3600                                                           seconds pass
+//! ```
+//!
+//! An expectation names what matters: what it does not name may be as it likes, `no KEY` says that a key is
+//! absent, a bare `<` (with `UPDATE=1`) asks for everything. Every answer is held to what all answers have in
+//! common besides: checksums, padding, echoed header fields. The words of messages are those of
+//! [`v4::GRAMMAR`] and [`v6::GRAMMAR`], those of configuration are in [`scene`]. A client may be called by a
+//! number: client 1 has the Ethernet address 02:00:00:00:00:01 and the DUID-LL of that. `us` is the server.
+
+pub mod line;
+pub mod scene;
+pub mod v4;
+pub mod v6;
+pub mod words;
+
+use crate::engine::Engine;
+use crate::packet::Packet;
+use dhcp_core::Discard;
+use dhcp_lease::{Binding, State};
+use line::Line;
+use scene::{Config, Protocol, Scene};
+use std::path::{Path, PathBuf};
+use words::Complaint;
+
+/// What came of a transcript.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// `FILE:LINE: what is wrong`, all of them.
+    pub complaints: Vec<Complaint>,
+    /// The file with expectations that are true, if any was not.
+    pub updated: Option<String>,
+}
+
+/// All transcripts of a folder, in order of their names.
+///
+/// # Panics
+/// When the folder cannot be read.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "dhcp")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Runs one.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn run(path: &Path, protocol: Protocol) -> Outcome {
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut run = Run::new(protocol);
+    let mut outcome = Outcome::default();
+    let mut lines = Vec::new();
+    for (number, written) in statements(&text) {
+        let step = run
+            .step(&written)
+            .unwrap_or_else(|complaint| Step::wrong(vec![complaint]));
+        let place = |complaint| format!("{}:{number}: {complaint}", path.display());
+        outcome
+            .complaints
+            .extend(step.complaints.into_iter().map(place));
+        lines.push(step.instead.unwrap_or(written));
+    }
+    if let Some(complaint) = run.unread_answer() {
+        outcome
+            .complaints
+            .push(format!("{}: {complaint}", path.display()));
+    }
+    let updated = lines.join("\n") + "\n";
+    outcome.updated = (updated != text).then_some(updated);
+    outcome
+}
+
+/// Lines with their numbers; one that begins with white space belongs to the one before.
+fn statements(text: &str) -> Vec<(usize, String)> {
+    let mut statements: Vec<(usize, String)> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        match statements.last_mut() {
+            Some((_, last)) if line.starts_with([' ', '\t']) && !line.trim().is_empty() => {
+                last.push('\n');
+                last.push_str(line);
+            }
+            _ => statements.push((number + 1, line.to_owned())),
+        }
+    }
+    statements
+}
+
+/// What one line came to.
+#[derive(Debug, Default)]
+struct Step {
+    complaints: Vec<Complaint>,
+    /// The line as it should have been.
+    instead: Option<String>,
+}
+
+impl Step {
+    fn wrong(complaints: Vec<Complaint>) -> Self {
+        Self {
+            complaints,
+            instead: None,
+        }
+    }
+}
+
+/// A transcript in the middle of it.
+struct Run {
+    protocol: Protocol,
+    /// `config` lines, until the first other line.
+    config: Option<Config>,
+    world: Option<(Engine, Scene)>,
+    request: Option<Packet>,
+    /// What came of the last `>`, until a `<` has read it.
+    answer: Option<Result<Vec<u8>, Discard>>,
+}
+
+impl Run {
+    fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            config: Some(Config::new(protocol)),
+            world: None,
+            request: None,
+            answer: None,
+        }
+    }
+
+    fn step(&mut self, written: &str) -> Result<Step, Complaint> {
+        let text = uncommented(written);
+        let (word, rest) = text
+            .trim()
+            .split_once(char::is_whitespace)
+            .unwrap_or((text.trim(), ""));
+        match word {
+            "" => Ok(Step::default()),
+            "config" => {
+                let config = self
+                    .config
+                    .as_mut()
+                    .ok_or("`config` comes before everything else")?;
+                config.line(rest).map(|()| Step::default())
+            }
+            ">" => self.send(rest),
+            "<" => self.expect(rest.trim()),
+            "leases" => self.expect_leases(rest),
+            "wait" => {
+                let seconds = rest.trim().parse().map_err(|_| "`wait` wants seconds")?;
+                self.world()?.0.wait(seconds);
+                Ok(Step::default())
+            }
+            _ => Err(format!("`{word}` begins no line of a transcript")),
+        }
+    }
+
+    /// The server, which begins with the first line that is not `config`.
+    fn world(&mut self) -> Result<&mut (Engine, Scene), Complaint> {
+        if let Some(config) = self.config.take() {
+            let built = config.build();
+            let engine = Engine::new(
+                built.policy,
+                built.scene.interface.clone(),
+                built.partitions,
+            );
+            self.world = Some((engine, built.scene));
+        }
+        self.world
+            .as_mut()
+            .ok_or_else(|| "there is no server".to_owned())
+    }
+
+    fn send(&mut self, text: &str) -> Result<Step, Complaint> {
+        if let Some(complaint) = self.unread_answer() {
+            return Err(complaint);
+        }
+        let protocol = self.protocol;
+        let (engine, scene) = self.world()?;
+        scene.sequence += 1;
+        let line = protocol
+            .grammar()
+            .parse(text, |form| scene.us(protocol, form))?;
+        let packet = match protocol {
+            Protocol::V4 => v4::encode(&line, scene)?,
+            Protocol::V6 => v6::encode(&line, scene)?,
+        };
+        let answer = engine.exchange(&packet.emit());
+        self.request = Some(packet);
+        self.answer = Some(answer);
+        Ok(Step::default())
+    }
+
+    fn expect(&mut self, text: &str) -> Result<Step, Complaint> {
+        let protocol = self.protocol;
+        let answer = self
+            .answer
+            .take()
+            .ok_or("nothing was sent that could be answered")?;
+        let request = self.request.take().ok_or("nothing was sent")?;
+        let (_, scene) = self.world()?;
+        let actual = match answer {
+            Ok(octets) => {
+                let packet = Packet::parse(&octets)?;
+                match protocol {
+                    Protocol::V4 => v4::decode(&packet, &request, scene)?,
+                    Protocol::V6 => v6::decode(&packet, &request, scene)?,
+                }
+            }
+            Err(reason) => return Ok(compare_silence(text, reason)),
+        };
+        let wanted = match text {
+            "" => Line::default(),
+            text if text.starts_with("nothing") => Line {
+                kind: "nothing".to_owned(),
+                ..Line::default()
+            },
+            text => protocol
+                .grammar()
+                .parse(text, |form| scene.us(protocol, form))?,
+        };
+        let complaints = wanted.missing_in(&actual);
+        let instead = (!complaints.is_empty()).then(|| format!("<  {}", wanted.updated(&actual)));
+        Ok(Step {
+            complaints,
+            instead,
+        })
+    }
+
+    fn expect_leases(&mut self, text: &str) -> Result<Step, Complaint> {
+        let (engine, _) = self.world()?;
+        let actual: Vec<_> = engine.leases().iter().map(written_lease).collect();
+        let actual = if actual.is_empty() {
+            "none".to_owned()
+        } else {
+            actual.join(", ")
+        };
+        let wanted: Vec<_> = text.split_whitespace().collect();
+        if wanted.join(" ") == actual {
+            return Ok(Step::default());
+        }
+        let complaint = format!("expected leases {}, there are: {actual}", wanted.join(" "));
+        Ok(Step {
+            complaints: vec![complaint],
+            instead: Some(format!("leases {actual}")),
+        })
+    }
+
+    /// A `>` without a `<` after it is a mistake of the transcript.
+    fn unread_answer(&mut self) -> Option<Complaint> {
+        let answer = self.answer.take()?;
+        let answer = answer.map_or_else(
+            |reason| format!("nothing {}", reason.name()),
+            |_| "an answer".to_owned(),
+        );
+        Some(format!(
+            "the last message has no `<` line; there was {answer}"
+        ))
+    }
+}
+
+/// `nothing`, or `nothing REASON`.
+fn compare_silence(wanted: &str, reason: Discard) -> Step {
+    let actual = format!("nothing  {}", reason.name());
+    let words: Vec<_> = wanted.split_whitespace().collect();
+    match words.as_slice() {
+        ["nothing"] => Step::default(),
+        ["nothing", name] if *name == reason.name() => Step::default(),
+        _ => Step {
+            complaints: vec![format!("expected `{wanted}`, got {actual}")],
+            instead: Some(format!("<  {actual}")),
+        },
+    }
+}
+
+/// `ADDRESS of CLIENT`, in DHCPv6 with the IA, and `declined` if nobody holds it.
+fn written_lease(binding: &Binding) -> String {
+    if binding.state == State::Declined {
+        return format!("{} declined", binding.lease);
+    }
+    let client = match binding.client.as_slice() {
+        [] => words::hex(binding.hardware.as_slice()),
+        client => words::hex(client),
+    };
+    match binding.lease {
+        dhcp_lease::Lease::V4(_) => format!("{} of {client}", binding.lease),
+        dhcp_lease::Lease::Address(_) | dhcp_lease::Lease::Prefix(..) => {
+            format!("{} of {client}/{}", binding.lease, binding.iaid)
+        }
+    }
+}
+
+/// A statement without its comments.
+fn uncommented(written: &str) -> String {
+    let lines = written
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,589 @@
+//! The server of a transcript and where it stands: `config` lines to a policy and an interface.
+
+use super::line::{Grammar, Level};
+use super::v6::link_local;
+use super::words::{self, Complaint, Form, Words};
+use super::{v4, v6};
+use dhcp_core::options::{ConfiguredOption, OptionSet};
+use dhcp_core::subnet::{
+    Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
+};
+use dhcp_core::{Interface, Policy};
+use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
+use dhcp_wire::frame::MacAddress;
+use dhcp_wire::id::Duid;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The server and its link, as far as packets show them.
+#[derive(Debug)]
+pub struct Scene {
+    /// The interface that the packets arrive on.
+    pub interface: Interface,
+    /// The server's DUID.
+    pub server_duid: Vec<u8>,
+    /// Number of the message in its transcript: the default transaction identifier.
+    pub sequence: u32,
+}
+
+impl Scene {
+    /// The address that DHCPv4 answers come from.
+    pub fn server_v4(&self) -> Ipv4Addr {
+        self.interface
+            .v4
+            .first()
+            .copied()
+            .unwrap_or(Ipv4Addr::UNSPECIFIED)
+    }
+
+    /// The address that relay agents send DHCPv6 to.
+    pub fn server_v6(&self) -> Ipv6Addr {
+        self.interface
+            .v6
+            .first()
+            .copied()
+            .unwrap_or_else(|| self.link_local())
+    }
+
+    /// The address that DHCPv6 clients on the link see.
+    pub fn link_local(&self) -> Ipv6Addr {
+        self.interface.link_local.unwrap_or(Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// The server's DUID.
+    pub fn server_duid(&self) -> &[u8] {
+        &self.server_duid
+    }
+
+    /// The Ethernet address of the relay agent next to the server.
+    pub fn relay_mac(&self) -> [u8; 6] {
+        [2, 0, 0, 0, 0xff, 1]
+    }
+
+    /// Where Ethernet carries a packet for an IP address.
+    pub fn destination_mac(&self, address: IpAddr) -> [u8; 6] {
+        match address {
+            IpAddr::V4(Ipv4Addr::BROADCAST) => [0xff; 6],
+            IpAddr::V6(address) if address.is_multicast() => {
+                let [.., a, b, c, d] = address.octets();
+                [0x33, 0x33, a, b, c, d]
+            }
+            _ => self.interface.mac.0,
+        }
+    }
+
+    /// What `us` stands for.
+    pub fn us(&self, protocol: Protocol, form: Form) -> String {
+        match (form, protocol) {
+            (Form::Duid, _) => words::hex(&self.server_duid),
+            (Form::Mac, _) => words::hex(&self.interface.mac.0),
+            (Form::V6, _) => self.server_v6().to_string(),
+            (Form::Endpoint, Protocol::V6) => format!("[{}]:547", self.server_v6()),
+            (Form::Endpoint, Protocol::V4) => format!("{}:67", self.server_v4()),
+            _ => self.server_v4().to_string(),
+        }
+    }
+}
+
+/// Which protocol a transcript speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// DHCPv4.
+    V4,
+    /// DHCPv6.
+    V6,
+}
+
+impl Protocol {
+    /// The words of its messages.
+    pub fn grammar(self) -> Grammar {
+        match self {
+            Self::V4 => v4::GRAMMAR,
+            Self::V6 => v6::GRAMMAR,
+        }
+    }
+}
+
+/// `config` lines, read one after the other.
+#[derive(Debug)]
+pub struct Config {
+    protocol: Protocol,
+    interface: Interface,
+    server_duid: Vec<u8>,
+    offer_lifetime_seconds: u32,
+    decline_probation_seconds: u32,
+    authoritative: bool,
+    partitions: usize,
+    subnets: Vec<SubnetLine>,
+}
+
+/// One `config subnet` line with the reservations after it.
+#[derive(Debug)]
+struct SubnetLine {
+    id: SubnetId,
+    network: IpAddr,
+    prefix_len: u8,
+    shared_network: String,
+    pools: Vec<PoolRange>,
+    pd_pools: Vec<PoolRange>,
+    relays: Vec<IpAddr>,
+    interface: Option<String>,
+    interface_id: Option<Box<[u8]>>,
+    lifetimes: Lifetimes,
+    options: Vec<ConfiguredOption>,
+    reservations: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
+    server_identifier: Option<Ipv4Addr>,
+    next_server: Ipv4Addr,
+    boot_file_name: Box<[u8]>,
+    rapid_commit: bool,
+    preference: u8,
+}
+
+#[derive(Debug, Default)]
+struct ReservationLine {
+    leases: Vec<Lease>,
+    options: Vec<ConfiguredOption>,
+    hostname: Box<[u8]>,
+}
+
+/// What the `config` lines come to.
+#[derive(Debug)]
+pub struct Built {
+    /// The policy.
+    pub policy: Policy,
+    /// The server and its link.
+    pub scene: Scene,
+    /// Into how many partitions the leases are divided.
+    pub partitions: usize,
+}
+
+impl Config {
+    /// A server without subnets.
+    pub fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            interface: Interface {
+                name: "lan0".to_owned(),
+                mac: MacAddress([2, 0, 0, 0, 0, 0xfe]),
+                ..Interface::default()
+            },
+            server_duid: vec![0, 3, 0, 1, 2, 0, 0, 0, 0, 0xfe],
+            offer_lifetime_seconds: 60,
+            decline_probation_seconds: 86_400,
+            authoritative: true,
+            partitions: 4,
+            subnets: Vec::new(),
+        }
+    }
+
+    /// Reads what stands after `config`.
+    ///
+    /// # Errors
+    /// The first word that means nothing.
+    pub fn line(&mut self, text: &str) -> Result<(), Complaint> {
+        let mut words = Words::of(text)?;
+        match words.next_word().as_deref() {
+            Some("interface") => self.interface_line(&mut words),
+            Some("server") => self.server_line(&mut words),
+            Some("subnet") => self.subnet_line(&mut words),
+            Some("reservation") => self.reservation_line(&mut words),
+            other => Err(format!(
+                "`config {}` is not known",
+                other.unwrap_or_default()
+            )),
+        }
+    }
+
+    fn interface_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        while let Some(key) = words.next_word() {
+            match key.as_str() {
+                "name" => self.interface.name = words.value(&key)?,
+                "mac" => {
+                    let written = words.value(&key)?;
+                    self.interface.mac =
+                        MacAddress(words::mac(&written).ok_or("no Ethernet address")?);
+                }
+                "link-local" => self.interface.link_local = Some(words.parse(&key)?),
+                "address" => match words.parse(&key)? {
+                    IpAddr::V4(address) => self.interface.v4.push(address),
+                    IpAddr::V6(address) => self.interface.v6.push(address),
+                },
+                _ => return Err(format!("`config interface {key}` is not known")),
+            }
+        }
+        Ok(())
+    }
+
+    fn server_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        while let Some(key) = words.next_word() {
+            match key.as_str() {
+                "duid" => self.server_duid = words::octets(&words.value(&key)?).ok_or("no DUID")?,
+                "offer-lifetime" => self.offer_lifetime_seconds = words.parse(&key)?,
+                "decline-probation" => self.decline_probation_seconds = words.parse(&key)?,
+                "authoritative" => self.authoritative = words.value(&key)? == "yes",
+                "partitions" => self.partitions = words.parse(&key)?,
+                _ => return Err(format!("`config server {key}` is not known")),
+            }
+        }
+        Ok(())
+    }
+
+    fn subnet_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        let written = words.value("subnet")?;
+        let (network, prefix_len) = written
+            .split_once('/')
+            .ok_or("a subnet is ADDRESS/LENGTH")?;
+        let network: IpAddr = network
+            .parse()
+            .map_err(|_| format!("`{written}` is no subnet"))?;
+        let mut subnet = SubnetLine::new(
+            SubnetId(self.subnets.len() as u32 + 1),
+            network,
+            prefix_len
+                .parse()
+                .map_err(|_| format!("`{written}` is no subnet"))?,
+        );
+        while let Some(key) = words.next_word() {
+            subnet.word(&key, words, self.protocol)?;
+        }
+        self.subnets.push(subnet);
+        Ok(())
+    }
+
+    fn reservation_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        let kind = words.value("reservation")?;
+        let written = words.value(&kind)?;
+        let (by, identifier) = match kind.as_str() {
+            "hw-address" => (
+                ReservedBy::HardwareAddress,
+                words::mac(&written).map(|mac| mac.to_vec()),
+            ),
+            "client-id" => (ReservedBy::ClientId, words::octets(&written)),
+            "duid" => (ReservedBy::Duid, words::duid(&written)),
+            _ => return Err(format!("nothing is reserved by `{kind}`")),
+        };
+        let identifier = identifier.ok_or_else(|| format!("`{written}` is no {kind}"))?;
+        let mut reservation = ReservationLine::default();
+        while let Some(key) = words.next_word() {
+            match key.as_str() {
+                "address" => reservation.leases.push(match words.parse(&key)? {
+                    IpAddr::V4(address) => Lease::V4(address),
+                    IpAddr::V6(address) => Lease::Address(address),
+                }),
+                "prefix" => {
+                    let written = words.value(&key)?;
+                    let (prefix, length) = words::prefix(&written).ok_or("no prefix")?;
+                    reservation.leases.push(Lease::Prefix(prefix, length));
+                }
+                "hostname" => reservation.hostname = words.value(&key)?.into_bytes().into(),
+                _ => reservation
+                    .options
+                    .push(option(&key, words, self.protocol)?),
+            }
+        }
+        let subnet = self
+            .subnets
+            .last_mut()
+            .ok_or("a reservation belongs after its subnet")?;
+        subnet.reservations.push((by, identifier, reservation));
+        Ok(())
+    }
+
+    /// The whole policy; the interface has the second address of the first subnet of each family unless
+    /// the lines say otherwise.
+    pub fn build(self) -> Built {
+        let mut interface = self.interface;
+        interface.link_local = interface.link_local.or(Some(link_local(interface.mac.0)));
+        for subnet in &self.subnets {
+            match subnet.network {
+                IpAddr::V4(network) if interface.v4.is_empty() => {
+                    interface
+                        .v4
+                        .push(Ipv4Addr::from_bits(network.to_bits() + 2));
+                }
+                IpAddr::V6(network) if interface.v6.is_empty() => {
+                    interface
+                        .v6
+                        .push(Ipv6Addr::from_bits(network.to_bits() + 2));
+                }
+                IpAddr::V4(_) | IpAddr::V6(_) => {}
+            }
+        }
+        let mut ranges = Vec::new();
+        let mut reserved = Vec::new();
+        let mut networks_v4: Vec<Network<Subnet4>> = Vec::new();
+        let mut networks_v6: Vec<Network<Subnet6>> = Vec::new();
+        for subnet in self.subnets {
+            let name = subnet.shared_network.clone();
+            reserved.extend(
+                subnet
+                    .reservations
+                    .iter()
+                    .flat_map(|(_, _, line)| line.leases.clone()),
+            );
+            if subnet.network.is_ipv4() {
+                add(&mut networks_v4, name, subnet.build_v4(&mut ranges));
+            } else {
+                add(&mut networks_v6, name, subnet.build_v6(&mut ranges));
+            }
+        }
+        let policy = Policy {
+            networks_v4,
+            networks_v6,
+            pools: Pools::new(&ranges, &reserved),
+            server_duid: Duid::new(&self.server_duid).unwrap(),
+            offer_lifetime_seconds: self.offer_lifetime_seconds,
+            decline_probation_seconds: self.decline_probation_seconds,
+            authoritative: self.authoritative,
+        };
+        let scene = Scene {
+            interface,
+            server_duid: self.server_duid,
+            sequence: 0,
+        };
+        Built {
+            policy,
+            scene,
+            partitions: self.partitions,
+        }
+    }
+}
+
+/// Puts a subnet into the shared network of its name, or into one of its own.
+fn add<S>(networks: &mut Vec<Network<S>>, name: String, subnet: S) {
+    match networks
+        .iter_mut()
+        .find(|network| !name.is_empty() && network.name == name)
+    {
+        Some(network) => network.subnets.push(subnet),
+        None => networks.push(Network {
+            name,
+            subnets: vec![subnet],
+        }),
+    }
+}
+
+impl SubnetLine {
+    fn new(id: SubnetId, network: IpAddr, prefix_len: u8) -> Self {
+        let valid = if network.is_ipv4() { 3600 } else { 7200 };
+        Self {
+            id,
+            network,
+            prefix_len,
+            shared_network: String::new(),
+            pools: Vec::new(),
+            pd_pools: Vec::new(),
+            relays: Vec::new(),
+            interface: None,
+            interface_id: None,
+            lifetimes: Lifetimes {
+                valid,
+                valid_min: valid,
+                valid_max: valid,
+                preferred: 3600,
+                renew: None,
+                rebind: None,
+            },
+            options: Vec::new(),
+            reservations: Vec::new(),
+            server_identifier: None,
+            next_server: Ipv4Addr::UNSPECIFIED,
+            boot_file_name: Box::default(),
+            rapid_commit: false,
+            preference: 0,
+        }
+    }
+
+    fn word(&mut self, key: &str, words: &mut Words, protocol: Protocol) -> Result<(), Complaint> {
+        match key {
+            "id" => self.id = SubnetId(words.parse(key)?),
+            "network" => self.shared_network = words.value(key)?,
+            "pool" => self
+                .pools
+                .push(pool(&words.value(key)?).ok_or("a pool is FIRST-LAST")?),
+            "pd-pool" => {
+                let written = words.value(key)?;
+                let (prefix, length) =
+                    words::prefix(&written).ok_or("a pd-pool is PREFIX/LENGTH")?;
+                if words.next_word().as_deref() != Some("delegated") {
+                    return Err("a pd-pool is followed by `delegated LENGTH`".to_owned());
+                }
+                let delegated: u8 = words.parse("delegated")?;
+                let count = 1 << u32::from(delegated.saturating_sub(length)).min(24);
+                self.pd_pools.push(PoolRange {
+                    first: Lease::Prefix(prefix, delegated),
+                    count,
+                });
+            }
+            "relay" => self.relays.push(words.parse(key)?),
+            "interface" => self.interface = Some(words.value(key)?),
+            "interface-id" => {
+                self.interface_id =
+                    Some(words::octets(&words.value(key)?).ok_or("no octets")?.into());
+            }
+            "lifetime" => {
+                let seconds = words.parse(key)?;
+                self.lifetimes.valid = seconds;
+                self.lifetimes.valid_min = seconds;
+                self.lifetimes.valid_max = seconds;
+                self.lifetimes.preferred = self.lifetimes.preferred.min(seconds);
+            }
+            "min-lifetime" => self.lifetimes.valid_min = words.parse(key)?,
+            "max-lifetime" => self.lifetimes.valid_max = words.parse(key)?,
+            "preferred" => self.lifetimes.preferred = words.parse(key)?,
+            "renew" => self.lifetimes.renew = Some(words.parse(key)?),
+            "rebind" => self.lifetimes.rebind = Some(words.parse(key)?),
+            "server-identifier" => self.server_identifier = Some(words.parse(key)?),
+            "next-server" => self.next_server = words.parse(key)?,
+            "boot-file-name" => self.boot_file_name = words.value(key)?.into_bytes().into(),
+            "rapid-commit" => self.rapid_commit = true,
+            "preference" => self.preference = words.parse(key)?,
+            _ => self.options.push(option(key, words, protocol)?),
+        }
+        Ok(())
+    }
+
+    fn build_v4(self, ranges: &mut Vec<PoolRange>) -> Subnet4 {
+        let IpAddr::V4(network) = self.network else {
+            panic!("{} is not IPv4", self.network)
+        };
+        // The subnet mask is an option like any other (RFC 2132 section 3.3).
+        let mask = u32::MAX
+            .checked_shl(32 - u32::from(self.prefix_len))
+            .unwrap_or(0);
+        let mask = ConfiguredOption {
+            code: 1,
+            data: mask.to_be_bytes().into(),
+            always_send: false,
+        };
+        let options: Vec<_> = [mask].into_iter().chain(self.options).collect();
+        Subnet4 {
+            id: self.id,
+            network,
+            prefix_len: self.prefix_len,
+            pools: number(self.pools, ranges),
+            relays: self
+                .relays
+                .iter()
+                .filter_map(|relay| match relay {
+                    IpAddr::V4(relay) => Some(*relay),
+                    IpAddr::V6(_) => None,
+                })
+                .collect(),
+            interface: self.interface,
+            lifetimes: self.lifetimes,
+            reservations: reservations(self.reservations, &options),
+            options: OptionSet::layered(options),
+            server_identifier: self.server_identifier,
+            next_server: self.next_server,
+            boot_file_name: self.boot_file_name,
+            rapid_commit: self.rapid_commit,
+        }
+    }
+
+    fn build_v6(self, ranges: &mut Vec<PoolRange>) -> Subnet6 {
+        let IpAddr::V6(network) = self.network else {
+            panic!("{} is not IPv6", self.network)
+        };
+        Subnet6 {
+            id: self.id,
+            network,
+            prefix_len: self.prefix_len,
+            pools: number(self.pools, ranges),
+            pd_pools: number(self.pd_pools, ranges),
+            relays: self
+                .relays
+                .iter()
+                .filter_map(|relay| match relay {
+                    IpAddr::V6(relay) => Some(*relay),
+                    IpAddr::V4(_) => None,
+                })
+                .collect(),
+            interface: self.interface,
+            interface_id: self.interface_id,
+            lifetimes: self.lifetimes,
+            reservations: reservations(self.reservations, &self.options),
+            options: OptionSet::layered(self.options),
+            rapid_commit: self.rapid_commit,
+            preference: self.preference,
+        }
+    }
+}
+
+/// Gives pools their numbers across the whole policy.
+fn number(pools: Vec<PoolRange>, ranges: &mut Vec<PoolRange>) -> Vec<PoolIndex> {
+    let first = ranges.len() as u32;
+    ranges.extend(&pools);
+    (first..ranges.len() as u32).map(PoolIndex).collect()
+}
+
+fn reservations(
+    lines: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
+    outer: &[ConfiguredOption],
+) -> Reservations {
+    let mut reservations = Reservations::default();
+    for (by, identifier, line) in lines {
+        let options = outer.iter().cloned().chain(line.options);
+        let reservation = Reservation {
+            leases: line.leases,
+            options: OptionSet::layered(options),
+            hostname: line.hostname,
+        };
+        let earlier = reservations.insert(by, &identifier, reservation);
+        assert_eq!(earlier, None, "two reservations for one client");
+    }
+    reservations
+}
+
+/// `FIRST-LAST`, or one address.
+fn pool(written: &str) -> Option<PoolRange> {
+    let (first, last) = written.split_once('-').unwrap_or((written, written));
+    let (first, count) = match (first.parse().ok()?, last.parse().ok()?) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => (
+            Lease::V4(first),
+            u64::from(last.to_bits().checked_sub(first.to_bits())?) + 1,
+        ),
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let count = last
+                .to_bits()
+                .checked_sub(first.to_bits())?
+                .checked_add(1)?;
+            (
+                Lease::Address(first),
+                u64::try_from(count).unwrap_or(u64::MAX),
+            )
+        }
+        (IpAddr::V4(_) | IpAddr::V6(_), _) => return None,
+    };
+    Some(PoolRange {
+        first,
+        count: count.min(PoolRange::COUNT_MAX),
+    })
+}
+
+/// `[always] NAME VALUE`: an option of the messages' own vocabulary.
+fn option(key: &str, words: &mut Words, protocol: Protocol) -> Result<ConfiguredOption, Complaint> {
+    let always_send = key == "always";
+    let name = if always_send {
+        words.value(key)?
+    } else {
+        key.to_owned()
+    };
+    let unknown = || format!("`{name}` is neither a setting nor an option");
+    let (code, form) = match protocol.grammar().find(&name, Level::Message) {
+        Some(key) if key.code != 0 => (key.code, key.form),
+        Some(_) => return Err(unknown()),
+        None => {
+            let code = name.strip_prefix("option-").and_then(words::number);
+            (code.ok_or_else(unknown)?, Form::Octets)
+        }
+    };
+    let data = match form {
+        Form::Flag => Vec::new(),
+        form => form.encode(&words.value(&name)?)?,
+    };
+    Ok(ConfiguredOption {
+        code,
+        data: data.into(),
+        always_send,
+    })
+}

@@ -1,0 +1,376 @@
+//! DHCPv4 messages of transcripts: words to octets and octets to words.
+
+use super::line::{Grammar, Key, Level, Line};
+use super::scene::Scene;
+use super::words::{self, Complaint, Form};
+use crate::packet::Packet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+const CLIENT_PORT: u16 = 68;
+const SERVER_PORT: u16 = 67;
+const COOKIE: [u8; 4] = [99, 130, 83, 99];
+const HEADER_LEN: usize = 240;
+const MESSAGE_TYPE: u8 = 53;
+const OVERLOAD: u8 = 52;
+const RELAY_AGENT: u8 = 82;
+const PAD: u8 = 0;
+const END: u8 = 255;
+
+/// Names of the message types, from 1.
+const TYPES: [&str; 8] = [
+    "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM",
+];
+
+/// All words of a DHCPv4 message.
+pub const GRAMMAR: Grammar = Grammar {
+    keys: &[
+        Key::field("from", Form::Endpoint),
+        Key::field("to", Form::Endpoint),
+        Key::field("mac", Form::Mac),
+        Key::field("vlan", Form::U16),
+        Key::field("op", Form::U8),
+        Key::field("htype", Form::U8),
+        Key::field("hlen", Form::U8),
+        Key::field("hops", Form::U8),
+        Key::field("xid", Form::U32),
+        Key::field("secs", Form::U16),
+        Key::field("flags", Form::U16),
+        Key::field("broadcast", Form::Flag),
+        Key::field("ciaddr", Form::V4),
+        Key::field("yiaddr", Form::V4),
+        Key::field("siaddr", Form::V4),
+        Key::field("giaddr", Form::V4),
+        Key::field("chaddr", Form::Mac),
+        Key::field("sname", Form::Text),
+        Key::field("file", Form::Text),
+        Key::field("cookie", Form::Octets),
+        Key::field("raw", Form::Octets),
+        Key::field("cut", Form::U16),
+        Key::field("endless", Form::Flag),
+        Key::option("subnet-mask", 1, Form::V4),
+        Key::option("routers", 3, Form::V4s),
+        Key::option("dns-servers", 6, Form::V4s),
+        Key::option("hostname", 12, Form::Text),
+        Key::option("domain-name", 15, Form::Text),
+        Key::option("mtu", 26, Form::U16),
+        Key::option("broadcast-address", 28, Form::V4),
+        Key::option("ntp-servers", 42, Form::V4s),
+        Key::option("requested", 50, Form::V4),
+        Key::option("lifetime", 51, Form::U32),
+        Key::option("overload", 52, Form::U8),
+        Key::option("message-type", 53, Form::U8),
+        Key::option("server-id", 54, Form::V4),
+        Key::option("parameters", 55, Form::Codes8),
+        Key::option("message", 56, Form::Text),
+        Key::option("max-size", 57, Form::U16),
+        Key::option("t1", 58, Form::U32),
+        Key::option("t2", 59, Form::U32),
+        Key::option("vendor-class", 60, Form::Text),
+        Key::option("client-id", 61, Form::Octets),
+        Key::option("tftp-server", 66, Form::Text),
+        Key::option("boot-file", 67, Form::Text),
+        Key::option("user-class", 77, Form::Octets),
+        Key::option("rapid-commit", 80, Form::Flag),
+        Key::option("relay-agent", 82, Form::Octets),
+        Key::option("subnet-selection", 118, Form::V4),
+        Key::option("domain-search", 119, Form::Names),
+        Key::option("classless-routes", 121, Form::Octets),
+        // Sub-options of option 82 (RFC 3046, 3527, 5107), together one option.
+        Key::option("circuit-id", 1, Form::Octets).at(Level::Relay),
+        Key::option("remote-id", 2, Form::Octets).at(Level::Relay),
+        Key::option("link-selection", 5, Form::V4).at(Level::Relay),
+        Key::option("server-override", 11, Form::V4).at(Level::Relay),
+        Key::field("agent", Form::Flag).opening(Level::Relay),
+    ],
+};
+
+/// The frame of a line that a client or relay agent sends.
+///
+/// What the line does not say is as an ordinary client has it: Ethernet, client 1, a broadcast from
+/// 0.0.0.0; with `ciaddr` a unicast; with `giaddr` a unicast by the relay agent.
+///
+/// # Errors
+/// A message type that does not exist, or two fields that contradict each other.
+pub fn encode(line: &Line, scene: &Scene) -> Result<Packet, Complaint> {
+    let value = |key: &str, form: Form, or: &str| form.encode(line.value(key).unwrap_or(or));
+    let chaddr = value("chaddr", Form::Mac, "1")?;
+    let giaddr = value("giaddr", Form::V4, "0.0.0.0")?;
+    let ciaddr = value("ciaddr", Form::V4, "0.0.0.0")?;
+    let mut payload = Vec::new();
+    payload.extend(value("op", Form::U8, "1")?);
+    payload.extend(value("htype", Form::U8, "1")?);
+    payload.extend(value("hlen", Form::U8, "6")?);
+    payload.extend(value(
+        "hops",
+        Form::U8,
+        if giaddr == [0; 4] { "0" } else { "1" },
+    )?);
+    payload.extend(value("xid", Form::U32, &scene.sequence.to_string())?);
+    payload.extend(value("secs", Form::U16, "0")?);
+    payload.extend(value(
+        "flags",
+        Form::U16,
+        if line.has("broadcast") { "0x8000" } else { "0" },
+    )?);
+    payload.extend(&ciaddr);
+    payload.extend(value("yiaddr", Form::V4, "0.0.0.0")?);
+    payload.extend(value("siaddr", Form::V4, "0.0.0.0")?);
+    payload.extend(&giaddr);
+    payload.extend(padded(&chaddr, 16));
+    payload.extend(padded(&value("sname", Form::Text, "")?, 64));
+    payload.extend(padded(&value("file", Form::Text, "")?, 128));
+    payload.extend(value("cookie", Form::Octets, &words::hex(&COOKIE))?);
+    encode_options(line, &mut payload)?;
+    payload.extend(value("raw", Form::Octets, "-")?);
+    if !line.has("endless") {
+        payload.push(END);
+    }
+    if payload.len() < 300 {
+        payload.resize(300, PAD);
+    }
+    if let Some(cut) = line.value("cut").and_then(words::number) {
+        payload.truncate(cut);
+    }
+    let relayed = giaddr != [0; 4];
+    let (source, port, destination) = match (relayed, ciaddr != [0; 4]) {
+        (true, _) => (v4(&giaddr), SERVER_PORT, scene.server_v4()),
+        (false, true) => (v4(&ciaddr), CLIENT_PORT, scene.server_v4()),
+        (false, false) => (Ipv4Addr::UNSPECIFIED, CLIENT_PORT, Ipv4Addr::BROADCAST),
+    };
+    let source = line
+        .value("from")
+        .map_or(Ok((source.into(), port)), |at| words::endpoint(at, port))?;
+    let destination = line
+        .value("to")
+        .map_or(Ok((destination.into(), SERVER_PORT)), |at| {
+            words::endpoint(at, SERVER_PORT)
+        })?;
+    let relay_mac = words::hex(&scene.relay_mac());
+    let mac = line
+        .value("mac")
+        .unwrap_or(if relayed { &relay_mac } else { "-" });
+    Ok(Packet {
+        source_mac: words::mac(mac)
+            .or_else(|| chaddr.as_slice().try_into().ok())
+            .unwrap_or([2, 0, 0, 0, 0, 1]),
+        destination_mac: scene.destination_mac(destination.0),
+        tags: line
+            .value("vlan")
+            .and_then(words::number)
+            .map(|id| (0x8100, id))
+            .into_iter()
+            .collect(),
+        source: SocketAddr::new(source.0, source.1),
+        destination: SocketAddr::new(destination.0, destination.1),
+        payload,
+    })
+}
+
+fn encode_options(line: &Line, payload: &mut Vec<u8>) -> Result<(), Complaint> {
+    if line.kind != "BOOTP" {
+        let place = TYPES
+            .iter()
+            .position(|name| *name == line.kind)
+            .map(|place| place as u8 + 1);
+        let number = place.or_else(|| words::number(line.kind.strip_prefix("TYPE-")?));
+        let number = number.ok_or_else(|| format!("`{}` is no message type", line.kind))?;
+        payload.extend([MESSAGE_TYPE, 1, number]);
+    }
+    for field in line.inside("") {
+        let agent = field.key == "agent";
+        let (code, data) = match GRAMMAR.find(&field.key, Level::Message) {
+            Some(key) if key.code == 0 && !agent => continue,
+            Some(key) if !agent => (
+                key.code as u8,
+                key.form.encode(field.value.trim_matches('"'))?,
+            ),
+            Some(_) => (RELAY_AGENT, encode_suboptions(line)?),
+            None => {
+                let code = field.key.strip_prefix("option-").and_then(words::number);
+                let code = code.ok_or_else(|| format!("`{}` is no option", field.key))?;
+                (code, words::octets(&field.value).unwrap_or_default())
+            }
+        };
+        // RFC 3396 section 5: more than 255 octets go into several options of the same code.
+        let mut parts: Vec<&[u8]> = data.chunks(255).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        for part in parts {
+            payload.extend([code, part.len() as u8]);
+            payload.extend(part);
+        }
+    }
+    Ok(())
+}
+
+fn encode_suboptions(line: &Line) -> Result<Vec<u8>, Complaint> {
+    let mut octets = Vec::new();
+    for field in line.inside("/agent ") {
+        let key = GRAMMAR
+            .find(&field.key, Level::Relay)
+            .ok_or("no sub-option of option 82")?;
+        let data = key.form.encode(&field.value)?;
+        octets.extend([key.code as u8, data.len() as u8]);
+        octets.extend(data);
+    }
+    Ok(octets)
+}
+
+/// The line that says what a packet of the server says, and all that every answer must have: header
+/// fields echoed, cookie, message type, an end, no unasked octets after it.
+///
+/// # Errors
+/// What no answer may look like, in a sentence.
+pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, Complaint> {
+    let payload = &answer.payload;
+    let asked = &request.payload;
+    let header = payload
+        .get(..HEADER_LEN)
+        .ok_or("the answer is shorter than its header")?;
+    if header[0] != 2 {
+        return Err(format!("the answer's op is {}", header[0]));
+    }
+    // RFC 2131 section 4.3.1 table 3: what every answer takes from the request.
+    for (name, range) in [
+        ("htype and hlen", 1..3),
+        ("xid", 4..8),
+        ("giaddr", 24..28),
+        ("chaddr", 28..44),
+    ] {
+        if header[range.clone()] != asked[range.clone()] {
+            return Err(format!("the answer's {name} is not the request's"));
+        }
+    }
+    if header[236..240] != COOKIE {
+        return Err("the answer has no magic cookie".to_owned());
+    }
+    let options = read_options(payload)?;
+    let (first, kind) = options.first().ok_or("the answer has no options")?;
+    let (MESSAGE_TYPE, [kind]) = (*first, kind.as_slice()) else {
+        return Err("the answer's first option is not its message type".to_owned());
+    };
+    let mut line = Line {
+        kind: TYPES
+            .get(usize::from(*kind).wrapping_sub(1))
+            .map_or_else(|| format!("TYPE-{kind}"), |name| (*name).to_owned()),
+        ..Line::default()
+    };
+    if answer.source != SocketAddr::new(scene.server_v4().into(), SERVER_PORT) {
+        line.push("from", answer.source.to_string());
+    }
+    line.push("to", answer.destination.to_string());
+    line.push("mac", words::hex(&answer.destination_mac));
+    if let Some((_, tag)) = answer.tags.first() {
+        line.push("vlan", tag.to_string());
+    }
+    decode_header(header, &mut line);
+    for (code, data) in options.iter().skip(1) {
+        if *code == RELAY_AGENT && decode_suboptions(data, &mut line).is_some() {
+            continue;
+        }
+        let (name, form) = GRAMMAR.option(u16::from(*code), Level::Message);
+        line.push(&name, form.render(data));
+    }
+    Ok(line)
+}
+
+/// Sub-options under their names; `None`, and nothing written, if one of them has no name.
+fn decode_suboptions(mut data: &[u8], line: &mut Line) -> Option<()> {
+    let mut fields = Vec::new();
+    while let [code, length, rest @ ..] = data {
+        let (value, rest) = rest.split_at_checked(usize::from(*length))?;
+        let key = GRAMMAR
+            .keys
+            .iter()
+            .find(|key| key.level == Level::Relay && key.code == u16::from(*code))?;
+        fields.push((key.name, key.form.render(value)));
+        data = rest;
+    }
+    line.push("agent", String::new());
+    for (name, value) in fields {
+        line.push_in("/agent ", name, value);
+    }
+    data.is_empty().then_some(())
+}
+
+fn decode_header(header: &[u8], line: &mut Line) {
+    if header[10] & 0x80 != 0 {
+        line.push("broadcast", String::new());
+    }
+    for (name, at) in [
+        ("ciaddr", 12),
+        ("yiaddr", 16),
+        ("siaddr", 20),
+        ("giaddr", 24),
+    ] {
+        let address = v4(&header[at..at + 4]);
+        if !address.is_unspecified() {
+            line.push(name, address.to_string());
+        }
+    }
+    for (name, range) in [("sname", 44..108), ("file", 108..236)] {
+        let text: Vec<u8> = header[range]
+            .iter()
+            .copied()
+            .take_while(|octet| *octet != 0)
+            .collect();
+        if !text.is_empty() {
+            line.push(name, Form::Text.render(&text));
+        }
+    }
+}
+
+/// Options in the order of their first part, parts of one code put together (RFC 3396), those of
+/// overloaded fields after the rest (RFC 2132 section 9.3).
+fn read_options(payload: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, Complaint> {
+    let mut options = Vec::new();
+    read_area(&payload[HEADER_LEN..], &mut options)?;
+    let overload = options
+        .iter()
+        .find(|(code, _)| *code == OVERLOAD)
+        .and_then(|(_, data)| data.first());
+    let overload = overload.copied().unwrap_or(0);
+    if overload & 1 != 0 {
+        read_area(&payload[108..236], &mut options)?;
+    }
+    if overload & 2 != 0 {
+        read_area(&payload[44..108], &mut options)?;
+    }
+    Ok(options)
+}
+
+fn read_area(mut area: &[u8], options: &mut Vec<(u8, Vec<u8>)>) -> Result<(), Complaint> {
+    loop {
+        match area {
+            [PAD, rest @ ..] => area = rest,
+            [END, rest @ ..] if rest.iter().all(|octet| *octet == PAD) => return Ok(()),
+            [END, ..] => {
+                return Err("octets other than zero follow the end of the options".to_owned());
+            }
+            [code, length, rest @ ..] if rest.len() >= usize::from(*length) => {
+                let (data, rest) = rest.split_at(usize::from(*length));
+                match options.iter_mut().find(|(known, _)| known == code) {
+                    Some((_, known)) => known.extend(data),
+                    None => options.push((*code, data.to_vec())),
+                }
+                area = rest;
+            }
+            [] => return Err("the options do not end".to_owned()),
+            [code, ..] => return Err(format!("option {code} is cut short")),
+        }
+    }
+}
+
+fn v4(octets: &[u8]) -> Ipv4Addr {
+    octets
+        .try_into()
+        .map(|octets: [u8; 4]| Ipv4Addr::from(octets))
+        .unwrap_or(Ipv4Addr::UNSPECIFIED)
+}
+
+fn padded(octets: &[u8], length: usize) -> Vec<u8> {
+    let mut padded = octets.to_vec();
+    padded.resize(length, 0);
+    padded
+}
