@@ -7,8 +7,8 @@ use core::mem::offset_of;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
-/// 802.1Q, 802.1ad, and the type that was used for outer tags before 802.1ad.
-const ETHERTYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// 802.1Q and 802.1ad: those that the server reads, and can answer below.
+const ETHERTYPES_VLAN: [u16; 2] = [0x8100, 0x88a8];
 const VLAN_TAGS_MAX: usize = 2;
 
 const PROTOCOL_UDP: u8 = 17;

@@ -12,6 +12,7 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use dhcp_lease::ChangeLog;
+use dhcp_lease::journal::ALIGNMENT;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use std::io;
@@ -44,6 +45,16 @@ pub trait Storage: Send {
     /// As in [`Storage::commit`].
     fn between_groups(&mut self, handed_back: &[u64], mailboxes: &[Arc<Mailbox>])
     -> io::Result<()>;
+
+    /// How many octets of logs a group may have, roughly: the last log may go beyond.
+    fn group_octets_max(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// How often a group had to wait for a checkpoint, because there was no room.
+    fn waits(&self) -> u64 {
+        0
+    }
 
     /// Called at the end, when every log is settled.
     ///
@@ -98,6 +109,7 @@ pub struct StoreState {
     groups: AtomicU64,
     logs: AtomicU64,
     records: AtomicU64,
+    waits: AtomicU64,
     latency: Mutex<Option<Histogram<u64>>>,
 }
 
@@ -112,6 +124,8 @@ pub struct StoreStatus {
     pub logs: u64,
     /// Records in these.
     pub records: u64,
+    /// How often the journal was full, and the clients waited for a checkpoint.
+    pub waits: u64,
     /// Half of all syncs took at most this long, in microseconds.
     pub latency_p50_micros: u64,
     /// 99 of 100 took at most this long, in microseconds.
@@ -130,6 +144,7 @@ impl Default for StoreState {
             groups: AtomicU64::new(0),
             logs: AtomicU64::new(0),
             records: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             latency: Mutex::new(latency),
         }
     }
@@ -154,6 +169,7 @@ impl StoreState {
             groups: self.groups.load(Ordering::Relaxed),
             logs: self.logs.load(Ordering::Relaxed),
             records: self.records.load(Ordering::Relaxed),
+            waits: self.waits.load(Ordering::Relaxed),
             latency_p50_micros: quantile(0.5),
             latency_p99_micros: quantile(0.99),
             latency_max_micros: latency.as_ref().map_or(0, Histogram::max),
@@ -281,7 +297,7 @@ impl Committer {
     /// Serves until every worker has dropped its handle, then closes the storage.
     pub fn run(mut self, mut storage: impl Storage) {
         let mut group = Vec::with_capacity(self.mailboxes.len() * LOGS_PER_WORKER);
-        while self.gather(&mut group) {
+        while self.gather(&mut group, storage.group_octets_max()) {
             let is_durable = self.commit(&mut storage, &mut group);
             self.hand_back(&mut group, is_durable);
             if !self.state.is_failed()
@@ -297,17 +313,23 @@ impl Committer {
         }
     }
 
-    /// Waits for a log and takes all that are there. `false`: nobody will submit any more.
-    pub(crate) fn gather(&self, group: &mut Vec<Submission>) -> bool {
-        match self.submissions.recv() {
-            Ok(first) => group.push(first),
-            Err(_) => return false,
-        }
+    /// Waits for a log and takes all that are there, until they have `octets_max`. `false`: nobody will
+    /// submit any more.
+    pub(crate) fn gather(&self, group: &mut Vec<Submission>, octets_max: u64) -> bool {
+        let Ok(mut next) = self.submissions.recv() else {
+            return false;
+        };
+        let mut octets = 0;
         loop {
-            match self.submissions.try_recv() {
-                Ok(next) => group.push(next),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+            octets += next.log.octets().len().next_multiple_of(ALIGNMENT) as u64;
+            group.push(next);
+            if octets >= octets_max {
+                return true;
             }
+            next = match self.submissions.try_recv() {
+                Ok(next) => next,
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+            };
         }
     }
 
@@ -316,7 +338,9 @@ impl Committer {
             return false;
         }
         let started = Instant::now();
-        match storage.commit(group, &self.handed_back, &self.mailboxes) {
+        let result = storage.commit(group, &self.handed_back, &self.mailboxes);
+        self.state.waits.store(storage.waits(), Ordering::Relaxed);
+        match result {
             Ok(()) => {
                 self.state.count(group, started.elapsed());
                 true

@@ -13,7 +13,7 @@ use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
 use crate::snapshot::Shared;
 use crate::store::{OpenError, StateDirectory};
 use crate::wake::Waker;
-use crate::worker::{self, Control, Surroundings};
+use crate::worker::{self, Control, Round, Surroundings};
 use crate::xdp::{self, AttachError, Attached, Placed};
 use dhcp_core::{Interface, Policy};
 use dhcp_ebpf::Outcome;
@@ -24,6 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,10 @@ struct Inner {
     started: Instant,
     store: Arc<StoreState>,
     links: Mutex<Vec<Link>>,
-    workers: usize,
+    /// Which partition is to be cleared up next.
+    round: Arc<Round>,
+    /// The policy whose changed pools are closed because a worker did not take it over in time; 0: none.
+    unopened: AtomicU64,
     /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
     /// once the server stops.
     operator: Mutex<Option<Operator>>,
@@ -121,8 +125,13 @@ struct Up {
     index: u32,
     program: Attached,
     in_force: InForce,
-    _membership: Option<Membership>,
-    threads: Vec<JoinHandle<Handle>>,
+    /// What the program has been told; `None`: it did not take all of it.
+    told: Option<(Interface, dhcp_ebpf::Settings)>,
+    /// While DHCPv6 is served, and the interface has IPv6.
+    membership: Option<Membership>,
+    /// Whether it was logged that there is no membership.
+    complained: bool,
+    threads: Vec<JoinHandle<Option<Handle>>>,
 }
 
 /// Everything about a running server at one moment.
@@ -223,7 +232,6 @@ impl Server {
 
         let state = Arc::new(StoreState::default());
         let (links, mut wakers) = links(&settings, &devices)?;
-        let workers = wakers.len();
         let waker = Arc::new(Waker::new().map_err(system("make the operator's event"))?);
         wakers.push(Arc::clone(&waker));
         let (mut handles, committer) = commit::connect(wakers, &state);
@@ -247,7 +255,8 @@ impl Server {
             started: Instant::now(),
             store: state,
             links: Mutex::new(links),
-            workers,
+            round: Arc::default(),
+            unopened: AtomicU64::new(0),
             operator: Mutex::new(operator),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
@@ -300,8 +309,7 @@ impl Server {
     /// Returns when every worker works with it.
     ///
     /// # Errors
-    /// When a worker did not take it over in time. It will; but pools that changed stay closed until the
-    /// next reload.
+    /// When a worker did not take it over in time. It will; the pools that changed open when it has.
     pub fn reload(
         &self,
         make_policy: impl FnOnce(&Duid, Option<&Policy>) -> Policy,
@@ -309,18 +317,16 @@ impl Server {
         let shared = &self.shared;
         let _one_at_a_time = shared.operator.lock();
         let policy = Arc::new(make_policy(&shared.duid, Some(&shared.policy.load())));
-        let generation = shared.policy.replace(Arc::clone(&policy));
-        shared.configure_programs(&policy);
+        let generation = shared.policy.replace(policy);
+        shared.unopened.store(generation, Ordering::Relaxed);
+        shared.configure_programs();
         let deadline = Instant::now() + RELOAD_PATIENCE;
-        while !shared.all_work_with(generation) {
+        while !shared.open_pools() {
             if Instant::now() > deadline {
                 return Err(ReloadError::Stuck);
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        // Nobody claims in the former pools any more: what is held can be carried over, and pools that
-        // changed open.
-        shared.partitions.mark_held(&policy.pools);
         tracing::info!(generation, "a new configuration is in force");
         Ok(())
     }
@@ -514,18 +520,49 @@ impl Inner {
             if *stop {
                 return;
             }
-            parking_lot::MutexGuard::unlocked(&mut stop, || match interface::devices() {
-                Ok(devices) => {
-                    for link in self.links.lock().iter_mut() {
-                        link.look_after(devices.get(&link.settings.name.clone()), self);
+            parking_lot::MutexGuard::unlocked(&mut stop, || {
+                match interface::devices() {
+                    Ok(devices) => {
+                        for link in self.links.lock().iter_mut() {
+                            link.look_after(devices.get(&link.settings.name.clone()), self);
+                        }
                     }
+                    Err(error) => tracing::warn!(%error, "the interfaces cannot be listed"),
                 }
-                Err(error) => tracing::warn!(%error, "the interfaces cannot be listed"),
+                self.stand_in();
             });
         }
     }
 
-    fn program_settings(&self, workers_per_queue: u32, policy: &Policy) -> dhcp_ebpf::Settings {
+    /// What else is left undone when workers do not run. Not during a reload or a release: leases must not
+    /// go back to pools that are being replaced.
+    fn stand_in(&self) {
+        let Some(_operator) = self.operator.try_lock() else {
+            return;
+        };
+        if self.unopened.load(Ordering::Relaxed) != 0 && self.open_pools() {
+            tracing::info!("every worker has taken over the configuration; changed pools are open");
+        }
+        let is_running = |link: &Link| link.up.as_ref().is_some_and(Up::is_running);
+        if !self.links.lock().iter().any(is_running) {
+            let policy = self.policy.load();
+            worker::tick_all(&self.round, &self.partitions, &policy, self.clock.now());
+        }
+    }
+
+    /// Opens the pools that the last reload closed, once nobody claims in the former ones any more: then
+    /// what is held can be carried over. Whether they are open. For the holder of `operator`.
+    fn open_pools(&self) -> bool {
+        if !self.all_work_with(self.unopened.load(Ordering::Relaxed)) {
+            return false;
+        }
+        self.partitions.mark_held(&self.policy.load().pools);
+        self.unopened.store(0, Ordering::Relaxed);
+        true
+    }
+
+    fn program_settings(&self, workers_per_queue: u32) -> dhcp_ebpf::Settings {
+        let policy = self.policy.load();
         dhcp_ebpf::Settings {
             key: self.partitions.spread_key(),
             workers_per_queue,
@@ -535,11 +572,13 @@ impl Inner {
         }
     }
 
-    fn configure_programs(&self, policy: &Policy) {
+    fn configure_programs(&self) {
         for link in self.links.lock().iter_mut() {
-            let settings = self.program_settings(link.settings.workers_per_queue, policy);
+            let settings = self.program_settings(link.settings.workers_per_queue);
+            let interface = link.interface.load();
             let Some(up) = &mut link.up else { continue };
-            if let Err(error) = up.program.configure(&link.settings.name, settings) {
+            if let Err(error) = up.tell(&interface, settings) {
+                // The thread that looks after the links tries again.
                 tracing::error!(%error, "the XDP program does not take the new configuration");
             }
         }
@@ -548,18 +587,68 @@ impl Inner {
     /// Whether no worker uses a policy before this one. Wakes those that sleep.
     fn all_work_with(&self, generation: u64) -> bool {
         let links = self.links.lock();
-        let running = links.iter().filter(|link| link.up.is_some());
-        let controls = running
-            .flat_map(|link| &link.seats)
-            .map(|seat| &seat.control);
+        let running = links.iter().flat_map(|link| {
+            let threads = link.up.iter().flat_map(|up| &up.threads);
+            link.seats.iter().zip(threads)
+        });
         let mut all = true;
-        for control in controls {
-            if control.policy_generation() < generation && !control.is_gone() {
-                control.waker.wake();
+        for (seat, thread) in running {
+            // A thread whose device is gone still gives leases back; only its end is the end.
+            if seat.control.policy_generation() < generation && !thread.is_finished() {
+                seat.control.waker.wake();
                 all = false;
             }
         }
         all
+    }
+}
+
+impl Up {
+    fn is_running(&self) -> bool {
+        self.threads.iter().any(|thread| !thread.is_finished())
+    }
+
+    /// Tells the program what it does not know yet. What failed is tried again with the next call.
+    fn tell(
+        &mut self,
+        interface: &Interface,
+        settings: dhcp_ebpf::Settings,
+    ) -> Result<(), AttachError> {
+        let is_known =
+            |told: &(Interface, dhcp_ebpf::Settings)| told.0 == *interface && told.1 == settings;
+        if self.told.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        self.told = None;
+        self.program.configure(&interface.name, settings)?;
+        self.program.serve(interface)?;
+        self.told = Some((interface.clone(), settings));
+        Ok(())
+    }
+
+    /// Joins the groups of DHCPv6 servers when these are served, and leaves them when not.
+    fn keep_membership(&mut self, device: &Device, serves_v6: bool) {
+        if !serves_v6 {
+            self.membership = None;
+            self.complained = false;
+            return;
+        }
+        if self.membership.is_some() {
+            return;
+        }
+        match Membership::join(device.index) {
+            Ok(membership) => self.membership = Some(membership),
+            Err(error) if !self.complained => {
+                self.complained = true;
+                tracing::warn!(
+                    interface = device.interface.name,
+                    %error,
+                    "cannot join the multicast groups of DHCPv6 servers; clients behind a switch that \
+                     filters multicast may not reach us: enable IPv6 on the interface"
+                );
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -580,32 +669,36 @@ impl Link {
                 socket: socket.fd(),
             })
             .collect();
-        let policy = server.policy.load();
+        let program_settings = server.program_settings(settings.workers_per_queue);
         let program = Attached::new(
             &device.interface,
             device.index,
             settings.mode,
-            server.program_settings(settings.workers_per_queue, &policy),
+            program_settings,
             &placed,
         )?;
         drop(placed);
         let in_force = sockets.first().map(Socket::in_force).unwrap_or_default();
-        let membership = if policy.networks_v6.is_empty() {
-            None
-        } else {
-            join(device)
-        };
         report(settings, device, &program, in_force, seats.len());
         let up = self.up.insert(Up {
             index: device.index,
             program,
             in_force,
-            _membership: membership,
+            told: Some((device.interface.clone(), program_settings)),
+            membership: None,
+            complained: false,
             threads: Vec::new(),
         });
+        up.keep_membership(device, program_settings.serves_v6);
         for (seat, socket) in seats.iter_mut().zip(sockets) {
-            up.threads
-                .push(seat.start(socket, &self.interface, server)?);
+            match seat.start(socket, &self.interface, server) {
+                Ok(thread) => up.threads.push(thread),
+                Err(error) => {
+                    // A link with some of its workers would lose the clients of the others.
+                    self.take_down();
+                    return Err(error);
+                }
+            }
         }
         self.trouble = None;
         Ok(())
@@ -620,7 +713,7 @@ impl Link {
         }
         // A thread that panicked has no handle to give back; its seat stays empty and the link down.
         for (seat, thread) in self.seats.iter_mut().zip(up.threads) {
-            seat.handle = thread.join().ok();
+            seat.handle = thread.join().ok().flatten();
         }
     }
 
@@ -636,6 +729,7 @@ impl Link {
                 "the interface went away; waiting for it"
             );
             self.take_down();
+            self.trouble = Some("the interface went away".to_owned());
         }
         let Some(device) = device else { return };
         if self.up.is_none() {
@@ -655,10 +749,9 @@ impl Link {
             self.interface.replace(Arc::new(device.interface.clone()));
         }
         let Some(up) = &mut self.up else { return };
-        let mut result = Ok(());
-        if is_changed {
-            result = up.program.serve(&device.interface);
-        }
+        let settings = server.program_settings(self.settings.workers_per_queue);
+        up.keep_membership(device, settings.serves_v6);
+        let mut result = up.tell(&device.interface, settings);
         if !up.program.is_attached() {
             tracing::warn!(
                 interface = self.settings.name,
@@ -716,7 +809,7 @@ impl Seat {
         socket: Socket,
         interface: &Arc<Shared<Interface>>,
         server: &Inner,
-    ) -> Result<JoinHandle<Handle>, StartError> {
+    ) -> Result<JoinHandle<Option<Handle>>, StartError> {
         let lost =
             || io::Error::other("its predecessor panicked and took the way to the journal along");
         let handle = self
@@ -726,23 +819,31 @@ impl Seat {
             .map_err(system("start a worker"))?;
         self.control.reset();
         let control = Arc::clone(&self.control);
+        // What a thread that does not start was given would be lost with it.
+        let handle = Arc::new(Mutex::new(Some(handle)));
+        let given = Arc::clone(&handle);
         let surroundings = Surroundings {
             policy: Arc::clone(&server.policy),
             interface: Arc::clone(interface),
             partitions: Arc::clone(&server.partitions),
             clock: server.clock,
-            number: self.number,
-            workers: server.workers,
+            round: Arc::clone(&server.round),
         };
-        Builder::new()
+        let started = Builder::new()
             .name(format!(
                 "{}-{}-{}",
                 interface.load().name,
                 self.queue,
                 self.number_on_queue
             ))
-            .spawn(move || worker::run(socket, handle, &surroundings, &control))
-            .map_err(system("start a worker's thread"))
+            .spawn(move || {
+                let handle = given.lock().take()?;
+                Some(worker::run(socket, handle, &surroundings, &control))
+            });
+        if started.is_err() {
+            self.handle = handle.lock().take();
+        }
+        started.map_err(system("start a worker's thread"))
     }
 }
 
@@ -760,21 +861,6 @@ fn open_sockets(settings: &InterfaceSettings, seats: &[Seat]) -> Result<Vec<Sock
         )?);
     }
     Ok(sockets)
-}
-
-fn join(device: &Device) -> Option<Membership> {
-    match Membership::join(device.index) {
-        Ok(membership) => Some(membership),
-        Err(error) => {
-            tracing::warn!(
-                interface = device.interface.name,
-                %error,
-                "cannot join the multicast groups of DHCPv6 servers; clients behind a switch that filters \
-                 multicast may not reach us: enable IPv6 on the interface"
-            );
-            None
-        }
-    }
 }
 
 fn report(

@@ -13,10 +13,10 @@ use crate::mapping::{DirectoryLock, LockError, WholeFile};
 use crate::settings::{Durability, Settings};
 use dhcp_lease::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use dhcp_lease::headers::StoreHeader;
-use dhcp_lease::journal::{Cursor, HeaderWrite, Journal};
+use dhcp_lease::journal::{Cursor, HeaderWrite, Journal, Placed};
 use dhcp_lease::recovery::{Opening, Recovery, TableRegions};
 use dhcp_lease::table::{HEADER_OCTETS, Region};
-use dhcp_lease::{Partitions, Pools, Room, Timestamp};
+use dhcp_lease::{ChangeLog, Partitions, Pools, Room, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use std::fs::{self, File};
@@ -25,10 +25,15 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Bounds on the journal. Between them it is as large as the tables: the larger, the fewer pages of the
 /// tables must be written at each checkpoint.
 const JOURNAL_OCTETS: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
+/// How long a group without room waits before it looks again.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+/// How often it is logged, at most, that there is no room.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 /// Seconds from 1970 to 2000, where the time of a DUID-LLT begins (RFC 9915 section 11.2).
 const DUID_EPOCH_SECONDS: u64 = 946_684_800;
 
@@ -205,16 +210,20 @@ impl StateDirectory {
             now,
             quarantine_seconds,
         };
-        let old = journal
-            .map_next(&self.lock, octets)
-            .map_err(file_error(&path, "cannot read the journal"))?;
-        let (partitions, recovery) =
-            Partitions::open(&header, tables, old.octets(), &opening, pools).map_err(|source| {
-                OpenError::Contents {
-                    directory: self.path.clone(),
-                    source,
-                }
-            })?;
+        let old = match octets {
+            0 => None,
+            octets => Some(
+                journal
+                    .map_next(&self.lock, octets)
+                    .map_err(file_error(&path, "cannot read the journal"))?,
+            ),
+        };
+        let replayed = old.as_ref().map_or(&[][..], |old| old.octets());
+        let (partitions, recovery) = Partitions::open(&header, tables, replayed, &opening, pools)
+            .map_err(|source| OpenError::Contents {
+            directory: self.path.clone(),
+            source,
+        })?;
         drop(old);
         report(&recovery);
 
@@ -223,9 +232,25 @@ impl StateDirectory {
             file.sync_data()
                 .map_err(file_error(&self.path, "cannot sync the lease tables"))?;
         }
+        if octets < *JOURNAL_OCTETS.start() {
+            // A crash while it was made, or a partial restore.
+            tracing::warn!(
+                journal = %path.display(),
+                octets,
+                "the journal was cut short; what it had was replayed, and a new one is made"
+            );
+            fs::remove_file(&path).map_err(file_error(
+                &path,
+                "cannot remove the journal that was cut short",
+            ))?;
+            journal = self.make_journal(settings)?;
+        }
+        let octets = journal.octets();
         let fresh = random().map_err(file_error(&path, "cannot get random octets"))?;
         let (plan, write) =
-            Journal::restart(&header, octets, recovery.resume, u64::from_ne_bytes(fresh));
+            Journal::restart(&header, octets, recovery.resume, u64::from_ne_bytes(fresh))
+                .map_err(io::Error::other)
+                .map_err(file_error(&path, "cannot use the journal"))?;
         let journal = JournalFile::new(journal, plan, table_files);
         journal
             .write_header(&write)
@@ -303,7 +328,11 @@ impl StateDirectory {
         let like_tables = settings.lease_capacity.saturating_mul(SLOT_OCTETS as u64);
         let octets = like_tables.clamp(*JOURNAL_OCTETS.start(), *JOURNAL_OCTETS.end());
         let octets = octets.next_multiple_of(4096);
-        WholeFile::create(&path, octets).map_err(file_error(
+        let made = WholeFile::create(&path, octets).and_then(|file| {
+            File::open(&self.path)?.sync_all()?;
+            Ok(file)
+        });
+        made.map_err(file_error(
             &path,
             "cannot make the journal; free some space",
         ))
@@ -457,8 +486,16 @@ pub struct JournalFile {
     plan: Journal,
     tables: Arc<Vec<File>>,
     checkpoint: Checkpoint,
+    /// After the last group that was handed back: what lies beyond is not yet written, or nobody had a
+    /// chance to settle it, and no checkpoint may pass it.
+    handed_back: Cursor,
+    /// Where the last checkpoint moved the tail.
+    tail: Cursor,
     /// Where each log of a group goes; kept for its room.
     places: Vec<u64>,
+    /// How often a group had to wait for a checkpoint, and when that was last logged.
+    waits: u64,
+    complained: Option<Instant>,
 }
 
 /// How far a checkpoint has come.
@@ -478,12 +515,17 @@ enum Checkpoint {
 impl JournalFile {
     fn new(file: WholeFile, plan: Journal, tables: Vec<File>) -> Self {
         let (file, tables) = (Arc::new(file), Arc::new(tables));
+        let head = plan.head();
         Self {
             file,
             plan,
             tables,
             checkpoint: Checkpoint::Idle,
+            handed_back: head,
+            tail: head,
             places: Vec::new(),
+            waits: 0,
+            complained: None,
         }
     }
 
@@ -491,13 +533,20 @@ impl JournalFile {
         write_header(&self.file, write)
     }
 
-    /// Brings the checkpoint on by whatever is ready.
-    fn advance(&mut self, handed_back: &[u64], mailboxes: &[Arc<Mailbox>]) -> io::Result<()> {
+    /// Brings the checkpoint on by whatever is ready; begins one if `is_wanted`.
+    fn advance(
+        &mut self,
+        is_wanted: bool,
+        handed_back: &[u64],
+        mailboxes: &[Arc<Mailbox>],
+    ) -> io::Result<()> {
         self.checkpoint = match std::mem::replace(&mut self.checkpoint, Checkpoint::Idle) {
-            Checkpoint::Idle if self.plan.is_checkpoint_due() => Checkpoint::Settling {
-                to: self.plan.head(),
-                settled: handed_back.to_vec(),
-            },
+            Checkpoint::Idle if is_wanted && self.handed_back != self.tail => {
+                Checkpoint::Settling {
+                    to: self.handed_back,
+                    settled: handed_back.to_vec(),
+                }
+            }
             Checkpoint::Idle => Checkpoint::Idle,
             Checkpoint::Settling { to, settled } => {
                 let is_settled = mailboxes
@@ -516,11 +565,46 @@ impl JournalFile {
                     Err(_) => return Err(io::Error::other("the checkpoint's thread panicked")),
                 }
                 self.plan.advanced(to);
+                self.tail = to;
                 Checkpoint::Idle
             }
             syncing @ Checkpoint::Syncing { .. } => syncing,
         };
         Ok(())
+    }
+
+    /// The place of a log. When the disk is slower than the clients, they wait here for a checkpoint.
+    fn place(
+        &mut self,
+        log: &mut ChangeLog,
+        handed_back: &[u64],
+        mailboxes: &[Arc<Mailbox>],
+    ) -> io::Result<Placed> {
+        if let Ok(placed) = self.plan.append(log) {
+            return Ok(placed);
+        }
+        self.waits += 1;
+        let is_news = |then: Instant| then.elapsed() >= COMPLAINT_INTERVAL;
+        if self.complained.is_none_or(is_news) {
+            self.complained = Some(Instant::now());
+            tracing::warn!(
+                waits = self.waits,
+                "the journal is full: the disk is slower than the clients, who wait until the lease tables \
+                 are synced"
+            );
+        }
+        loop {
+            self.advance(true, handed_back, mailboxes)?;
+            if let Ok(placed) = self.plan.append(log) {
+                return Ok(placed);
+            }
+            if matches!(self.checkpoint, Checkpoint::Idle) && self.handed_back == self.tail {
+                return Err(io::Error::other(
+                    "a group of changes is larger than the journal",
+                ));
+            }
+            std::thread::sleep(FULL_PAUSE);
+        }
     }
 
     /// Syncs the tables and then the header, beside the commits that go on.
@@ -581,16 +665,7 @@ impl Storage for JournalFile {
     ) -> io::Result<()> {
         self.places.clear();
         for submission in &mut *group {
-            let placed = loop {
-                match self.plan.append(&mut submission.log) {
-                    Ok(placed) => break placed,
-                    Err(_full) => {
-                        // The disk is slower than the clients: they wait for the checkpoint.
-                        self.advance(handed_back, mailboxes)?;
-                        std::thread::sleep(std::time::Duration::from_millis(1));
-                    }
-                }
-            };
+            let placed = self.place(&mut submission.log, handed_back, mailboxes)?;
             submission.sequence = placed.after.sequence;
             self.places.push(placed.position);
         }
@@ -618,7 +693,18 @@ impl Storage for JournalFile {
         handed_back: &[u64],
         mailboxes: &[Arc<Mailbox>],
     ) -> io::Result<()> {
-        self.advance(handed_back, mailboxes)
+        self.handed_back = self.plan.head();
+        self.advance(self.plan.is_checkpoint_due(), handed_back, mailboxes)
+    }
+
+    /// A quarter of the ring: while a group waits for room, what was handed back before it is the most
+    /// of the rest, and a checkpoint makes room.
+    fn group_octets_max(&self) -> u64 {
+        self.file.octets() / 4
+    }
+
+    fn waits(&self) -> u64 {
+        self.waits
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -13,6 +13,7 @@ use dhcp_lease::{Partitions, Timestamp};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// How often a worker that has just been busy looks again before it sleeps. About ten microseconds: a
 /// wake-up costs more than that, and under load the next batch is there by then.
@@ -23,6 +24,9 @@ const SLEEP_MILLIS: i64 = 250;
 const SLEEP_SENDING_MILLIS: i64 = 1;
 /// How much a partition may clear up at once. The rest is done between the next batches.
 const TICK_BUDGET: usize = 256;
+
+/// How often a worker without a device looks for logs that came back.
+const SETTLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// What ends a sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +62,56 @@ pub struct Surroundings {
     pub partitions: Arc<Partitions>,
     /// Server time.
     pub clock: Clock,
-    /// Its number among all workers, and how many there are: which partitions it ticks.
-    pub number: usize,
-    /// How many workers there are.
-    pub workers: usize,
+    /// Which partition is to be cleared up next, for all workers together.
+    pub round: Arc<Round>,
+}
+
+/// The clearing up of what ended: once a second every partition has its turn, by whichever worker comes
+/// by. So none is left out when the workers of one interface are not running.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// The second in which it began, and in the lowest 16 bits the next partition.
+    state: CachePadded<AtomicU64>,
+}
+
+impl Round {
+    const INDEX_BITS: u32 = 16;
+
+    /// The next partition whose turn it is, for the caller alone. A new round begins when the last one
+    /// has ended, so that being late leaves no partition out.
+    pub fn take(&self, now: Timestamp, partitions: usize) -> Option<usize> {
+        let partitions = (partitions as u64).min((1 << Self::INDEX_BITS) - 1);
+        let begins_next = |state: u64| {
+            let next = state & ((1 << Self::INDEX_BITS) - 1);
+            if next < partitions {
+                Some((state >> Self::INDEX_BITS, next))
+            } else {
+                (now.0 > state >> Self::INDEX_BITS).then_some((now.0, 0))
+            }
+        };
+        let result = self
+            .state
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+                let (second, next) = begins_next(state)?;
+                Some(second << Self::INDEX_BITS | (next + 1))
+            });
+        let (_, next) = begins_next(result.ok()?)?;
+        Some(next as usize)
+    }
+}
+
+/// Clears up all that is due, for a server none of whose workers is running.
+pub fn tick_all(round: &Round, partitions: &Partitions, policy: &Policy, now: Timestamp) {
+    while let Some(index) = round.take(now, partitions.len()) {
+        while tick(partitions, index, policy, now) {}
+    }
+}
+
+/// Clears up a part of a partition. Whether there is more to be done in it.
+fn tick(partitions: &Partitions, index: usize, policy: &Policy, now: Timestamp) -> bool {
+    partitions
+        .lock(index)
+        .is_some_and(|mut partition| partition.tick(now, TICK_BUDGET, &policy.pools).more)
 }
 
 /// The thread's remote control: signals to it, and what it reports.
@@ -115,6 +165,11 @@ impl Control {
         self.rounds.load(Ordering::Relaxed)
     }
 
+    fn works_with(&self, policy: &View<Policy>) {
+        self.policy_generation
+            .store(policy.generation(), Ordering::Release);
+    }
+
     fn begin_round(&self) {
         // Only this thread writes it.
         let rounds = self.rounds.load(Ordering::Relaxed);
@@ -144,12 +199,12 @@ pub fn run(
     let mut interface = surroundings.interface.view();
     let mut ticker = Ticker::default();
     let mut idle = 0;
+    // What is there may be of a predecessor, from before it went away.
+    control.works_with(&policy);
     loop {
         control.begin_round();
-        if policy.refresh(&surroundings.policy) || control.policy_generation() == 0 {
-            control
-                .policy_generation
-                .store(policy.generation(), Ordering::Release);
+        if policy.refresh(&surroundings.policy) {
+            control.works_with(&policy);
         }
         interface.refresh(&surroundings.interface);
         let now = clock.now();
@@ -173,7 +228,7 @@ pub fn run(
         if is_new_second && let Some(statistics) = port.statistics() {
             control.counters.port(&statistics);
         }
-        let more = ticker.tick(surroundings, &policy, is_new_second);
+        let more = ticker.tick(surroundings, &policy);
 
         if is_stopping && !shard.is_waiting() {
             return commit;
@@ -209,12 +264,33 @@ pub fn run(
         });
         if !is_there {
             control.is_gone.store(true, Ordering::Release);
-            // The device is gone and the frames with it; the promises that wait are not made.
-            while shard.is_waiting() {
-                shard.settle(&mut port, &context);
-                std::thread::yield_now();
-            }
+            settle_without_device(&mut shard, &mut port, &commit, surroundings, control);
             return commit;
+        }
+    }
+}
+
+/// The device is gone and the frames with it; the promises that wait are not made, but their leases count.
+/// The policy may be replaced meanwhile: what becomes free goes back to the pools in force.
+fn settle_without_device<P: Port>(
+    shard: &mut Shard<P::Frame>,
+    port: &mut P,
+    commit: &Handle,
+    surroundings: &Surroundings,
+    control: &Control,
+) {
+    while shard.is_waiting() {
+        let policy = surroundings.policy.view();
+        control.works_with(&policy);
+        let interface = surroundings.interface.view();
+        let context = Context {
+            policy: &policy,
+            interface: &interface,
+            commit,
+            now: surroundings.clock.now(),
+        };
+        if shard.settle(port, &context) == 0 {
+            std::thread::sleep(SETTLE_PAUSE);
         }
     }
 }
@@ -223,12 +299,12 @@ fn is_newer(policy: &View<Policy>, shared: &Shared<Policy>) -> bool {
     shared.generation() != policy.generation()
 }
 
-/// Clears up what ended, once a second, a little at a time.
+/// Clears up what ended, a little at a time.
 #[derive(Debug, Default)]
 struct Ticker {
     now: Timestamp,
-    /// The partition to go on with, while a round is under way.
-    next: Option<usize>,
+    /// The partition to go on with.
+    current: Option<usize>,
 }
 
 impl Ticker {
@@ -238,17 +314,16 @@ impl Ticker {
     }
 
     /// Does a part of what is due. Whether there is more to be done at once.
-    fn tick(&mut self, surroundings: &Surroundings, policy: &Policy, begin: bool) -> bool {
-        if begin && self.next.is_none() {
-            self.next = Some(surroundings.number);
-        }
-        let Some(index) = self.next else { return false };
-        let Some(mut partition) = surroundings.partitions.lock(index) else {
-            self.next = None;
+    fn tick(&mut self, surroundings: &Surroundings, policy: &Policy) -> bool {
+        let Surroundings {
+            partitions, round, ..
+        } = surroundings;
+        let next = || round.take(self.now, partitions.len());
+        let Some(index) = self.current.take().or_else(next) else {
             return false;
         };
-        if !partition.tick(self.now, TICK_BUDGET, &policy.pools).more {
-            self.next = Some(index + surroundings.workers);
+        if tick(partitions, index, policy, self.now) {
+            self.current = Some(index);
         }
         true
     }
@@ -284,5 +359,55 @@ impl Wait for crate::io::afxdp::Socket {
 
     fn statistics(&self) -> Option<PortStatistics> {
         Self::statistics(self).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_partition_has_its_turn_once_a_second_whoever_comes_by() {
+        let round = Round::default();
+        let take = |second| round.take(Timestamp(second), 3);
+        assert_eq!(
+            [take(0), take(0), take(0), take(0)],
+            [Some(0), Some(1), Some(2), None]
+        );
+        assert_eq!(
+            [take(7), take(7), take(7), take(7)],
+            [Some(0), Some(1), Some(2), None]
+        );
+        assert_eq!(take(7), None);
+        assert_eq!(
+            take(6),
+            None,
+            "a worker whose clock reading is older begins nothing"
+        );
+        assert_eq!([take(8), take(8)], [Some(0), Some(1)]);
+        // Late: the round goes on where it was, and the next begins after it.
+        assert_eq!([take(9), take(9), take(9)], [Some(2), Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn workers_share_out_a_round() {
+        let round = Round::default();
+        let taken = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..4)
+                .map(|_| {
+                    let take = || std::iter::from_fn(|| round.take(Timestamp(1), 1000));
+                    scope.spawn(move || take().collect::<Vec<_>>())
+                })
+                .collect();
+            let mut taken: Vec<_> = workers
+                .into_iter()
+                .flat_map(|worker| worker.join().unwrap())
+                .collect();
+            taken.sort_unstable();
+            taken
+        });
+        // The first round is of second 0, the next of second 1.
+        let twice: Vec<_> = (0..2000).map(|number| number / 2).collect();
+        assert_eq!(taken, twice);
     }
 }

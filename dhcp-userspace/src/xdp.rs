@@ -6,9 +6,9 @@
 //!   kernel passes frames on at once.
 
 use crate::settings::XdpMode;
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, XskMap};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::{Xdp, xdp::XdpMode as AttachMode};
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader, Pod};
 use dhcp_core::Interface;
 use dhcp_ebpf::{Outcome, SERVED_MAX, Settings, maps};
 use log::Reader;
@@ -41,7 +41,7 @@ pub enum AttachError {
     /// A capability is missing.
     #[error(
         "interface {interface}: not allowed to load an XDP program; run as root or with CAP_BPF, \
-         CAP_NET_ADMIN and CAP_NET_RAW"
+         CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW"
     )]
     Capability {
         /// The interface.
@@ -100,6 +100,8 @@ pub struct Attached {
     _sockets: XskMap<MapData>,
     known_v4: BTreeSet<Ipv4Addr>,
     known_v6: BTreeSet<Ipv6Addr>,
+    /// Whether it was logged that there are more addresses than the maps take.
+    complained: bool,
     settings: Array<MapData, [u64; Settings::WORDS]>,
     index: u32,
     is_native: bool,
@@ -189,6 +191,7 @@ impl Attached {
             _sockets: socket_map,
             known_v4: BTreeSet::new(),
             known_v6: BTreeSet::new(),
+            complained: false,
             settings: take(&mut ebpf, maps::SETTINGS)?,
             index,
             is_native: true,
@@ -235,23 +238,35 @@ impl Attached {
             )
         };
         let bound = SERVED_MAX as usize;
-        let v4: BTreeSet<_> = interface.v4.iter().copied().take(bound).collect();
         let v6 = interface.v6.iter().chain(&interface.link_local);
-        let v6: BTreeSet<_> = v6.copied().take(bound).collect();
-        for gone in self.known_v4.difference(&v4) {
-            self.served_v4.remove(&gone.octets()).map_err(failed)?;
+        let is_too_many = interface.v4.len() > bound || v6.clone().count() > bound;
+        if is_too_many && !self.complained {
+            tracing::warn!(
+                interface = interface.name,
+                bound,
+                "the interface has more addresses than the XDP program takes; unicast to the others is not \
+                 answered: remove some"
+            );
         }
-        for new in v4.difference(&self.known_v4) {
-            self.served_v4.insert(new.octets(), 1, 0).map_err(failed)?;
-        }
-        for gone in self.known_v6.difference(&v6) {
-            self.served_v6.remove(&gone.octets()).map_err(failed)?;
-        }
-        for new in v6.difference(&self.known_v6) {
-            self.served_v6.insert(new.octets(), 1, 0).map_err(failed)?;
-        }
-        (self.known_v4, self.known_v6) = (v4, v6);
-        Ok(())
+        self.complained = is_too_many;
+        let v4 = interface.v4.iter().copied().take(bound).collect();
+        follow(
+            &mut self.served_v4,
+            &mut self.known_v4,
+            &v4,
+            Ipv4Addr::octets,
+        )
+        .map_err(failed)?;
+        // The link-local address first: clients of the link itself send to it.
+        let v6 = interface.link_local.iter().chain(&interface.v6);
+        let v6 = v6.copied().take(bound).collect();
+        follow(
+            &mut self.served_v6,
+            &mut self.known_v6,
+            &v6,
+            Ipv6Addr::octets,
+        )
+        .map_err(failed)
     }
 
     /// What became of the frames that came in, added up over all processors.
@@ -291,6 +306,27 @@ impl Attached {
         };
         attach(steer(&mut self.ebpf)?, interface, self.index, mode).map(drop)
     }
+}
+
+/// Makes a map hold what is wanted. `known` is what it holds, also after an error.
+fn follow<A: Ord + Copy, K: Pod>(
+    map: &mut HashMap<MapData, K, u8>,
+    known: &mut BTreeSet<A>,
+    wanted: &BTreeSet<A>,
+    key: fn(&A) -> K,
+) -> Result<(), MapError> {
+    let gone: Vec<A> = known.difference(wanted).copied().collect();
+    for address in gone {
+        map.remove(&key(&address))?;
+        known.remove(&address);
+    }
+    for address in wanted {
+        if !known.contains(address) {
+            map.insert(key(address), 1, 0)?;
+            known.insert(*address);
+        }
+    }
+    Ok(())
 }
 
 /// A field of a file in `/proc/self/fdinfo`: name, colon, tabulator, value.

@@ -107,6 +107,11 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Fails when a requirement is open, an id unknown, or the report out of date.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    run(root, &Args { check: true })
+}
+
 /// All files of docs/rfc by RFC name.
 fn catalogues(folder: &Path) -> Result<BTreeMap<String, Catalogue>> {
     let mut found = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use crate::build;
 use crate::project::{Profile, Project};
+use crate::rfc;
 use crate::setup::{self, Purpose};
 use crate::steps;
 use anyhow::{Context, Result, bail};
@@ -66,6 +67,7 @@ fn phases(project: &Project, args: &Args, count: &mut Count) -> Result<()> {
     if args.e2e.is_empty() && args.filter.is_none() {
         phase("format", || format_check(project))?;
         phase("lints", || lint(project))?;
+        phase("RFC requirements", || rfc::check(&project.root))?;
         phase("tests without root", || {
             let mut cargo = project.cargo();
             cargo_test(cargo.args(["test", "--workspace", "--quiet"]), count)

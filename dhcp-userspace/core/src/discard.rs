@@ -68,6 +68,9 @@ discards! {
     Declined = "declined",
     /// A DECLINE by somebody who does not hold the lease.
     DeclineNotHolder = "decline_not_holder",
+    /// A DECLINE of a client that has declined as much as one client may: its lease ended, and nothing was
+    /// kept from others.
+    DeclineOverLimit = "decline_over_limit",
     /// A Confirm that cannot be judged, or that has no addresses (RFC 8415 section 18.3.3).
     CannotConfirm = "cannot_confirm",
     /// The lease table is full.

@@ -12,5 +12,7 @@ pub mod subnet;
 pub mod v4;
 pub mod v6;
 
+mod own;
+
 pub use discard::Discard;
 pub use subnet::{Interface, Policy};

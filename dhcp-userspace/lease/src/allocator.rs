@@ -4,14 +4,19 @@
 //! Invariants:
 //! - A lease whose bit is set belongs to exactly one holder: a binding, an offer, a caller in between,
 //!   or a record that lets go and is not durable yet.
+//! - A lease that is no unit of any pool, because pools were changed, keeps every unit that it overlaps out
+//!   of its pool until it ends.
 //! - A pool that this configuration made new hands out nothing before [`Pools::open_pool`], because its
 //!   bits do not yet tell who holds what.
 
 mod bitmap;
+mod blocks;
 
 use crate::binding::{Lease, LeaseKind};
 use bitmap::Bitmap;
+use blocks::Blocks;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +43,7 @@ impl PoolRange {
             LeaseKind::V4 => Lease::V4(Ipv4Addr::from(u32::try_from(number).ok()?)),
             LeaseKind::Address => Lease::Address(Ipv6Addr::from(number)),
             LeaseKind::Prefix => {
-                let address = number << (128 - u32::from(class.length().clamp(1, 128)));
+                let address = number << class.shift();
                 Lease::Prefix(Ipv6Addr::from(address), class.length())
             }
         })
@@ -50,7 +55,7 @@ impl PoolRange {
         let space = match class.kind() {
             LeaseKind::V4 => u128::from(u32::MAX),
             LeaseKind::Address => u128::MAX,
-            LeaseKind::Prefix => u128::MAX >> (128 - u32::from(class.length().clamp(1, 128))),
+            LeaseKind::Prefix => u128::MAX >> class.shift(),
         };
         let rest = u64::try_from(space - number.min(space)).unwrap_or(u64::MAX);
         Self {
@@ -79,6 +84,15 @@ impl Class {
     fn length(self) -> u8 {
         self.1
     }
+
+    /// How many bits of an address tell places within one lease apart.
+    fn shift(self) -> u32 {
+        match self.kind() {
+            // A prefix of length 0 would be the whole of IPv6; nobody delegates it.
+            LeaseKind::Prefix => 128 - u32::from(self.length().clamp(1, 128)),
+            LeaseKind::V4 | LeaseKind::Address => 0,
+        }
+    }
 }
 
 /// A lease as a number in its class, in which neighbours differ by one.
@@ -90,19 +104,26 @@ struct Place {
 
 impl Place {
     fn of(lease: Lease) -> Self {
-        let (length, shift) = match lease {
-            // A prefix of length 0 would be the whole of IPv6; nobody delegates it.
-            Lease::Prefix(_, length) => (length, 128 - u32::from(length.clamp(1, 128))),
-            Lease::V4(_) | Lease::Address(_) => (0, 0),
+        let length = match lease {
+            Lease::Prefix(_, length) => length,
+            Lease::V4(_) | Lease::Address(_) => 0,
         };
+        let class = Class(lease.kind() as u8, length);
         let number = match lease.address() {
             IpAddr::V4(address) => u128::from(u32::from(address)),
-            IpAddr::V6(address) => u128::from(address) >> shift,
+            IpAddr::V6(address) => u128::from(address) >> class.shift(),
         };
-        Self {
-            class: Class(lease.kind() as u8, length),
-            number,
-        }
+        Self { class, number }
+    }
+
+    /// The first and the last place of another class of IPv6 that have an address in common with it.
+    fn seen_as(self, class: Class) -> [Self; 2] {
+        let first = self.number << self.class.shift();
+        let last = first | ((1 << self.class.shift()) - 1);
+        [first, last].map(|address| Self {
+            class,
+            number: address >> class.shift(),
+        })
     }
 }
 
@@ -140,6 +161,7 @@ pub struct Pool {
     /// Where the next search begins.
     cursor: AtomicU64,
     open: AtomicBool,
+    blocks: Blocks,
 }
 
 impl Pool {
@@ -149,6 +171,7 @@ impl Pool {
             bitmap: Bitmap::new(range.count, reserved),
             cursor: AtomicU64::new(0),
             open: AtomicBool::new(open),
+            blocks: Blocks::default(),
         }
     }
 
@@ -163,12 +186,47 @@ impl Pool {
         let offset = self
             .bitmap
             .claim_next(self.cursor.load(Ordering::Relaxed))?;
+        self.go_on_after(offset);
+        Some(offset)
+    }
+
+    fn go_on_after(&self, offset: u64) {
         let after = offset + 1;
         self.cursor.store(
             if after < self.range.count { after } else { 0 },
             Ordering::Relaxed,
         );
-        Some(offset)
+    }
+
+    /// Whether the bit of a unit that somebody holds was clear before.
+    fn mark(&self, offset: u64) -> bool {
+        self.blocks
+            .hold(offset)
+            .unwrap_or_else(|| self.bitmap.claim(offset))
+    }
+
+    fn give_back(&self, offset: u64) {
+        // Only a closed pool, or one that nobody works with yet, gets blocks.
+        if self.is_open() && !self.blocks.any() {
+            self.bitmap.give_back(offset);
+        } else {
+            self.blocks
+                .give_back(offset, |offset| self.bitmap.give_back(offset));
+        }
+    }
+
+    fn block(&self, units: RangeInclusive<u64>) {
+        self.blocks
+            .add(units, self.range.count, |offset| self.bitmap.claim(offset));
+    }
+
+    /// While the pool is closed it is not known whether the lease that ends was counted already. Its
+    /// units stay out then; that is a moment during a reload, and safe.
+    fn unblock(&self, units: RangeInclusive<u64>) {
+        if self.is_open() && self.blocks.any() {
+            self.blocks
+                .remove(units, |offset| self.bitmap.give_back(offset));
+        }
     }
 }
 
@@ -186,6 +244,8 @@ pub struct Pools {
     pools: Vec<Arc<Pool>>,
     /// Where each pool begins, in order.
     starts: Vec<(Place, u32)>,
+    /// The classes of IPv6 that pools and reservations have.
+    classes: Vec<Class>,
     singles: Option<Arc<Singles>>,
 }
 
@@ -236,9 +296,15 @@ impl Pools {
             ));
         }
         starts.sort_unstable();
+        let all = starts.iter().map(|(start, _)| start).chain(&places);
+        let mut classes: Vec<Class> = all.map(|place| place.class).collect();
+        classes.retain(|class| class.kind() != LeaseKind::V4);
+        classes.sort_unstable();
+        classes.dedup();
         let mut built = Self {
             pools,
             starts,
+            classes,
             singles: None,
         };
         places.retain(|&place| built.find(place).is_none());
@@ -270,23 +336,48 @@ impl Pools {
         pool.range.lease(pool.claim_next()?)
     }
 
-    /// Gives back a lease that the caller had claimed. Leases outside every pool are ignored.
+    /// Has the next search in the lease's pool begin after it.
+    pub(crate) fn go_on_after(&self, lease: Lease) {
+        if let Some((index, offset)) = self.find(Place::of(lease))
+            && let Some(pool) = self.pool(PoolIndex(index))
+        {
+            pool.go_on_after(offset);
+        }
+    }
+
+    /// Gives back a lease that the caller had claimed. One outside every pool gives back the units of
+    /// pools that only it overlapped.
     pub fn give_back(&self, lease: Lease) {
-        if let Some((pool, offset)) = self.bit(lease) {
-            pool.bitmap.give_back(offset);
+        match self.bit(lease) {
+            Some((pool, offset)) => pool.give_back(offset),
+            None => self.overlapped(lease, Pool::unblock),
         }
     }
 
     /// Sets the bit of a lease that a record or offer holds, in closed pools too. Whether it was clear.
-    /// `None`: it lies in no pool and is no reservation.
+    /// `None`: it lies in no pool and is no reservation; then every unit that it overlaps is taken out of
+    /// its pool until the lease is given back. To be called once for each holder.
     pub(crate) fn mark(&self, lease: Lease) -> Option<bool> {
-        let (pool, offset) = self.bit(lease)?;
-        Some(pool.bitmap.claim(offset))
+        let Some((pool, offset)) = self.bit(lease) else {
+            self.overlapped(lease, Pool::block);
+            return None;
+        };
+        Some(pool.mark(offset))
     }
 
-    /// Whether `lease` lies in a pool (or among the reservations) whose bits are still to be set.
-    pub(crate) fn is_closed(&self, lease: Lease) -> bool {
-        self.bit(lease).is_some_and(|(pool, _)| !pool.is_open())
+    /// As [`Pools::mark`], but only in pools whose bits are still to be set.
+    pub(crate) fn mark_in_closed(&self, lease: Lease) {
+        match self.bit(lease) {
+            Some((pool, _)) if pool.is_open() => {}
+            Some((pool, offset)) => {
+                pool.mark(offset);
+            }
+            None => self.overlapped(lease, |pool, units| {
+                if !pool.is_open() {
+                    pool.block(units);
+                }
+            }),
+        }
     }
 
     /// Whether anything is still to be opened.
@@ -381,6 +472,39 @@ impl Pools {
         (inside && offset < count).then_some((index, offset))
     }
 
+    /// Visits what has addresses in common with a lease that is no unit of any pool: a prefix of another
+    /// length, an address in what is a pd-pool now, a prefix of what is an address pool now. Pools of one
+    /// class do not overlap each other, so each class is searched for the first, and gone on from there.
+    fn overlapped(&self, lease: Lease, visit: impl Fn(&Pool, RangeInclusive<u64>)) {
+        // IPv4 addresses have no other shape.
+        let classes = match lease.kind() {
+            LeaseKind::V4 => &[][..],
+            LeaseKind::Address | LeaseKind::Prefix => &self.classes,
+        };
+        for &class in classes {
+            let [first, last] = Place::of(lease).seen_as(class);
+            let after = self.starts.partition_point(|(start, _)| *start <= first);
+            let from = self.starts.get(after.saturating_sub(1)..);
+            let up_to_last = from.unwrap_or_default().iter();
+            for &(start, index) in up_to_last.take_while(|(start, _)| *start <= last) {
+                let pool = self.pool(PoolIndex(index)).filter(|_| start.class == class);
+                let Some((pool, units)) = pool
+                    .and_then(|pool| Some((pool, common(start, pool.range.count, first, last)?)))
+                else {
+                    continue;
+                };
+                visit(pool, units);
+            }
+            if let Some(singles) = self.singles.as_deref() {
+                let from = singles.places.partition_point(|place| *place < first) as u64;
+                let to = singles.places.partition_point(|place| *place <= last) as u64;
+                if from < to {
+                    visit(&singles.pool, from..=to - 1);
+                }
+            }
+        }
+    }
+
     fn single(&self, place: Place) -> Option<(&Pool, u64)> {
         let singles = self.singles.as_deref()?;
         let offset = singles.places.binary_search(&place).ok()?;
@@ -411,6 +535,15 @@ fn inside(places: &[Place], start: Place, count: u64) -> &[Place] {
         place.class == start.class && place.number - start.number < u128::from(count)
     });
     rest.get(..len).unwrap_or_default()
+}
+
+/// The units of a pool from `first` to `last`, if it has some of them.
+fn common(start: Place, count: u64, first: Place, last: Place) -> Option<RangeInclusive<u64>> {
+    let from = first.number.saturating_sub(start.number);
+    let to = last.number.checked_sub(start.number)?;
+    let from = u64::try_from(from).ok().filter(|from| *from < count)?;
+    let to = u64::try_from(to).unwrap_or(u64::MAX).min(count - 1);
+    Some(from..=to)
 }
 
 fn offset(start: Place, place: Place) -> u64 {

@@ -32,6 +32,15 @@ impl Timestamp {
     }
 }
 
+/// For how long after its end a lease stays out of its pool.
+///
+/// A DHCPv6 client counts from when it has the reply (RFC 9915 section 18.2.10.1), a DHCPv4 client from
+/// when it sent its request (RFC 2131 section 4.4.1). We count whole seconds from before we reply, and the
+/// reply then waits for the journal and the network. So the client may use the lease for a moment after
+/// `expires`: a second for what was cut off, and one for the way. The client itself may have it again at
+/// once.
+pub const GRACE_SECONDS: u32 = 2;
+
 /// The number of a subnet, as in the configuration (`id`) and in Kea's lease files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SubnetId(pub u32);

@@ -48,6 +48,16 @@ impl Digester {
         )
     }
 
+    /// What stands for a client, whatever it leases and in whichever IA.
+    pub(crate) fn of_client(&self, key: &Key<'_>) -> u64 {
+        let any = Key {
+            iaid: Iaid(0),
+            kind: LeaseKind::V4,
+            ..*key
+        };
+        self.of_key(&any).high
+    }
+
     fn digest(
         &self,
         kind: LeaseKind,

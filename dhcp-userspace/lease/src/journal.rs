@@ -17,7 +17,7 @@ mod replay;
 mod ring;
 
 pub use replay::{Batch, Replay, Resume, replay};
-pub use ring::{HeaderWrite, Journal, JournalFull, Placed};
+pub use ring::{HeaderWrite, Journal, JournalFull, JournalTooSmall, Placed};
 
 /// Batches lie at multiples of this: a page, which is also the largest physical sector in use. A power
 /// cut may spoil the whole sector that is being written, so no other batch may lie in it.

@@ -21,11 +21,13 @@ pub mod store;
 pub mod table;
 pub mod wheel;
 
+mod declines;
 mod index;
 mod overlay;
 
 pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
-pub use binding::{Binding, Key, Lease, LeaseKind, State, SubnetId, Timestamp};
+pub use binding::{Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Timestamp};
+pub use declines::DECLINES_MAX;
 pub use headers::{HeaderError, StoreHeader};
 pub use journal::{ChangeLog, Journal};
 pub use offers::Offer;

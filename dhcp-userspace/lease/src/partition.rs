@@ -8,7 +8,8 @@
 //!   `Damaged`.
 
 use crate::allocator::{Claim, Pools};
-use crate::binding::{Binding, Key, Lease, State, SubnetId, Timestamp};
+use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Timestamp};
+use crate::declines::Declines;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
 use crate::index::{Digest, Digester, Identity};
 use crate::journal::ChangeLog;
@@ -56,6 +57,14 @@ impl Role {
 
     fn holds_its_lease(self) -> bool {
         matches!(self, Self::Live | Self::Declined | Self::Damaged)
+    }
+
+    /// When a slot whose record says `expires` is to be looked at.
+    pub(crate) fn ends(self, expires: Timestamp) -> Timestamp {
+        match self {
+            Self::Live => expires.after(GRACE_SECONDS),
+            Self::Free | Self::Former | Self::Declined | Self::Extension | Self::Damaged => expires,
+        }
     }
 
     pub(crate) fn is_indexed(self) -> bool {
@@ -110,6 +119,7 @@ pub struct Partition {
     pub(crate) wheel: Wheel,
     pub(crate) roles: Vec<Role>,
     pub(crate) offers: Offers,
+    declines: Declines,
     /// The generation of the last commit.
     pub(crate) generation: u64,
     /// Leases that a change log let go which is not durable yet; their bits are still set.
@@ -165,6 +175,7 @@ impl Partition {
             wheel: Wheel::new(slots, now.0),
             roles: vec![Role::Free; slots as usize],
             offers: Offers::new(room.offers),
+            declines: Declines::new(),
             generation: 0,
             leaving: VecDeque::with_capacity(unsettled),
             free_count: 0,
@@ -177,8 +188,8 @@ impl Partition {
     /// Stage 2 of a batch: begins loading what [`Partition::find`] will read, so that the cache misses
     /// of a batch overlap. Changes nothing.
     ///
-    /// A prefetch instruction would need unsafe code. These are loads that nothing waits for: the
-    /// processor goes on to the next key while they are under way.
+    /// A prefetch instruction takes a raw pointer, which this crate does without. These are loads that
+    /// nothing waits for: the processor goes on to the next key while they are under way.
     pub fn touch(&self, key: &Key<'_>) {
         let digest = self.digester.of_key(key);
         if let Some(&slot) = self.index.find(digest.low, |_| true) {
@@ -281,13 +292,19 @@ impl Partition {
             State::Declined => Role::Declined,
         };
         let before = earlier.as_ref().and_then(|earlier| earlier.digest);
+        if slot.is_some() && self.role(head) == Role::Declined {
+            self.forget_decline(head);
+        }
         self.reindex(head, before, role.is_indexed().then_some(digest));
         self.write(head, &slots, binding, log);
+        if role == Role::Declined {
+            self.count_decline(head, binding.expires);
+        }
         let is_armed = earlier
             .as_ref()
             .is_some_and(|earlier| earlier.is_armed_before(binding));
         if role != Role::Live || !is_armed {
-            self.assign(head, role, binding.expires.max(now));
+            self.assign(head, role, role.ends(binding.expires.max(now)));
         }
         let held = role.holds_its_lease().then_some(binding.lease);
         let let_go = earlier
@@ -353,8 +370,16 @@ impl Partition {
         true
     }
 
+    /// Whether a DECLINE of this client may set one more of its leases aside: fewer than
+    /// [`DECLINES_MAX`](crate::DECLINES_MAX) are, whatever their kind and IA. Otherwise end the binding
+    /// as by a RELEASE, or ignore the DECLINE; nothing may be kept from other clients for it.
+    pub fn may_decline(&self, key: &Key<'_>, now: Timestamp) -> bool {
+        self.declines.has_room(self.digester.of_client(key), now)
+    }
+
     /// Clears up what ended until `now`, at most `budget` offers and slots: their leases go back to
-    /// `pools`. Nothing is written: that a lease has ended follows from its record and the time.
+    /// `pools`, granted ones [`GRACE_SECONDS`] after their end. Nothing is written: that a lease has ended
+    /// follows from its record and the time.
     pub fn tick(&mut self, now: Timestamp, budget: usize, pools: &Pools) -> Ticked {
         let mut ticked = Ticked::default();
         let mut left = budget;
@@ -419,13 +444,9 @@ impl Partition {
         self.assign(slot, Role::Free, Timestamp::NEVER);
     }
 
-    /// Sets the bits of all that is held here and lies in a pool that is not open yet.
+    /// Sets the bits of all that is held here and lies in, or overlaps, a pool that is not open yet.
     pub(crate) fn mark_held(&self, pools: &Pools) {
-        let mark = |lease: Lease| {
-            if pools.is_closed(lease) {
-                pools.mark(lease);
-            }
-        };
+        let mark = |lease: Lease| pools.mark_in_closed(lease);
         for (slot, role) in (0u32..).zip(&self.roles) {
             if role.holds_its_lease() {
                 self.record(slot)

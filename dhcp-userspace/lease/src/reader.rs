@@ -1,8 +1,8 @@
 //! What does the store say, to somebody who does not own it? Reading tables and journal of a running or
 //! stopped server, without locks and without changing anything.
 
-use crate::binding::{Binding, Lease};
-use crate::format::{self, ArchivedRecord, Checksum, Image, SLOT_OCTETS, Slot};
+use crate::binding::{Binding, Lease, State};
+use crate::format::{self, ArchivedExtension, ArchivedRecord, Checksum, Image, SLOT_OCTETS, Slot};
 use crate::headers::{HeaderError, StoreHeader};
 use crate::journal;
 use crate::table;
@@ -159,10 +159,12 @@ impl Reader {
         for (place, number) in places.take(usize::from(record.extensions)) {
             *number = next;
             *place = self.whole(partition, next, fetch)?;
-            let extension = format::extension(place)?;
-            if extension.generation != record.generation {
-                return None;
-            }
+            let own = |extension: &&ArchivedExtension| extension.generation == record.generation;
+            let Some(extension) = format::extension(place).filter(own) else {
+                // The extensions of a declined record are others' once its time is over.
+                let is_over = record.state() == Some(State::Declined);
+                return is_over.then_some(Sort::Blank);
+            };
             next = extension.next.to_native();
         }
         record.is_sound().then_some(())?;

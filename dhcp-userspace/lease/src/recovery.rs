@@ -6,7 +6,7 @@
 //!   what it replaces, or mends it.
 //! - A slot that cannot be trusted is never served; its lease is set aside, and the start goes on.
 
-use crate::allocator::Pools;
+use crate::allocator::{PoolIndex, Pools};
 use crate::binding::{Lease, Timestamp};
 use crate::format::{ArchivedRecord, Checksum};
 use crate::headers::{self, HeaderError, StoreHeader};
@@ -159,6 +159,7 @@ impl Partitions {
         judge.settle_conflicts(&mut partitions, &mut recovery);
         let until = opening.now.after(opening.quarantine_seconds);
         judge.set_aside(&mut partitions, until, &mut recovery);
+        judge.place_cursors();
         for partition in &mut partitions {
             partition.shelve_all_free();
         }
@@ -224,6 +225,8 @@ struct Judge<'a> {
     contested: HashSet<Lease>,
     /// Partition and slot of what cannot be trusted.
     damaged: Vec<(usize, u32)>,
+    /// Of each pool the lease last heard of, held or not: when, and in which commit.
+    last_heard: HashMap<PoolIndex, (Timestamp, u64, Lease)>,
 }
 
 impl<'a> Judge<'a> {
@@ -234,6 +237,26 @@ impl<'a> Judge<'a> {
             outside: HashSet::new(),
             contested: HashSet::new(),
             damaged: Vec::new(),
+            last_heard: HashMap::new(),
+        }
+    }
+
+    /// A restart must not hand the addresses that were given back last to the next clients (requirement
+    /// A12), so each pool goes on after the lease last heard of. The place of the search itself is not
+    /// recorded: a renewal moves it back to an earlier one, which costs the order and nothing else.
+    fn place_cursors(&self) {
+        for &(_, _, lease) in self.last_heard.values() {
+            self.pools.go_on_after(lease);
+        }
+    }
+
+    fn hear_of(&mut self, found: &Found) {
+        if let Some(pool) = self.pools.pool_of(found.lease) {
+            let this = (found.last_transaction, found.generation, found.lease);
+            let last = self.last_heard.entry(pool).or_insert(this);
+            if (last.0, last.1) < (this.0, this.1) {
+                *last = this;
+            }
         }
     }
 
@@ -242,12 +265,12 @@ impl<'a> Judge<'a> {
         let mut former: Vec<(Timestamp, u32)> = Vec::new();
         let mut repairs = 0;
         for slot in 0..partition.table.slots() {
-            let mut found = partition.verdict(slot, checksum);
+            let mut found = partition.verdict(slot, checksum, self.now);
             if matches!(found, Verdict::Damaged) && repairs < REPAIRS_MAX {
                 repairs += 1;
                 if partition.repair(slot, checksum) {
                     recovery.repaired += 1;
-                    found = partition.verdict(slot, checksum);
+                    found = partition.verdict(slot, checksum, self.now);
                 }
             }
             match found {
@@ -259,8 +282,12 @@ impl<'a> Judge<'a> {
                 Verdict::Binding(found) => {
                     partition.generation = partition.generation.max(found.generation);
                     recovery.latest = recovery.latest.max(found.last_transaction);
+                    self.hear_of(&found);
                     let role = found.role(self.now);
-                    partition.adopt_extensions(slot);
+                    // Those of a declined record that ended were free with it, and may be others' now.
+                    if role != Role::Free {
+                        partition.adopt_extensions(slot);
+                    }
                     self.enter(partition, slot, role, &found, recovery);
                     if role == Role::Former {
                         let ended = found.expires.min(found.last_transaction_if_released());
@@ -297,7 +324,10 @@ impl<'a> Judge<'a> {
             if !first {
                 self.contested.insert(found.lease);
             }
-            partition.assign(slot, role, found.expires);
+            partition.assign(slot, role, role.ends(found.expires));
+        }
+        if role == Role::Declined {
+            partition.count_decline(slot, found.expires);
         }
         if let Some(digest) = partition.digest_at(slot).filter(|_| role.is_indexed()) {
             partition.enter(slot, digest);

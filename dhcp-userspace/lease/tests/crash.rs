@@ -405,7 +405,8 @@ fn a_power_cut_at_any_moment_loses_nothing_durable() {
             &running,
             &tape,
         );
-        let (mut journal, write) = Journal::restart(&header(2), octets, recovery.resume, seed);
+        let (mut journal, write) =
+            Journal::restart(&header(2), octets, recovery.resume, seed).unwrap();
         put(&mut journal_file, write.position, &write.octets);
         let mut synced = noted(&tape);
         let mut durable = snapshot(&partitions);

@@ -126,6 +126,12 @@ fn status_text(status: &Status) -> String {
             status.sync_p99_micros, status.sync_max_micros
         ));
     }
+    if status.journal_waits > 0 {
+        text.push_str(&format!(
+            "journal full    {} times: the disk is slower than the clients\n",
+            status.journal_waits
+        ));
+    }
     for interface in &status.interfaces {
         let state = match interface.serving {
             true => format!("{} XDP, {}", interface.xdp_mode, interface.copy_mode),

@@ -295,7 +295,7 @@ struct CtlArgs {
     #[command(flatten)]
     config: ConfigArg,
     /// The control socket.
-    #[arg(long, value_name = "PATH", env = "XDHCPD_SOCKET")]
+    #[arg(long, value_name = "PATH", env = "XDHCPD_SOCKET", global = true)]
     socket: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, global = true)]
@@ -505,6 +505,8 @@ mod tests {
             "leases verify --state-dir /s",
             "ctl --socket /c status --json",
             "ctl --json pools",
+            "ctl status --socket /c --json",
+            "ctl release 192.0.2.10 --socket /c",
             "ctl leases --client 02:00:00:00:00:01",
             "ctl reload",
             "ctl release 192.0.2.10",

@@ -280,6 +280,7 @@ impl Source for Running {
             lease_capacity: self.settings.lease_capacity,
             leases,
             server_duid: status.server_duid,
+            journal_waits: status.store.waits,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
             interfaces: status.interfaces.iter().map(interface).collect(),

@@ -64,6 +64,7 @@ pub struct Checked {
     networks_v6: Vec<Network<Subnet6>>,
     ranges: Vec<PoolRange>,
     reserved: Vec<Lease>,
+    withheld: Vec<Lease>,
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
@@ -73,9 +74,10 @@ impl Checked {
     /// The policy, for a server with this DUID. After a reload the pools of the `previous` policy go on
     /// with what is claimed of them.
     pub fn policy(&self, duid: &Duid, previous: Option<&Policy>) -> Policy {
+        let reserved = [&self.reserved[..], &self.withheld].concat();
         let pools = match previous {
-            Some(previous) => Pools::succeed(&previous.pools, &self.ranges, &self.reserved),
-            None => Pools::new(&self.ranges, &self.reserved),
+            Some(previous) => Pools::succeed(&previous.pools, &self.ranges, &reserved),
+            None => Pools::new(&self.ranges, &reserved),
         };
         Policy {
             networks_v4: self.networks_v4.clone(),
@@ -119,6 +121,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         report: &mut report,
         ranges: Vec::new(),
         reserved: Vec::new(),
+        withheld: Vec::new(),
     };
     let interfaces = checker.interfaces(file);
     let placed = checker.placed(file);
@@ -136,7 +139,10 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         }
     }
     let Checker {
-        ranges, reserved, ..
+        ranges,
+        reserved,
+        withheld,
+        ..
     } = checker;
     if report.has_errors() {
         return Err(report.finish());
@@ -163,6 +169,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         networks_v6,
         ranges,
         reserved,
+        withheld,
         offer_lifetime_seconds: value_or(&file.offer_lifetime, default::OFFER_LIFETIME),
         decline_probation_seconds: value_or(
             &file.decline_probation_period,
@@ -192,6 +199,8 @@ struct Checker<'r> {
     report: &'r mut Report,
     ranges: Vec<PoolRange>,
     reserved: Vec<Lease>,
+    /// Addresses in the pools that are for no client at all.
+    withheld: Vec<Lease>,
 }
 
 impl Checker<'_> {

@@ -179,6 +179,65 @@ fn the_routers_anycast_address_is_never_handed_out() {
     assert_eq!(range.count, 255);
 }
 
+// RFC 2526, RFC 5453
+#[test]
+fn addresses_that_ipv6_reserves_are_never_handed_out() {
+    let given = |subnet: &str, pool: &str| -> Vec<std::net::Ipv6Addr> {
+        let text =
+            format!("interfaces=[\"e\"]\n[[subnet6]]\nsubnet = \"{subnet}\"\npools = [\"{pool}\"]");
+        let pools = policy(&text).pools;
+        let next = || pools.claim_next(dhcp_lease::PoolIndex(0));
+        std::iter::from_fn(next)
+            .map(|lease| match lease {
+                Lease::Address(address) => address,
+                Lease::V4(_) | Lease::Prefix(..) => panic!("{lease:?}"),
+            })
+            .collect()
+    };
+    let all = |texts: &[&str]| -> Vec<std::net::Ipv6Addr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    };
+    let cases: [(&str, &str, &[&str]); 5] = [
+        (
+            "2001:db8::/64",
+            "2001:db8::fdff:ffff:ffff:ff7e-2001:db8::fe00:0:0:1",
+            &[
+                "2001:db8::fdff:ffff:ffff:ff7e",
+                "2001:db8::fdff:ffff:ffff:ff7f",
+                "2001:db8::fe00:0:0:0",
+                "2001:db8::fe00:0:0:1",
+            ],
+        ),
+        (
+            "2001:db8::/64",
+            "2001:db8::200:5eff:fdff:ffff-2001:db8::200:5eff:fe00:5214",
+            &[
+                "2001:db8::200:5eff:fdff:ffff",
+                "2001:db8::200:5eff:fe00:5214",
+            ],
+        ),
+        (
+            "2001:db8::/64",
+            "2001:db8::ffff:ffff:ffff:ff7f-2001:db8::ffff:ffff:ffff:ffff",
+            &["2001:db8::ffff:ffff:ffff:ff7f"],
+        ),
+        // A pool over the border of two blocks of interface identifiers.
+        (
+            "2001:db8::/48",
+            "2001:db8::ffff:ffff:ffff:ffff-2001:db8:0:1::1",
+            &["2001:db8::ffff:ffff:ffff:ffff", "2001:db8:0:1::1"],
+        ),
+        (
+            "2001:db8::/112",
+            "2001:db8::ff7e-2001:db8::ffff",
+            &["2001:db8::ff7e", "2001:db8::ff7f"],
+        ),
+    ];
+    for (subnet, pool, expected) in cases {
+        assert_eq!(given(subnet, pool), all(expected), "{pool} of {subnet}");
+    }
+}
+
 #[test]
 fn interfaces_have_settings_of_their_own() {
     let text = "workers = 3\ninterfaces = [\"a\", { name = \"b\", workers-per-queue = 2, xdp-mode = \"generic\", copy-mode = \"copy\" }]";

@@ -36,6 +36,9 @@ pub struct Status {
     pub leases: u64,
     /// The server's DUID, in hexadecimal.
     pub server_duid: String,
+    /// How often the journal was full, and the clients waited for a checkpoint.
+    #[serde(default)]
+    pub journal_waits: u64,
     /// 99 of 100 syncs of the journal took at most this long, in microseconds.
     pub sync_p99_micros: u64,
     /// The longest took this long, in microseconds.

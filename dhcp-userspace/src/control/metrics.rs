@@ -85,6 +85,12 @@ const METRICS: &[Metric] = &[
         "Change logs handed to the journal.",
     ),
     metric(
+        "xdhcpd_journal_waits_total",
+        "counter",
+        "",
+        "How often the journal was full, and the clients waited for a checkpoint: the disk is slower than they are.",
+    ),
+    metric(
         "xdhcpd_frames_lost_total",
         "counter",
         "reason",
@@ -259,6 +265,7 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_batches_total" => one(stats.batches),
         "xdhcpd_replies_delayed_total" => one(stats.replies_delayed),
         "xdhcpd_change_logs_total" => one(stats.change_logs),
+        "xdhcpd_journal_waits_total" => one(status.journal_waits),
         "xdhcpd_frames_lost_total" => labelled("reason", &stats.lost),
         "xdhcpd_messages_received_total" => {
             messages([("v4", &stats.received_v4), ("v6", &stats.received_v6)])

@@ -165,7 +165,7 @@ impl Bench {
     /// What the journal's thread does with one group.
     fn sync(&mut self, is_durable: bool) -> usize {
         let mut group: Vec<Submission> = Vec::new();
-        assert!(self.committer.gather(&mut group));
+        assert!(self.committer.gather(&mut group, u64::MAX));
         let count = group.len();
         self.committer.hand_back(&mut group, is_durable);
         count

@@ -21,6 +21,7 @@ use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use xsk_rs::config::{
     BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig,
 };
@@ -41,6 +42,10 @@ const TX_BUDGET: u32 = 256;
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
 /// Most system calls of one flush. What is left on the ring goes out with the next one.
 const KICKS_MAX: u32 = 8;
+
+/// How often, at least, sent frames are taken back. A queue has twice as many frames as its fill ring
+/// holds, so none runs dry meanwhile.
+const RECLAIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why sockets could not be opened on a queue. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +85,7 @@ pub enum BindError {
     /// A capability is missing.
     #[error(
         "interface {interface} queue {queue}: not allowed to open an AF_XDP socket; run as root or with \
-         CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK"
+         CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON"
     )]
     Capability {
         /// The interface.
@@ -167,6 +172,8 @@ pub struct Socket {
     discarded: Vec<FrameDesc>,
     in_force: InForce,
     tx_full: u64,
+    /// When it was last looked for frames that came back though there was nothing to send.
+    reclaimed: Instant,
 }
 
 /// A frame in hand.
@@ -269,6 +276,7 @@ fn bind(
                     tx_budget,
                 },
                 tx_full: 0,
+                reclaimed: Instant::now(),
             }
         })
         .collect())
@@ -517,8 +525,14 @@ impl Port for Socket {
     }
 
     fn flush(&mut self) {
-        if self.outgoing.is_empty() && self.discarded.is_empty() && !self.is_sending() {
+        // Frames may come back long after they were sent; a queue that gets nothing must not keep them.
+        let is_due = self.reclaimed.elapsed() >= RECLAIM_INTERVAL;
+        let is_idle = self.outgoing.is_empty() && self.discarded.is_empty() && !self.is_sending();
+        if is_idle && !is_due {
             return; // nothing to do, and no reason to make the queue's other workers wait
+        }
+        if is_due {
+            self.reclaimed = Instant::now();
         }
         if !self.outgoing.is_empty() {
             let room = self.tx.nb_free(self.outgoing.len() as u32) as usize;

@@ -261,3 +261,140 @@ fn files_are_not_for_everybody_to_read() {
         assert_eq!(mode & 0o027, 0, "{:?} has mode {mode:o}", entry.path());
     }
 }
+
+/// A journal of 64 pages beside an open store; every log that the tests make takes whole pages.
+fn small_journal(directory: &Path, store: &Store) -> JournalFile {
+    let octets = Journal::OCTETS_MIN;
+    let file = WholeFile::create(&directory.join("small"), octets).unwrap();
+    let (plan, write) = Journal::restart(&store.header, octets, store.recovery.resume, 1).unwrap();
+    let journal = JournalFile::new(file, plan, Vec::new());
+    journal.write_header(&write).unwrap();
+    journal
+}
+
+/// A log of some hundred records for one client.
+fn large_log(partitions: &Partitions, pools: &Pools) -> ChangeLog {
+    let mut log = ChangeLog::default();
+    let binding = binding(7);
+    pools.claim(binding.lease);
+    let index = partitions.index_of(binding.hardware.as_slice());
+    let mut partition = partitions.lock(index).unwrap();
+    let mut slot = None;
+    for _ in 0..140 {
+        slot = Some(
+            partition
+                .commit(slot, &binding, pools, &mut log, NOW)
+                .unwrap(),
+        );
+    }
+    log
+}
+
+#[test]
+fn a_checkpoint_never_passes_what_was_not_handed_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let pools = pools();
+    let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+    let mut journal = small_journal(directory.path(), &store);
+    let group = |count: usize| -> Vec<Submission> {
+        let log = || large_log(&store.partitions, &pools);
+        let submission = || Submission {
+            worker: 0,
+            log: log(),
+            sequence: 0,
+        };
+        std::iter::repeat_with(submission).take(count).collect()
+    };
+    journal.commit(&mut group(2), &[0], &[]).unwrap();
+    journal.between_groups(&[2], &[]).unwrap();
+    let handed_back = journal.plan.used();
+    journal.commit(&mut group(6), &[2], &[]).unwrap();
+    let all = journal.plan.used();
+    assert!(journal.plan.is_checkpoint_due());
+    // As while the next log waits for room: the second group is not handed back yet.
+    loop {
+        journal.advance(true, &[2], &[]).unwrap();
+        if matches!(journal.checkpoint, Checkpoint::Idle) {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    assert_eq!(journal.plan.used(), all - handed_back);
+    // And a group that does not fit at all is an error, not a wait without an end.
+    assert!(journal.commit(&mut group(14), &[2], &[]).is_err());
+}
+
+#[test]
+fn who_finds_the_journal_full_waits_until_others_have_settled() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let pools = pools();
+    let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+    let journal = small_journal(directory.path(), &store);
+    let store_state = Arc::new(StoreState::default());
+    let waker = Arc::new(Waker::new().unwrap());
+    let (mut handles, committer) = connect(vec![waker], &store_state);
+    let handle = handles.pop().unwrap();
+    let thread = std::thread::spawn(move || committer.run(journal));
+    let submit = || {
+        for _ in 0..crate::commit::LOGS_PER_WORKER {
+            handle.submit(large_log(&store.partitions, &pools));
+        }
+    };
+    let take = || loop {
+        match handle.take_returned() {
+            Some(returned) => break returned,
+            None => std::thread::yield_now(),
+        }
+    };
+    let settle = |mut returned: crate::commit::Returned| {
+        assert!(returned.is_durable, "{:?}", store_state.status());
+        store.partitions.settle(&mut returned.log, &pools);
+        handle.settled(returned.sequence);
+    };
+    let logs = crate::commit::LOGS_PER_WORKER;
+    submit();
+    let first: Vec<_> = std::iter::repeat_with(take).take(logs).collect();
+    submit();
+    // Nothing can be freed before these are settled; it is long enough for the thread to find that out.
+    std::thread::sleep(Duration::from_millis(100));
+    first.into_iter().for_each(settle);
+    std::iter::repeat_with(take).take(logs).for_each(settle);
+    drop(handle);
+    thread.join().unwrap();
+    let status = store_state.status();
+    assert_eq!((status.failure, status.logs), (None, 2 * logs as u64));
+    assert!(status.waits > 0);
+}
+
+#[test]
+fn a_journal_that_was_cut_short_is_replayed_and_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let mut store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        let mut log = ChangeLog::default();
+        commit(&store.partitions, &pools, 7, &mut log);
+        let submission = Submission {
+            worker: 0,
+            log,
+            sequence: 0,
+        };
+        store.journal.commit(&mut [submission], &[0], &[]).unwrap();
+    }
+    let path = journal_path(directory.path());
+    let whole = path.metadata().unwrap().len();
+    for octets in [1 << 20, 100, 0] {
+        let journal = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        journal.set_len(octets).unwrap();
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+        assert_eq!(store.recovery.live, 1, "{octets}");
+        assert_eq!(path.metadata().unwrap().len(), whole, "{octets}");
+    }
+}

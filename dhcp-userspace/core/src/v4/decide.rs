@@ -6,7 +6,8 @@ use crate::discard::Discard;
 use crate::subnet::{Lifetimes, Network, Policy, Reservation, ReservedBy, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Lease, Offer, Partition, SlotNumber, State, SubnetId, Timestamp,
+    Binding, ChangeLog, Claim, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
+    Timestamp,
 };
 use dhcp_wire::id::Iaid;
 
@@ -269,9 +270,15 @@ impl<'a> Case<'a> {
         let mut pools =
             subnets.flat_map(|(subnet, entry)| entry.pools.iter().map(move |&pool| (subnet, pool)));
         pools.find_map(|(subnet, pool)| {
-            let address = self.policy.pools.claim_next(pool).and_then(v4)?;
+            let address = self.next_of(pool)?;
             Some(Candidate { address, subnet })
         })
+    }
+
+    /// The next free address of a pool that is not our own. Ours stay claimed, so each is met once.
+    fn next_of(&self, pool: PoolIndex) -> Option<Ipv4Addr> {
+        let next = || self.policy.pools.claim_next(pool).and_then(v4);
+        core::iter::from_fn(next).find(|address| !self.query.own.contains(address))
     }
 
     // RFC 2131 section 4.3.2 [selecting-matches-offer]: option 50 is the `yiaddr` of the chosen OFFER.
@@ -356,11 +363,18 @@ impl<'a> Case<'a> {
         obtained
     }
 
-    // RFC 2131 section 4.3.3 [decline]: the address is nobody's for a while. Only its holder is believed.
+    // RFC 2131 section 4.3.3 [decline]: the address is nobody's for a while. Only its holder is believed, and
+    // only a few times: one that declines whatever it gets would set a whole pool aside.
     fn decline(&mut self) -> Result<Answer, Discard> {
         let Some(mut binding) = self.held_binding(State::Declined) else {
             return Err(Discard::DeclineNotHolder);
         };
+        if !self.partition.may_decline(&self.query.key(), self.now) {
+            binding.state = State::Released;
+            binding.expires = self.now;
+            self.write(&binding)?;
+            return Err(Discard::DeclineOverLimit);
+        }
         binding.expires = self.now.after(self.policy.decline_probation_seconds);
         self.write(&binding)?;
         Err(Discard::Declined)
@@ -415,10 +429,13 @@ impl<'a> Case<'a> {
     }
 
     /// Whether policy lets the client have the address, whoever holds it: reserved for it, or in a pool of
-    /// its network and not reserved for another.
+    /// its network, not reserved for another and not our own.
     fn permitted(&self, address: Ipv4Addr) -> Option<Candidate> {
         if let Some(reserved) = self.reserved.filter(|reserved| reserved.address == address) {
             return Some(reserved);
+        }
+        if self.query.own.contains(&address) {
+            return None;
         }
         let lease = Lease::V4(address);
         let pool = self.policy.pools.pool_of(lease)?;

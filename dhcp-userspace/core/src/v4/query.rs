@@ -2,6 +2,7 @@
 
 use super::select::{Arrival, FoundBy, Place, select};
 use crate::discard::Discard;
+use crate::own::OwnAddresses;
 use crate::subnet::{Interface, Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_lease::{Key, LeaseKind};
@@ -74,6 +75,8 @@ pub struct Query {
     /// Who we are towards this client.
     pub(super) server_identifier: Ipv4Addr,
     pub(super) source: Ipv4Addr,
+    /// Our addresses on the client's network, which are no client's.
+    pub(super) own: OwnAddresses<Ipv4Addr>,
     pub(super) source_mac: MacAddress,
 }
 
@@ -111,6 +114,7 @@ impl Default for Query {
             },
             server_identifier: none,
             source: none,
+            own: OwnAddresses::none(none),
             source_mac: MacAddress::default(),
         }
     }
@@ -196,7 +200,7 @@ pub fn classify(
             giaddr: query.giaddr,
             link_selection: agent.link_selection,
         }
-    } else if to_us && !query.ciaddr.is_unspecified() {
+    } else if to_us && may_be_routed(message_type) && !query.ciaddr.is_unspecified() {
         Arrival::Routed {
             ciaddr: query.ciaddr,
         }
@@ -221,6 +225,16 @@ pub fn classify(
 
 fn malformed(_: Malformed) -> Discard {
     Discard::MalformedV4
+}
+
+// RFC 2131 section 4.4.1, table 5: only these may have an address in `ciaddr`. What stands there
+// in a DISCOVER or DECLINE names no link, or anybody who can send us a datagram could hold addresses of
+// any pool without ever seeing an answer.
+fn may_be_routed(message_type: MessageType) -> bool {
+    matches!(
+        message_type,
+        MessageType::REQUEST | MessageType::RELEASE | MessageType::INFORM
+    )
 }
 
 /// Sorts out what no client sends.
@@ -394,6 +408,8 @@ impl Query {
         // RFC 5107 section 4 [server-id-override]: the relay agent's word goes before all of that.
         let identifier = agent.server_override.or(configured).or(own);
         self.server_identifier = identifier.ok_or(Discard::NoSubnet)?;
+        let in_network = interface.v4.iter().filter(on_subnet).copied();
+        self.own.set(in_network);
         let is_ours = |address: Ipv4Addr| interface.v4.contains(&address).then_some(address);
         let source = is_ours(destination)
             .or(is_ours(self.server_identifier))

@@ -5,6 +5,7 @@
 
 use super::query::{IaKind, IaQuery, Query};
 use crate::Policy;
+use crate::own::OwnAddresses;
 use crate::subnet::{Network, Reservation, ReservedBy, Subnet6};
 use core::net::Ipv6Addr;
 use dhcp_lease::{
@@ -20,6 +21,8 @@ pub(super) struct Link<'a> {
     pub(super) selected: &'a Subnet6,
     /// The client's reservation, and the subnet in which it is.
     pub(super) reserved: Option<(&'a Subnet6, &'a Reservation)>,
+    /// Our own addresses on the link.
+    own: &'a OwnAddresses<Ipv6Addr>,
 }
 
 /// A lease for an IA, and by what the client has it so far.
@@ -49,7 +52,7 @@ pub(super) struct Found {
 
 impl<'a> Link<'a> {
     /// The client's link. `None` when the policy has no such network.
-    pub(super) fn of(query: &Query, policy: &'a Policy) -> Option<Self> {
+    pub(super) fn of(query: &'a Query, policy: &'a Policy) -> Option<Self> {
         let network = policy.networks_v6.get(query.network)?;
         let selected = network.subnets.get(query.subnet)?;
         let reserved = reservation(network, selected, query);
@@ -58,6 +61,7 @@ impl<'a> Link<'a> {
             network,
             selected,
             reserved,
+            own: &query.own,
         })
     }
 
@@ -84,13 +88,17 @@ impl<'a> Link<'a> {
     }
 
     /// The subnet from which the client may have a lease: it is in a pool of the link and set apart for
-    /// nobody else, or it is set apart for the client.
+    /// nobody else and not our own, or it is set apart for the client.
     fn allowed(&self, lease: Lease) -> Option<&'a Subnet6> {
         if self.is_reserved_for_client(lease) {
             return self.reserved.map(|(subnet, _)| subnet);
         }
         self.pool_subnet(lease)
-            .filter(|_| !self.pools().is_reserved(lease))
+            .filter(|_| !self.pools().is_reserved(lease) && !self.is_own(lease))
+    }
+
+    fn is_own(&self, lease: Lease) -> bool {
+        matches!(lease, Lease::Address(address) if self.own.contains(&address))
     }
 
     fn is_reserved_for_client(&self, lease: Lease) -> bool {
@@ -255,7 +263,9 @@ fn fits(lease: Lease, ia: &IaQuery) -> bool {
 /// A lease that nobody has, from the pools of the link in their order.
 fn new_lease<'a>(link: &Link<'a>, ia: &IaQuery) -> Option<Choice<'a>> {
     let claim_next = |(subnet, pool): (&'a Subnet6, &'a PoolIndex)| {
-        let lease = link.pools().claim_next(*pool)?;
+        // An address of ours stays claimed, so each is met once.
+        let mut next = core::iter::from_fn(|| link.pools().claim_next(*pool));
+        let lease = next.find(|lease| !link.is_own(*lease))?;
         Some(Choice {
             lease,
             subnet,

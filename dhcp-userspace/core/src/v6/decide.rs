@@ -248,9 +248,7 @@ impl<'a> Decision<'a> {
         {
             match self.live(ia) {
                 Some(found) if ia.named().any(|lease| lease == found.binding.lease) => {
-                    let probation = self.link.policy.decline_probation_seconds;
-                    let expires = self.now.after(probation);
-                    self.end_binding(&found, State::Declined, expires);
+                    self.set_aside(ia, &found);
                 }
                 Some(_) => {}
                 None => self.answer.push(IaAnswer::saying(ia, NO_BINDING)),
@@ -355,6 +353,18 @@ impl<'a> Decision<'a> {
         match choice.hold {
             Hold::Claim => self.link.pools().give_back(choice.lease),
             Hold::Binding | Hold::Offer => {}
+        }
+    }
+
+    /// A declined lease is nobody's for a while, but of one client only so many: one that declines
+    /// whatever it gets would set a whole pool aside.
+    fn set_aside(&mut self, ia: &IaQuery, found: &Found) {
+        let key = self.query.key(ia);
+        if key.is_some_and(|key| self.partition.may_decline(&key, self.now)) {
+            let probation = self.link.policy.decline_probation_seconds;
+            self.end_binding(found, State::Declined, self.now.after(probation));
+        } else {
+            self.let_go(found);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Octets to a query: what the client asks, from which link, and where the answer goes.
 
 use super::select;
+use crate::own::OwnAddresses;
 use crate::{Discard, Interface, Policy};
 use core::net::Ipv6Addr;
 use dhcp_lease::{Key, Lease, LeaseKind};
@@ -69,6 +70,8 @@ pub struct Query {
     pub(super) relays: RelayRecord,
     /// The headers of the answer.
     pub(super) answer_envelope: Envelope,
+    /// Our addresses on the client's link, which are no client's.
+    pub(super) own: OwnAddresses<Ipv6Addr>,
     ias: [IaQuery; IAS_MAX],
     ia_count: usize,
     requested: [u16; REQUESTED_MAX],
@@ -99,6 +102,7 @@ impl Default for Query {
                 source_port: v6::SERVER_PORT,
                 destination_port: v6::CLIENT_PORT,
             },
+            own: OwnAddresses::none(Ipv6Addr::UNSPECIFIED),
             ias: [IaQuery::new(IaKind::Addresses, Iaid(0)); IAS_MAX],
             ia_count: 0,
             requested: [0; REQUESTED_MAX],
@@ -121,6 +125,15 @@ impl Query {
     /// The type of the client's message.
     pub fn message_type(&self) -> MessageType {
         self.message_type
+    }
+
+    fn take_own(&mut self, interface: &Interface, policy: &Policy) {
+        let network = policy.networks_v6.get(self.network);
+        let subnets = network.map(|network| network.subnets.as_slice());
+        let subnets = subnets.unwrap_or_default();
+        let own = interface.v6.iter().copied();
+        let on_link = own.filter(|own| subnets.iter().any(|subnet| subnet.contains(*own)));
+        self.own.set(on_link);
     }
 
     pub(super) fn ias(&self) -> &[IaQuery] {
@@ -386,6 +399,7 @@ pub fn classify(
         .map_err(|_| Discard::TooMany)?;
     query.hardware = hardware(&packet.relays, query.client());
     (query.network, query.subnet) = select::link(policy, &packet.relays, source, interface)?;
+    query.take_own(interface, policy);
     query.answer_envelope = select::answer_envelope(envelope, &packet.relays, interface)?;
     Ok(())
 }

@@ -93,7 +93,7 @@ fn message(
         self::ia(builder, ia, answer)?;
     }
     if answer.with_options {
-        configured(builder, query, options_in_force(answer, link))?;
+        configured(builder, query, options_in_force(answer, link));
     }
     Ok(())
 }
@@ -143,18 +143,21 @@ fn options_in_force<'a>(answer: &Answer, link: &Link<'a>) -> &'a OptionSet {
     }
 }
 
-/// What the configuration has of what the client asks for, and what is always sent.
-fn configured(builder: &mut Builder<'_>, query: &Query, options: &OptionSet) -> Result<(), NoRoom> {
+/// What the configuration has of what the client asks for, and what is always sent. What does not fit is
+/// left out, and what comes after it may still fit: the leases in front of it are committed already.
+fn configured(builder: &mut Builder<'_>, query: &Query, options: &OptionSet) {
     // RFC 8415 section 18.3 [requested-options]
     let wanted = |code: u16| query.has_requested(code);
     let is_information = query.message_type == MessageType::InformationRequest;
-    options
+    let chosen = options
         .iter()
         .filter(|option| (option.always_send && !is_max_rt(option.code)) || wanted(option.code))
         .filter(|option| !is_ours_to_write(option.code))
         // RFC 8415 section 21.23 [refresh-time-in-stateless-reply]: leases have their own times.
-        .filter(|option| is_information || option.code != OptionCode::INFORMATION_REFRESH_TIME)
-        .try_for_each(|option| builder.option(option.code, &option.data))
+        .filter(|option| is_information || option.code != OptionCode::INFORMATION_REFRESH_TIME);
+    for option in chosen {
+        let _ = builder.option(option.code, &option.data);
+    }
 }
 
 /// RFC 8415 section 21.24 [max-rt-when-requested]: only to clients that ask, whatever is configured.

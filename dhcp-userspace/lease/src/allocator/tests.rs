@@ -281,3 +281,103 @@ proptest! {
         }
     }
 }
+
+/// The operator changed a pd-pool from /56 to /60 prefixes. A live /56 is no unit of the new pool, so
+/// nothing was marked: the server delegated sixteen /60 out of the /56 of somebody else.
+#[test]
+fn a_lease_of_another_shape_keeps_what_it_overlaps_out_of_the_pool_until_it_ends() {
+    let range = |first, count| [PoolRange { first, count }];
+    let inside = |lease: Lease| match lease {
+        Lease::Prefix(address, _) => Lease::Address(address),
+        Lease::V4(_) | Lease::Address(_) => lease,
+    };
+    // The pool, leases of other shapes, and which units these take.
+    let cases: [(_, &[Lease], &[u64]); 5] = [
+        (
+            range(prefix(0, 60), 18),
+            &[prefix(0, 56)],
+            &(0..16).collect::<Vec<_>>(),
+        ),
+        (
+            range(prefix(8, 60), 16),
+            &[prefix(0, 56)],
+            &(0..8).collect::<Vec<_>>(),
+        ),
+        (
+            range(prefix(0, 56), 3),
+            &[prefix(17, 60), prefix(31, 60)],
+            &[1],
+        ),
+        (
+            range(inside(prefix(0, 64)), 5),
+            &[prefix(0, 126)],
+            &[0, 1, 2, 3],
+        ),
+        (range(prefix(0, 64), 4), &[inside(prefix(2, 64))], &[2]),
+    ];
+    for (ranges, leases, blocked) in cases {
+        let pools = Pools::new(&ranges, &[]);
+        for &lease in leases {
+            assert_eq!(pools.mark(lease), None);
+            assert_eq!(pools.claim(lease), Claim::Outside);
+        }
+        let count = ranges[0].count;
+        for (ended, &lease) in (0..).zip(leases) {
+            let taken = pools.counts(POOL).taken;
+            assert_eq!(taken, blocked.len() as u64, "{ended} ended of {leases:?}");
+            for &offset in blocked {
+                let unit = ranges[0].lease(offset).unwrap();
+                assert_eq!(pools.claim(unit), Claim::Taken, "{unit} and {leases:?}");
+            }
+            pools.give_back(lease);
+        }
+        assert_eq!(pools.free_count(POOL), count);
+        assert!((0..count).all(|_| pools.claim_next(POOL).is_some()));
+    }
+}
+
+/// Both were delegated before the rule above: whichever ends first, the unit waits for the other.
+#[test]
+fn a_unit_that_is_held_and_overlapped_is_free_when_both_have_ended() {
+    let range = PoolRange {
+        first: prefix(0, 60),
+        count: 20,
+    };
+    let held = [prefix(0, 56), prefix(3, 60)];
+    for (marked, ended) in [
+        (held, held),
+        (held, [held[1], held[0]]),
+        ([held[1], held[0]], held),
+    ] {
+        let pools = Pools::new(&[range], &[]);
+        for lease in marked {
+            assert_ne!(
+                pools.mark(lease),
+                Some(false),
+                "no second holder of {lease}"
+            );
+        }
+        assert_eq!(pools.mark(held[1]), Some(false));
+        pools.give_back(ended[0]);
+        assert_eq!(pools.claim(held[1]), Claim::Taken);
+        pools.give_back(ended[1]);
+        assert_eq!(pools.free_count(POOL), 20);
+        assert_eq!(pools.claim(held[1]), Claim::Claimed);
+    }
+}
+
+/// A prefix was reserved around delegated ones: its client must wait until they have ended.
+#[test]
+fn a_reservation_waits_for_the_leases_of_another_shape_inside_of_it() {
+    let old = [PoolRange {
+        first: prefix(0, 60),
+        count: 16,
+    }];
+    let pools = Pools::succeed(&Pools::new(&old, &[]), &[], &[prefix(0, 56), prefix(9, 56)]);
+    pools.mark_in_closed(prefix(5, 60));
+    pools.open_all();
+    assert_eq!(pools.claim(prefix(0, 56)), Claim::Taken);
+    assert_eq!(pools.claim(prefix(9, 56)), Claim::Claimed);
+    pools.give_back(prefix(5, 60));
+    assert_eq!(pools.claim(prefix(0, 56)), Claim::Claimed);
+}

@@ -11,6 +11,16 @@ use crate::headers::{HEADER_COPY_OCTETS, JournalHeader, StoreHeader};
 #[error("the journal is full; it is freed by the next checkpoint")]
 pub struct JournalFull;
 
+/// A journal of this size would never take a batch, or would need a checkpoint after every one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the journal has {octets} octets and needs {need}; it must be made anew")]
+pub struct JournalTooSmall {
+    /// What the file has.
+    pub octets: u64,
+    /// [`Journal::OCTETS_MIN`].
+    pub need: u64,
+}
+
 /// Where to write, and where the next batch goes then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -48,12 +58,20 @@ impl Journal {
     /// An empty journal, to go on with after `Partitions::open` has replayed the old one and the tables
     /// are synced. `fresh` is a random number from which its chain begins: so nothing that lies in the
     /// file already can ever continue it. Write and sync the header before the first batch.
+    ///
+    /// # Errors
+    /// [`JournalTooSmall`]: make the file anew, of at least [`Journal::OCTETS_MIN`] octets. What the old
+    /// one had is in the tables.
     pub fn restart(
         store: &StoreHeader,
         octets: u64,
         last: Resume,
         fresh: u64,
-    ) -> (Self, HeaderWrite) {
+    ) -> Result<(Self, HeaderWrite), JournalTooSmall> {
+        if octets < Self::OCTETS_MIN {
+            let need = Self::OCTETS_MIN;
+            return Err(JournalTooSmall { octets, need });
+        }
         let end = octets - octets % ALIGNMENT as u64;
         let position = if last.next.position < end {
             last.next.position
@@ -73,15 +91,13 @@ impl Journal {
             position: header.offset(),
             octets: header.octets(store),
         };
-        (
-            Self {
-                store: *store,
-                end,
-                header,
-                head: tail,
-            },
-            write,
-        )
+        let journal = Self {
+            store: *store,
+            end,
+            header,
+            head: tail,
+        };
+        Ok((journal, write))
     }
 
     /// Seals a log as the next batch. Write its octets at the given position.
@@ -108,12 +124,12 @@ impl Journal {
     fn place(&self, length: u64) -> Option<u64> {
         let (head, tail) = (self.head.position, self.header.tail.position);
         if head < tail {
-            return (head + length < tail).then_some(head);
+            return (head.checked_add(length)? < tail).then_some(head);
         }
-        if head + length <= self.end {
+        if head.checked_add(length)? <= self.end {
             return Some(head);
         }
-        (DATA_OFFSET + length < tail).then_some(DATA_OFFSET)
+        (DATA_OFFSET.checked_add(length)? < tail).then_some(DATA_OFFSET)
     }
 
     /// Octets between tail and head.
@@ -122,13 +138,13 @@ impl Journal {
         if head >= tail {
             head - tail
         } else {
-            self.end - tail + head - DATA_OFFSET
+            (self.end.saturating_sub(tail)).saturating_add(head.saturating_sub(DATA_OFFSET))
         }
     }
 
     /// Whether it is time for a checkpoint: half of the ring is in use.
     pub fn is_checkpoint_due(&self) -> bool {
-        self.used() > (self.end - DATA_OFFSET) / 2
+        self.used() > self.end.saturating_sub(DATA_OFFSET) / 2
     }
 
     /// After the last batch.

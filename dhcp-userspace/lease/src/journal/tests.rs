@@ -41,7 +41,7 @@ fn marks(replay: &mut Replay<'_>) -> Vec<(u64, usize, u64)> {
 fn fresh() -> (Vec<u8>, Journal) {
     let mut file = vec![0; Journal::OCTETS_MIN as usize];
     let resume = replay(&store(), &file).unwrap().resume();
-    let (journal, write) = Journal::restart(&store(), file.len() as u64, resume, 77);
+    let (journal, write) = Journal::restart(&store(), file.len() as u64, resume, 77).unwrap();
     put(&mut file, write.position, &write.octets);
     (file, journal)
 }
@@ -130,7 +130,8 @@ fn what_an_earlier_life_left_behind_is_not_replayed() {
     put(&mut file, old[1].position, &[0; ALIGNMENT]);
     let mut found = replay(&store(), &file).unwrap();
     assert_eq!(marks(&mut found).len(), 1);
-    let (mut journal, write) = Journal::restart(&store(), file.len() as u64, found.resume(), 78);
+    let (mut journal, write) =
+        Journal::restart(&store(), file.len() as u64, found.resume(), 78).unwrap();
     put(&mut file, write.position, &write.octets);
     assert_eq!(marks(&mut replay(&store(), &file).unwrap()), []);
     let mut log = log(2, 2);
@@ -190,4 +191,18 @@ fn journals_of_other_stores_and_later_programs_are_refused() {
     }
     let error = HeaderError::Newer { found: 2, known: 1 };
     assert_eq!(replay(&store(), &newer).err(), Some(error));
+}
+
+/// A journal file of a few octets was taken over as it was: every append found it full, and asking
+/// whether a checkpoint was due computed the size of a ring that ended before it began.
+#[test]
+fn a_journal_that_is_too_small_is_refused() {
+    let resume = replay(&store(), &[]).unwrap().resume();
+    for octets in [0, 1, DATA_OFFSET - 1, DATA_OFFSET, Journal::OCTETS_MIN - 1] {
+        let refused = Journal::restart(&store(), octets, resume, 77).err();
+        let need = Journal::OCTETS_MIN;
+        assert_eq!(refused, Some(JournalTooSmall { octets, need }));
+    }
+    let (journal, _) = Journal::restart(&store(), Journal::OCTETS_MIN, resume, 77).unwrap();
+    assert!(!journal.is_checkpoint_due());
 }

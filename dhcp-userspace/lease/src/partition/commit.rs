@@ -241,7 +241,7 @@ impl Partition {
         let until = match role {
             Role::Damaged => self.quarantine_end,
             Role::Free | Role::Live | Role::Former | Role::Declined | Role::Extension => {
-                record.map_or(now, ArchivedRecord::expires)
+                record.map_or(now, |record| role.ends(record.expires()))
             }
         };
         // The end of an image that is not durable may be earlier than that of the durable one, which is
@@ -257,6 +257,9 @@ impl Partition {
         if let Some(lease) = record.and_then(ArchivedRecord::lease) {
             pools.give_back(lease);
         }
+        if role == Role::Declined {
+            self.end_quarantine(slot);
+        }
         let next = if role == Role::Live {
             Role::Former
         } else {
@@ -264,6 +267,37 @@ impl Partition {
         };
         self.assign(slot, next, Timestamp::NEVER);
         true
+    }
+
+    /// A declined record that ended is nobody's, so its extensions are free with it. Nothing needs to be
+    /// written: whoever opens the store sees from the record and the time that it ended, and then asks
+    /// no more for its extensions.
+    fn end_quarantine(&mut self, head: u32) {
+        self.forget_decline(head);
+        let (extensions, owned) = self.extensions(head);
+        for extension in extensions.into_iter().take(owned) {
+            self.shelve_free(extension);
+        }
+    }
+
+    /// The declined binding in this slot counts no longer against its client.
+    pub(crate) fn forget_decline(&mut self, head: u32) {
+        if let Some(client) = self.client_at(head) {
+            self.declines.remove(client);
+        }
+    }
+
+    /// The declined binding in this slot counts against its client.
+    pub(crate) fn count_decline(&mut self, head: u32, until: Timestamp) {
+        if let Some(client) = self.client_at(head) {
+            self.declines.add(client, until);
+        }
+    }
+
+    /// What stands for the client of the binding in a slot, whatever it leases.
+    fn client_at(&self, slot: u32) -> Option<u64> {
+        let image = |slot| self.image(slot);
+        with_key(slot, image, |key| self.digester.of_client(key))
     }
 
     pub(super) fn is_identity(&self, record: &ArchivedRecord, identity: Identity<'_>) -> bool {
@@ -288,6 +322,15 @@ pub(super) fn digest_of<'a>(
     digester: &Digester,
     image: impl Fn(u32) -> Option<&'a Image>,
 ) -> Option<Digest> {
+    with_key(slot, image, |key| digester.of_key(key))
+}
+
+/// What `make` makes of the key of the binding in a slot.
+fn with_key<'a, T>(
+    slot: u32,
+    image: impl Fn(u32) -> Option<&'a Image>,
+    make: impl FnOnce(&Key<'_>) -> T,
+) -> Option<T> {
     let record = format::record(image(slot)?)?;
     let stored = format::gather(record, image);
     let (hardware, client) = stored.split_at_checked(usize::from(record.hlen))?;
@@ -298,5 +341,5 @@ pub(super) fn digest_of<'a>(
         hardware: HardwareAddress::new(record.htype, hardware).unwrap_or_default(),
         iaid: Iaid(record.iaid.to_native()),
     };
-    Some(digester.of_key(&key))
+    Some(make(&key))
 }

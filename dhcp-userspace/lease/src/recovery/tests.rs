@@ -4,7 +4,7 @@ use crate::binding::{Binding, Key, LeaseKind, State, SubnetId};
 use crate::format::{Image, SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use crate::journal::ChangeLog;
 use crate::reader::{Found as Read, Reader, Tally};
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
 use std::sync::{Arc, Mutex};
 
@@ -69,13 +69,21 @@ fn files(partitions: u32) -> Vec<[File; 2]> {
 }
 
 fn open_all(files: &[[File; 2]], pools: &Pools) -> Result<(Partitions, Recovery), OpenError> {
+    open_at(files, pools, NOW)
+}
+
+fn open_at(
+    files: &[[File; 2]],
+    pools: &Pools,
+    now: Timestamp,
+) -> Result<(Partitions, Recovery), OpenError> {
     let opening = Opening {
         durability: Durability::Process,
         room: Room {
             offers: 4,
             unsettled: 4,
         },
-        now: NOW,
+        now,
         quarantine_seconds: 100,
     };
     let tables = files
@@ -359,4 +367,120 @@ fn a_reader_sees_what_is_there_and_outlasts_a_torn_slot() {
             damaged: 0
         }
     );
+}
+
+/// When a quarantine ended its extension slots went to another client. The declined record was still in
+/// the table, with the number of slots that were another's: the next start took them for its own again,
+/// or called the record damaged and set a free address aside.
+#[test]
+fn the_record_of_an_ended_quarantine_claims_no_extensions() {
+    let files = files(1);
+    let pools = pools();
+    let (partitions, _) = open_all(&files, &pools).unwrap();
+    let declined = Binding {
+        state: State::Declined,
+        expires: NOW.after(20),
+        ..binding(1, 200)
+    };
+    commit(&partitions, 0, &declined, &pools);
+    drop(partitions);
+    let (partitions, recovery) = open_all(&files, &self::pools()).unwrap();
+    assert_eq!(recovery.declined, 1);
+    let later = NOW.after(20);
+    partitions.lock(0).unwrap().tick(later, 100, &pools);
+    // Free slots are used in the order in which they became free.
+    for number in 10..25 {
+        commit(&partitions, 0, &binding(number, 0), &pools);
+    }
+    drop(partitions);
+    let (partitions, recovery) = open_at(&files, &self::pools(), later).unwrap();
+    assert_eq!((recovery.damaged, recovery.live), (0, 15));
+    assert_eq!(partitions.lock(0).unwrap().occupancy().free, 1);
+    drop(partitions);
+    let reader = Reader::new(&store(1), &[]).unwrap();
+    let slots = files[0][1].0.lock().unwrap().clone();
+    let fetch = |slot: u32, image: &mut Image| {
+        image.copy_from_slice(&slots[slot as usize * SLOT_OCTETS..][..SLOT_OCTETS]);
+        true
+    };
+    let tally = reader.read(0, SLOTS as u32, fetch, |_| {});
+    assert_eq!((tally.bindings, tally.blank, tally.damaged), (15, 1, 0));
+}
+
+/// After every restart the search began at the first address again, and gave the next clients what
+/// others had given back a moment before.
+#[test]
+fn a_pool_goes_on_after_the_lease_last_heard_of() {
+    let files = files(2);
+    let pools = pools();
+    let (partitions, _) = open_all(&files, &pools).unwrap();
+    for (number, seconds, state) in [
+        (30, 5, State::Leased),
+        (40, 9, State::Released),
+        (50, 7, State::Leased),
+    ] {
+        let binding = Binding {
+            last_transaction: NOW.after(seconds),
+            state,
+            ..binding(number, 0)
+        };
+        commit(&partitions, usize::from(number / 10 % 2), &binding, &pools);
+    }
+    drop(partitions);
+    let pools = self::pools();
+    let _opened = open_all(&files, &pools).unwrap();
+    assert_eq!(pools.claim_next(PoolIndex(0)), Some(address(41)));
+}
+
+/// We count a lease from before we send the reply and in whole seconds, the client from when it has it:
+/// another client could get the address while the first still used it, and after a restart too.
+#[test]
+fn a_lease_that_ended_a_moment_ago_still_holds_its_address_after_a_restart() {
+    let (files, bindings) = filled();
+    for (seconds, claim, live) in [
+        (50, Claim::Taken, 3),
+        (51, Claim::Taken, 3),
+        (52, Claim::Claimed, 0),
+    ] {
+        let (pools, now) = (pools(), NOW.after(seconds));
+        let (partitions, recovery) = open_at(&files, &pools, now).unwrap();
+        assert_eq!(
+            (pools.claim(bindings[0].lease), recovery.live),
+            (claim, live)
+        );
+        let ticked = partitions.lock(0).unwrap().tick(NOW.after(52), 100, &pools);
+        assert_eq!(ticked.expired, live as usize);
+    }
+}
+
+/// The operator changed the delegated length and restarted: a prefix inside of a live one was handed out.
+#[test]
+fn a_lease_of_another_shape_holds_what_it_overlaps_after_a_restart() {
+    let files = files(1);
+    let base = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0);
+    let pd_pool = |length, count| {
+        let first = Lease::Prefix(base, length);
+        Pools::new(&[PoolRange { first, count }], &[])
+    };
+    let former = pd_pool(56, 2);
+    let (partitions, _) = open_all(&files, &former).unwrap();
+    let lease = former.claim_next(PoolIndex(0)).unwrap();
+    let delegated = Binding {
+        lease,
+        ..binding(1, 20)
+    };
+    commit(&partitions, 0, &delegated, &former);
+    drop(partitions);
+    let changed = pd_pool(60, 32);
+    let (partitions, recovery) = open_all(&files, &changed).unwrap();
+    assert_eq!((recovery.live, recovery.conflicts.len()), (1, 0));
+    assert_eq!(changed.free_count(PoolIndex(0)), 16);
+    let after = Lease::Prefix(Ipv6Addr::new(0x2001, 0xdb8, 0, 0x100, 0, 0, 0, 0), 60);
+    assert_eq!(changed.claim_next(PoolIndex(0)), Some(after));
+    changed.give_back(after);
+    partitions
+        .lock(0)
+        .unwrap()
+        .tick(NOW.after(60), 100, &changed);
+    assert_eq!(changed.free_count(PoolIndex(0)), 32);
 }

@@ -28,7 +28,7 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn role(&self, now: Timestamp) -> Role {
         match self.state {
-            State::Leased if self.expires > now => Role::Live,
+            State::Leased if Role::Live.ends(self.expires) > now => Role::Live,
             State::Leased | State::Released => Role::Former,
             State::Declined if self.expires > now => Role::Declined,
             State::Declined => Role::Free,
@@ -44,7 +44,7 @@ impl Found {
 }
 
 impl Partition {
-    pub(super) fn verdict(&self, slot: u32, checksum: &Checksum) -> Verdict {
+    pub(super) fn verdict(&self, slot: u32, checksum: &Checksum, now: Timestamp) -> Verdict {
         let Some(image) = self.table.image(slot) else {
             return Verdict::Damaged;
         };
@@ -59,7 +59,7 @@ impl Partition {
                 Verdict::Extension(extension.generation.to_native())
             }
             Some(Slot::Binding(record)) => self
-                .found(slot, record, checksum)
+                .found(slot, record, checksum, now)
                 .map_or(Verdict::Damaged, Verdict::Binding),
             Some(Slot::Blank) | None => Verdict::Damaged,
         }
@@ -70,9 +70,13 @@ impl Partition {
         slot: u32,
         record: &ArchivedRecord,
         checksum: &Checksum,
+        now: Timestamp,
     ) -> Option<Found> {
         let mut next = record.extension.to_native();
-        for part in 1..=record.extensions {
+        // A declined record that ended let its extensions go; others may have them.
+        let is_over = record.state() == Some(State::Declined) && record.expires() <= now;
+        let extensions = if is_over { 0 } else { record.extensions };
+        for part in 1..=extensions {
             let image = self.table.image(next)?;
             let extension = format::extension(image)?;
             let ours = checksum.is_right(image, self.number, next)
@@ -155,6 +159,9 @@ impl Partition {
             return;
         }
         let was_indexed = self.role(slot).is_indexed();
+        if self.role(slot) == Role::Declined {
+            self.forget_decline(slot);
+        }
         binding.state = State::Released;
         self.rewrite(slot, &binding);
         self.assign(slot, Role::Former, Timestamp::NEVER);

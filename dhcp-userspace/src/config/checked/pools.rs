@@ -6,7 +6,9 @@ use crate::config::file::PdPool;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::report::{At, Spot};
 use dhcp_lease::{Lease, PoolIndex, PoolRange};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 /// What the IANA registries of special-purpose addresses keep from hosts for good (RFC 6890; RFC 1112;
 /// RFC 4291 sections 2.5 and 2.7).
@@ -20,6 +22,20 @@ const UNUSABLE: [(&str, &str); 8] = [
     ("fe80::/10", "link-local"),
     ("ff00::/8", "multicast"),
 ];
+
+/// Interface identifiers that belong to no host (RFC 5453): of the routers' anycast address
+/// (RFC 4291 section 2.6.1), of IANA's own Ethernet block, and of the anycast addresses of RFC 2526.
+const RESERVED_IDENTIFIERS: [(u128, u128); 3] = [
+    (0, 0),
+    (0x0200_5eff_fe00_0000, 0x0200_5eff_fe00_5213),
+    (0xfdff_ffff_ffff_ff80, 0xfdff_ffff_ffff_ffff),
+];
+/// How many bits an interface identifier has.
+const IDENTIFIER_BITS: u32 = 64;
+/// How many anycast addresses end a subnet (RFC 2526 section 2), and the longest prefix of a subnet that
+/// has others besides them.
+const ANYCAST_COUNT: u128 = 128;
+const ANYCAST_PREFIX_MAX: u8 = 120;
 
 /// An address as a lease.
 pub(super) fn address_lease(address: IpAddr) -> Lease {
@@ -132,8 +148,42 @@ impl Checker<'_> {
             Family::V6 => {}
         }
         let count = (range.last - first).saturating_add(1);
+        if range.family == Family::V6 {
+            let handed_out = first.saturating_add(u128::from(PoolRange::COUNT_MAX) - 1);
+            self.withhold(&pool.spot, first..=range.last.min(handed_out), subnet);
+        }
         let first = address_lease(range.family.address(first));
         Some(self.add_pool(&pool.spot, first, count))
+    }
+
+    // RFC 9915 section 13.1: what is reserved for another purpose must not be assigned. A pool is no longer
+    // than 2^24 addresses, so it lies in two blocks of interface identifiers at most.
+    fn withhold(&mut self, spot: &Spot, pool: RangeInclusive<u128>, subnet: Prefix) {
+        let mut reserved = Vec::new();
+        if subnet.len <= ANYCAST_PREFIX_MAX {
+            let last = subnet.range().last;
+            reserved.push((last - (ANYCAST_COUNT - 1), last));
+        }
+        if u32::from(subnet.len) <= IDENTIFIER_BITS {
+            let block = |address: &u128| address >> IDENTIFIER_BITS << IDENTIFIER_BITS;
+            let blocks = [block(pool.start()), block(pool.end())];
+            let in_block =
+                |block| RESERVED_IDENTIFIERS.map(|(first, last)| (block | first, block | last));
+            reserved.extend(blocks.into_iter().flat_map(in_block));
+        }
+        let in_pool =
+            |(first, last): (u128, u128)| first.max(*pool.start())..=last.min(*pool.end());
+        let withheld: BTreeSet<u128> = reserved.into_iter().flat_map(in_pool).collect();
+        if !withheld.is_empty() {
+            let message = format!(
+                "holds addresses that IPv6 keeps from hosts in every subnet (RFC 2526, RFC 5453); {} of \
+                 them are not handed out",
+                withheld.len()
+            );
+            self.report.warn(spot, message);
+        }
+        let leases = withheld.into_iter().map(Ipv6Addr::from_bits);
+        self.withheld.extend(leases.map(Lease::Address));
     }
 
     pub(super) fn pd_pool(&mut self, pool: &At<PdPool>) -> PoolIndex {

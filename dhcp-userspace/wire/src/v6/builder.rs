@@ -72,7 +72,7 @@ impl<'a> Builder<'a> {
     /// An option with its data.
     ///
     /// # Errors
-    /// [`NoRoom`].
+    /// [`NoRoom`]; then nothing of it was written.
     pub fn option(&mut self, code: u16, data: &[u8]) -> Result<(), NoRoom> {
         self.nested(code, |inside| inside.octets(data))
     }
@@ -80,15 +80,21 @@ impl<'a> Builder<'a> {
     /// An option whose data `contents` writes.
     ///
     /// # Errors
-    /// [`NoRoom`].
+    /// [`NoRoom`]; then nothing of it was written.
     pub fn nested(
         &mut self,
         code: u16,
         contents: impl FnOnce(&mut Self) -> Result<(), NoRoom>,
     ) -> Result<(), NoRoom> {
-        let mark = self.begin(code)?;
-        contents(self)?;
-        self.end(mark)
+        let before = self.len;
+        let written = self.begin(code).and_then(|mark| {
+            contents(self)?;
+            self.end(mark)
+        });
+        if written.is_err() {
+            self.len = before;
+        }
+        written
     }
 
     /// Begins an option; what is written until [`Builder::end`] is its data.

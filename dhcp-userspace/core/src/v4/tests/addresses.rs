@@ -342,6 +342,23 @@ fn a_declined_address_is_nobodys_for_its_quarantine() {
     assert_eq!(offered(world.serve(&asks.frame())), address);
 }
 
+#[test]
+fn a_client_that_declines_whatever_it_gets_does_not_set_the_pool_aside() {
+    let mut world = World::new();
+    let client = Client::new(1).behind(RELAY, &[]);
+    for _ in 0..dhcp_lease::DECLINES_MAX {
+        let address = world.lease(&client);
+        let declined = world.serve(&client.decline(address).frame());
+        assert_eq!(silence(declined), Discard::Declined);
+    }
+    let address = world.lease(&client);
+    let declined = world.serve(&client.decline(address).frame());
+    assert_eq!(silence(declined), Discard::DeclineOverLimit);
+    let other = Client::new(2).behind(RELAY, &[]);
+    let asks = other.discover().option(50, &address.octets());
+    assert_eq!(offered(world.serve(&asks.frame())), address);
+}
+
 // RFC 2131 section 4.4.1 [decline-release-need-server-id]
 #[test]
 fn decline_and_release_name_this_server_and_an_address() {
@@ -385,4 +402,22 @@ fn a_full_table_gives_no_lease_and_keeps_no_address() {
     assert_eq!(silence(world.serve(&request.frame())), Discard::TableFull);
     let discover = Client::new(4).discover().option(50, &offer.octets());
     assert_eq!(offered(world.serve(&discover.frame())), offer, "given back");
+}
+
+#[test]
+fn an_address_of_the_interface_is_nobodys_lease() {
+    let mut world = World::new();
+    world.interface.v4 = vec![SERVER, ip("10.0.0.10"), ip("10.0.0.12"), ip("10.0.1.10")];
+    let client = Client::new(1);
+    let named = client.discover().option(50, &[10, 0, 0, 12]);
+    assert_eq!(offered(world.serve(&named.frame())), ip("10.0.0.11"));
+    assert_eq!(world.lease(&client), ip("10.0.0.11"));
+    assert_eq!(world.lease(&Client::new(2)), ip("10.0.0.13"));
+    assert_eq!(world.lease(&Client::new(3)), ip("10.0.1.11"));
+    let late = world.serve(&Client::new(4).discover().frame());
+    assert_eq!(silence(late), Discard::NoAddress);
+    // A client that had the address before the interface got it must let it go.
+    world.interface.v4.push(ip("10.0.0.11"));
+    let refused = refusal(world.serve(&client.init_reboot(ip("10.0.0.11")).frame()));
+    assert_eq!(refused, Refusal::NotPermitted);
 }

@@ -174,6 +174,21 @@ fn a_renewal_comes_straight_from_a_client_behind_a_relay_agent() {
     );
 }
 
+// RFC 2131 section 4.4.1, table 5
+#[test]
+fn a_discover_is_not_placed_by_the_address_that_it_claims_to_have() {
+    let mut world = World::new();
+    world.subnet(1, 0).rapid_commit = true;
+    let forged = Client::new(1)
+        .discover()
+        .option(80, &[])
+        .ciaddr(ip("10.3.0.200"))
+        .unicast_from(ip("10.3.0.200"));
+    // The client is where its message was heard.
+    assert_eq!(offered(world.serve(&forged.frame())), ip("10.0.0.10"));
+    assert!(world.bindings().is_empty());
+}
+
 #[test]
 fn a_renewal_after_the_end_is_granted_if_the_address_is_still_free() {
     for tick in [true, false] {
@@ -193,7 +208,7 @@ fn a_renewal_after_the_end_is_granted_if_the_address_is_still_free() {
     let mut world = World::new();
     let client = Client::new(1);
     let address = world.lease(&client);
-    world.pass(u64::from(LEASE) + 1, true);
+    world.pass(u64::from(LEASE + dhcp_lease::GRACE_SECONDS), true);
     let taker = Client::new(2);
     let asks = taker
         .discover()

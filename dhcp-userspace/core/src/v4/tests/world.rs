@@ -197,7 +197,10 @@ impl World {
         assert!(before);
         let granted = answer
             .is_ok_and(|answer| matches!(answer.verdict, v4::Verdict::Ack | v4::Verdict::RapidAck));
-        let ended = matches!(answer, Err(Discard::Released | Discard::Declined));
+        let ended = matches!(
+            answer,
+            Err(Discard::Released | Discard::Declined | Discard::DeclineOverLimit)
+        );
         assert_eq!(
             log.is_empty(),
             !granted && !ended,

@@ -256,3 +256,37 @@ fn every_last_address_is_given_and_then_none() {
         "the options of the subnet of the lease"
     );
 }
+
+#[test]
+fn an_address_of_the_interface_is_nobodys_lease() {
+    let mut world = World::new();
+    world.interface.v6 = vec![v6("2001:db8:1::100"), v6("2001:db8:1::101")];
+    let own = address("2001:db8:1::100");
+    let named = world.ask(&Ask::solicit(ALICE).na(1, &[own])).unwrap();
+    assert_eq!(named.ias[0].leases[0].0, address("2001:db8:1::102"));
+    let given: Vec<_> = (0..13)
+        .map(|number| world.lease_of(&[0, 3, 0, 1, number]))
+        .collect();
+    assert!(given.iter().all(|lease| *lease != own));
+}
+
+#[test]
+fn a_client_that_declines_whatever_it_gets_does_not_set_the_pool_aside() {
+    let mut world = World::new();
+    let mut declined = Vec::new();
+    for _ in 0..=dhcp_lease::DECLINES_MAX {
+        let lease = world.lease_of(ALICE);
+        let heard = world
+            .ask(&Ask::to_us(MessageType::Decline, ALICE).na(1, &[lease]))
+            .unwrap();
+        assert_eq!(heard.status, Some(0));
+        declined.push(lease);
+    }
+    let last = declined.pop().unwrap();
+    let mut offered = |client, lease| {
+        let ask = Ask::solicit(client).na(1, &[lease]);
+        world.ask(&ask).unwrap().ias[0].leases[0].0
+    };
+    assert_eq!(offered(BOB, last), last);
+    assert_ne!(offered(CAROL, declined[0]), declined[0]);
+}
