@@ -308,9 +308,11 @@ impl Running {
     }
 
     fn terminate(&self) {
-        let mut kill = steps::privileged("kill");
+        // The shell's own `kill`: a small Debian has no program of that name.
+        let mut shell = steps::privileged("sh");
+        let kill = shell.args(["-c", "kill \"$0\"", &self.child.id().to_string()]);
         // It may have ended by itself at this very moment.
-        let _ = steps::output("ending a program", kill.arg(self.child.id().to_string()));
+        let _ = steps::output("ending a program", kill);
     }
 
     fn words(&self) -> String {

@@ -195,7 +195,7 @@ pub fn join(left: (&Namespace, &str), right: (&Namespace, &str), queues: u32) {
 fn remove(name: &str) {
     let (_, pids) = super::process::try_run(Command::new("ip").args(["netns", "pids", name]));
     for pid in pids.split_whitespace() {
-        super::process::try_run(Command::new("kill").args(["-9", pid]));
+        super::process::kill("KILL", pid);
     }
     super::process::try_run(Command::new("ip").args(["netns", "del", name]));
 }

@@ -114,7 +114,7 @@ impl Process {
 
     /// Sends it a signal by name.
     pub fn signal(&self, signal: &str) {
-        try_run(Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]));
+        kill(signal, &self.pid().to_string());
     }
 
     /// Ends it as `kill -9` does, and waits for that.
@@ -186,4 +186,9 @@ impl Script {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Sends a signal, by the shell's own `kill`: a small Debian has no program of that name.
+pub(super) fn kill(signal: &str, pid: &str) {
+    try_run(Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, pid]));
 }
