@@ -1,10 +1,6 @@
 //! Two hosts on one machine: network namespaces joined by a veth pair.
 //!
 //! They are gone when [`Pair`] is dropped and when a signal ends the program, with every process inside.
-#![allow(
-    dead_code,
-    reason = "not every routine that runs in namespaces uses all of this"
-)]
 
 use crate::cleanup::Cleanup;
 use crate::steps;
