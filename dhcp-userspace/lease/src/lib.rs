@@ -12,6 +12,7 @@ pub mod allocator;
 pub mod binding;
 pub mod format;
 pub mod headers;
+pub mod history;
 pub mod journal;
 pub mod offers;
 pub mod partition;

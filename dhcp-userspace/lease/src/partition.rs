@@ -11,6 +11,7 @@ use crate::allocator::{Claim, Pools};
 use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Timestamp};
 use crate::declines::Declines;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
+use crate::history::{Entry, Tracker};
 use crate::index::{Digest, Digester, Identity};
 use crate::journal::ChangeLog;
 use crate::offers::{Offer, Offers};
@@ -18,6 +19,7 @@ use crate::overlay::Overlay;
 use crate::store::Durability;
 use crate::table::Table;
 use crate::wheel::{Shelf, Wheel};
+use core::ops::Range;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 
@@ -296,6 +298,12 @@ impl Partition {
             self.forget_decline(head);
         }
         self.reindex(head, before, role.is_indexed().then_some(digest));
+        if earlier
+            .as_ref()
+            .is_some_and(|earlier| earlier.is_superseded_by(binding, now))
+        {
+            self.tell_of_earlier(head, log, now);
+        }
         self.write(head, &slots, binding, log);
         if role == Role::Declined {
             self.count_decline(head, binding.expires);
@@ -485,6 +493,49 @@ impl Partition {
     pub(crate) fn is_holder_of(&self, slot: u32, lease: Lease) -> bool {
         matches!(self.role(slot), Role::Live | Role::Declined)
             && self.record(slot).and_then(ArchivedRecord::lease) == Some(lease)
+    }
+
+    /// How many commits there were.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Visits what some slots say of commits that the history does not have, as far as they are durable.
+    /// Whether there are slots after these.
+    pub fn unrecorded(
+        &self,
+        slots: Range<u32>,
+        history: &Tracker,
+        now: Timestamp,
+        mut visit: impl FnMut(Entry),
+    ) -> bool {
+        let mut binding = Binding::default();
+        let end = slots.end.min(self.table.slots());
+        for slot in slots.start..end {
+            let Some(image) = self.table.image(slot) else {
+                continue;
+            };
+            let generation = format::generation(image);
+            let (Some(record), true) = (
+                format::record(image),
+                history.is_new(self.number, generation),
+            ) else {
+                continue;
+            };
+            // The extensions of a declined record that ended are others' by now.
+            let is_whole = match self.role(slot) {
+                Role::Live | Role::Former | Role::Declined => true,
+                Role::Free => record.extensions == 0,
+                Role::Extension | Role::Damaged => false,
+            };
+            if !is_whole {
+                continue;
+            }
+            let stored = format::gather(record, |slot| self.table.image(slot));
+            format::read(record, &stored, &mut binding);
+            visit(Entry::of_binding(&binding, self.number, generation, now));
+        }
+        end < self.table.slots()
     }
 
     pub(crate) fn image(&self, slot: u32) -> Option<&Image> {

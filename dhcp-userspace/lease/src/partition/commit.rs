@@ -2,7 +2,7 @@
 
 use super::{Partition, Role, SlotNumber, TableFull};
 use crate::allocator::Pools;
-use crate::binding::{Binding, Key, Lease, Timestamp};
+use crate::binding::{Binding, Key, Lease, State, Timestamp};
 use crate::format::{self, ArchivedRecord, EXTENSIONS_MAX, Group, Image, NO_SLOT};
 use crate::index::{Digest, Digester, Identity};
 use crate::journal::ChangeLog;
@@ -47,6 +47,13 @@ pub(super) struct Earlier {
 impl Earlier {
     pub(super) fn held(&self) -> Option<Lease> {
         self.lease.filter(|_| self.role.holds_its_lease())
+    }
+
+    /// Whether the client goes on from a lease that is still its own to the one of `binding`.
+    pub(super) fn is_superseded_by(&self, binding: &Binding, now: Timestamp) -> bool {
+        self.role == Role::Live
+            && self.expires > now
+            && self.lease.is_some_and(|lease| lease != binding.lease)
     }
 
     /// Whether the slot is in the wheel, to be looked at not later than `binding` ends.
@@ -187,13 +194,47 @@ impl Partition {
             &self.checksum,
         );
         match self.durability {
-            Durability::Process => self.table.commit(group.images()),
+            Durability::Process => {
+                self.table.commit(group.images());
+                log.note(self.number, &group);
+            }
             Durability::Power => {
                 for (slot, image) in group.images() {
                     self.overlay.store(*slot, image);
                 }
                 log.push(self.number, &group);
             }
+        }
+    }
+
+    /// Tells the history that the client goes on to another lease. The record that lets go of the earlier
+    /// one names only the new one, so a record of its own says that the earlier one ended. It has no slot:
+    /// the tables have no use for it.
+    pub(super) fn tell_of_earlier(&mut self, head: u32, log: &mut ChangeLog, now: Timestamp) {
+        let mut earlier = Binding::default();
+        self.read(SlotNumber(head), &mut earlier);
+        earlier.state = State::Released;
+        earlier.expires = now;
+        earlier.valid_seconds = 0;
+        let identity_len = earlier.hardware.as_slice().len() + earlier.client.len();
+        let mut nowhere = [WANTED; 1 + EXTENSIONS_MAX];
+        if let Some(slot) = nowhere.first_mut() {
+            *slot = NO_SLOT;
+        }
+        let slots = nowhere
+            .get(..=format::extensions_for(identity_len))
+            .unwrap_or_default();
+        self.generation += 1;
+        let group = Group::new(
+            &earlier,
+            slots,
+            self.generation,
+            self.number,
+            &self.checksum,
+        );
+        match self.durability {
+            Durability::Process => log.note(self.number, &group),
+            Durability::Power => log.push(self.number, &group),
         }
     }
 

@@ -1,0 +1,230 @@
+//! Where in a segment is an address? Sorted, so that nothing has to be read but what is asked for.
+//!
+//! An index can be made anew from its segment at any time, octet for octet; it proves nothing.
+
+use super::block::{Place, Record};
+use super::octets::{Cursor, put_number};
+use super::segment::{Broken, Walk};
+use super::timeline::Scope;
+use super::{Hash, VERSION};
+use crate::binding::{Lease, LeaseKind};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::HashMap;
+
+const MAGIC: [u8; 8] = *b"xdhcpd\0I";
+const HEADER_OCTETS: usize = 128;
+const ROW_OCTETS: usize = 24;
+const BLOCK_OCTETS: usize = 4;
+/// One bit for each length that a delegated prefix can have.
+const LENGTHS_OCTETS: usize = 17;
+
+/// A lease in the order of the index: kind, address, length.
+type Key = (u8, [u8; 16], u8);
+
+fn key(lease: Lease) -> Key {
+    let octets = match lease.address() {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        IpAddr::V6(address) => address.octets(),
+    };
+    let length = match lease {
+        Lease::Prefix(_, length) => length,
+        Lease::V4(_) | Lease::Address(_) => 0,
+    };
+    (lease.kind() as u8, octets, length)
+}
+
+/// What makes an index useless; make it anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the index is damaged, or another segment's")]
+pub struct IndexBroken;
+
+/// Makes the index of a segment from as many of its octets as count.
+///
+/// # Errors
+/// The first fault of the segment.
+pub fn build(segment: &[u8]) -> Result<Vec<u8>, Broken> {
+    let mut walk = Walk::new(segment)?;
+    let mut whole: HashMap<Place, Lease> = HashMap::new();
+    let mut found: Vec<(Key, Place)> = Vec::new();
+    let mut starts: Vec<u32> = Vec::new();
+    loop {
+        let start = walk.offset() as u32;
+        let Some(step) = walk.next() else { break };
+        let (ordinal, block) = step?;
+        starts.push(start);
+        for (offset, record) in block.records() {
+            let place = Place {
+                block: ordinal,
+                offset,
+            };
+            let lease = match record {
+                Record::Full(entry) => {
+                    whole.insert(place, entry.lease);
+                    Some(entry.lease)
+                }
+                Record::Extended { whole: at, .. } => whole.get(&at).copied(),
+                Record::Gap(_) | Record::Mark(_) | Record::Unknown(_) => None,
+            };
+            found.extend(lease.map(|lease| (key(lease), place)));
+        }
+    }
+    drop(whole);
+    found.sort_unstable();
+    Ok(write(walk.hash(), &starts, &found))
+}
+
+fn write(hash: Hash, starts: &[u32], found: &[(Key, Place)]) -> Vec<u8> {
+    let mut rows = Vec::new();
+    let mut postings = Vec::new();
+    let mut lengths = [0u8; LENGTHS_OCTETS];
+    let mut count = 0u32;
+    for group in found.chunk_by(|(one, _), (other, _)| one == other) {
+        let Some(((kind, address, length), _)) = group.first() else {
+            continue;
+        };
+        if *kind == LeaseKind::Prefix as u8
+            && let Some(octet) = lengths.get_mut(usize::from(length / 8))
+        {
+            *octet |= 1 << (length % 8);
+        }
+        rows.extend_from_slice(address);
+        rows.extend_from_slice(&[*kind, *length, 0, 0]);
+        rows.extend_from_slice(&(postings.len() as u32).to_le_bytes());
+        count += 1;
+        put_number(&mut postings, group.len() as u64);
+        let mut block = 0;
+        for (_, place) in group {
+            put_number(&mut postings, u64::from(place.block - block));
+            put_number(&mut postings, u64::from(place.offset));
+            block = place.block;
+        }
+    }
+    let mut octets = Vec::with_capacity(HEADER_OCTETS + rows.len() + postings.len());
+    octets.extend_from_slice(&MAGIC);
+    octets.extend_from_slice(&VERSION.to_le_bytes());
+    octets.extend_from_slice(&(starts.len() as u32).to_le_bytes());
+    octets.extend_from_slice(&count.to_le_bytes());
+    octets.extend_from_slice(&(postings.len() as u32).to_le_bytes());
+    octets.extend_from_slice(&hash.0);
+    octets.extend_from_slice(&lengths);
+    octets.resize(HEADER_OCTETS, 0);
+    for start in starts {
+        octets.extend_from_slice(&start.to_le_bytes());
+    }
+    octets.extend_from_slice(&rows);
+    octets.extend_from_slice(&postings);
+    octets
+}
+
+/// An index, read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Index<'a> {
+    hash: Hash,
+    lengths: [u8; LENGTHS_OCTETS],
+    starts: &'a [[u8; BLOCK_OCTETS]],
+    rows: &'a [[u8; ROW_OCTETS]],
+    postings: &'a [u8],
+}
+
+impl<'a> Index<'a> {
+    /// Reads an index.
+    ///
+    /// # Errors
+    /// [`IndexBroken`].
+    pub fn read(octets: &'a [u8]) -> Result<Self, IndexBroken> {
+        Self::take(octets).ok_or(IndexBroken)
+    }
+
+    fn take(octets: &'a [u8]) -> Option<Self> {
+        let mut cursor = Cursor(octets.get(..HEADER_OCTETS)?);
+        let is_ours = cursor.array() == Some(MAGIC) && cursor.u32() == Some(VERSION);
+        is_ours.then_some(())?;
+        let (starts, rows, postings) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+        let hash = Hash(cursor.array()?);
+        let lengths = cursor.array()?;
+        let mut body = Cursor(octets.get(HEADER_OCTETS..)?);
+        let starts = body.octets((starts as usize).checked_mul(BLOCK_OCTETS)?)?;
+        let rows = body.octets((rows as usize).checked_mul(ROW_OCTETS)?)?;
+        let postings = body.octets(postings as usize)?;
+        body.0.is_empty().then_some(Self {
+            hash,
+            lengths,
+            starts: starts.as_chunks().0,
+            rows: rows.as_chunks().0,
+            postings,
+        })
+    }
+
+    /// The hash of the last block of the segment that it was made from.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// How many leases it has.
+    pub fn leases(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Octets from the beginning of the segment to a block.
+    pub fn start(&self, block: u32) -> Option<u64> {
+        let start = self.starts.get(block as usize)?;
+        Some(u64::from(u32::from_le_bytes(*start)))
+    }
+
+    /// The leases that are asked for, each with the places of its entries, in their order.
+    pub fn find(&self, scope: &Scope) -> Vec<(Lease, Vec<Place>)> {
+        let ranges = scope.ranges(|length| {
+            let octet = self.lengths.get(usize::from(length / 8));
+            octet.is_some_and(|octet| octet & 1 << (length % 8) != 0)
+        });
+        let mut found = Vec::new();
+        for (first, last) in ranges {
+            let (first, last) = (key(first), key(last));
+            let start = self.rows.partition_point(|row| row_key(row) < first);
+            let rows = self.rows.get(start..).unwrap_or_default();
+            let rows = rows.iter().take_while(|row| row_key(row) <= last);
+            for row in rows {
+                let lease = row_lease(row).filter(|&lease| scope.has(lease));
+                if let (Some(lease), Some(places)) = (lease, self.places(row)) {
+                    found.push((lease, places));
+                }
+            }
+        }
+        found
+    }
+
+    fn places(&self, row: &[u8; ROW_OCTETS]) -> Option<Vec<Place>> {
+        let offset = u32::from_le_bytes(*row.last_chunk()?);
+        let mut cursor = Cursor(self.postings.get(offset as usize..)?);
+        let count = cursor.number()?;
+        let mut block = 0u32;
+        let mut places = Vec::new();
+        for _ in 0..count {
+            block = block.checked_add(cursor.number32()?)?;
+            let offset = cursor.number32()?;
+            places.push(Place { block, offset });
+        }
+        Some(places)
+    }
+}
+
+fn row_key(row: &[u8; ROW_OCTETS]) -> Key {
+    let mut cursor = Cursor(row);
+    let address = cursor.array().unwrap_or_default();
+    let kind = cursor.octet().unwrap_or_default();
+    (kind, address, cursor.octet().unwrap_or_default())
+}
+
+fn row_lease(row: &[u8; ROW_OCTETS]) -> Option<Lease> {
+    let (kind, address, length) = row_key(row);
+    let [a, b, c, d, ..] = address;
+    match kind {
+        4 => Some(Lease::V4(Ipv4Addr::new(a, b, c, d))),
+        6 => Some(Lease::Address(Ipv6Addr::from(address))),
+        7 => Some(Lease::Prefix(Ipv6Addr::from(address), length)),
+        _ => None,
+    }
+}
