@@ -132,6 +132,7 @@ impl<F> Shard<F> {
         let Some((mut log, mut parked)) = self.spare.pop() else {
             return 0;
         };
+        context.commit.prepare(&mut log, LOG_RECORDS);
         let count = port.receive(&mut self.frames);
         if count > 0 {
             self.counters.frames.add(count as u64);
@@ -141,6 +142,7 @@ impl<F> Shard<F> {
             self.decide(context, &mut log); // queries to answers, under the locks
             self.reply(port, context, &mut parked); // answers to octets, in place
         }
+        context.commit.hand_over(&mut log, count == 0);
         if log.is_empty() {
             self.spare.push((log, parked));
         } else {

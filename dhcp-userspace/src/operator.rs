@@ -100,8 +100,10 @@ impl Operator {
         binding.state = State::Released;
         binding.expires = now;
         let mut log = ChangeLog::with_capacity(LOG_RECORDS);
+        self.handle.prepare(&mut log, LOG_RECORDS);
         let committed = partition.commit(Some(slot), &binding, pools, &mut log, now);
         drop(partition);
+        self.handle.hand_over(&mut log, true);
         // It needs no slot that it does not have.
         committed.map_err(|_full| ReleaseError::StoreFailed)?;
         if !log.is_empty() {

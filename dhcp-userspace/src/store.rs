@@ -57,6 +57,19 @@ pub fn journal_path(directory: &Path) -> PathBuf {
     directory.join(JOURNAL_NAME)
 }
 
+/// A store whose journal is still as it was found. Whoever keeps a history looks at it now: what the
+/// tables have taken over of the journal is forgotten after this.
+pub struct Found<'a> {
+    /// Its secrets and geometry.
+    pub header: &'a StoreHeader,
+    /// All bindings.
+    pub partitions: &'a Arc<Partitions>,
+    /// What opening found and did.
+    pub recovery: &'a Recovery,
+    /// The journal file as it was found.
+    pub journal: &'a [u8],
+}
+
 /// A state directory that is ours.
 #[derive(Clone)]
 pub struct StateDirectory {
@@ -113,6 +126,21 @@ impl StateDirectory {
         quarantine_seconds: u32,
         now: Timestamp,
     ) -> Result<Store, OpenError> {
+        self.store_with(settings, pools, quarantine_seconds, now, |_| {})
+    }
+
+    /// As [`StateDirectory::store`], and lets `look` see what was found before the journal begins anew.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn store_with(
+        &self,
+        settings: &Settings,
+        pools: &Pools,
+        quarantine_seconds: u32,
+        now: Timestamp,
+        look: impl FnOnce(&Found<'_>),
+    ) -> Result<Store, OpenError> {
         let disk = &*self.disk;
         let header = match self.header()? {
             Some(header) => header,
@@ -142,6 +170,13 @@ impl StateDirectory {
             directory: disk.path(""),
             source,
         })?;
+        let partitions = Arc::new(partitions);
+        look(&Found {
+            header: &header,
+            partitions: &partitions,
+            recovery: &recovery,
+            journal: replayed,
+        });
         drop(old);
         report(&recovery);
 
@@ -175,7 +210,7 @@ impl StateDirectory {
             .write_header(&write)
             .map_err(file_error(&path, "cannot write the journal"))?;
         Ok(Store {
-            partitions: Arc::new(partitions),
+            partitions,
             recovery,
             header,
             journal,

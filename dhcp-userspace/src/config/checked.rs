@@ -12,6 +12,7 @@ mod subnets;
 use super::file::File;
 use super::notation::Family;
 use super::report::{At, Findings, Report, Spot, plural};
+use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
@@ -25,6 +26,11 @@ use std::path::PathBuf;
 
 /// Most leases that a table may be asked to have room for: a quarter of a billion, some 60 GB.
 pub(super) const LEASE_CAPACITY_MAX: u64 = 1 << 28;
+
+/// For how long a history can be asked to be kept: two hundred years.
+pub(super) const RETENTION_DAYS_MAX: u32 = 73_000;
+/// How large a history can be asked to become: a pebibyte.
+pub(super) const HISTORY_MIB_MAX: u64 = 1 << 30;
 
 /// Defaults that more than one place needs; docs/configuration.md repeats them.
 mod default {
@@ -160,6 +166,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         durability: value_or(&file.durability, Durability::default()),
         lease_capacity: capacity.unwrap_or_else(|| default_capacity(&ranges, reserved.len())),
         partitions: value_or(&file.partitions, default::PARTITIONS),
+        history: history(&file.history),
         xdp_log: XdpLog::Off,
     };
     Ok(Checked {
@@ -177,6 +184,18 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ),
         authoritative: value_or(&file.authoritative, true),
     })
+}
+
+fn history(written: &super::file::History) -> HistorySettings {
+    let default = HistorySettings::default();
+    let octets = |mib: &Option<At<u64>>, default| mib.as_ref().map_or(default, |it| it.value << 20);
+    HistorySettings {
+        is_enabled: value_or(&written.enabled, default.is_enabled),
+        is_required: value_or(&written.required, default.is_required),
+        retention_days: value_or(&written.retention_days, default.retention_days),
+        octets_max: octets(&written.size_max_mib, default.octets_max),
+        segment_octets: octets(&written.segment_size_mib, default.segment_octets),
+    }
 }
 
 fn value_or<T: Copy>(written: &Option<At<T>>, otherwise: T) -> T {

@@ -35,11 +35,38 @@ pub(super) struct File {
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
+    pub(super) history: History,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     /// Subnets that stand alone, DHCPv4 first.
     pub(super) subnets: Vec<Subnet>,
     pub(super) networks: Vec<SharedNetwork>,
+}
+
+/// The lease history.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) enabled: Option<At<bool>>,
+    pub(super) required: Option<At<bool>>,
+    pub(super) retention_days: Option<At<u32>>,
+    pub(super) size_max_mib: Option<At<u64>>,
+    pub(super) segment_size_mib: Option<At<u64>>,
+}
+
+impl History {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        Self {
+            enabled: table.read("enabled", report, Value::boolean),
+            required: table.read("required", report, Value::boolean),
+            retention_days: table.read("retention-days", report, |value| {
+                value.whole_u32(1, super::checked::RETENTION_DAYS_MAX)
+            }),
+            size_max_mib: table.read("size-max-mib", report, |value| {
+                value.whole(1, super::checked::HISTORY_MIB_MAX)
+            }),
+            segment_size_mib: table.read("segment-size-mib", report, |value| value.whole(1, 1024)),
+        }
+    }
 }
 
 /// An interface to serve.
@@ -112,6 +139,7 @@ impl File {
         };
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
+        let history = section("history", &keys::HISTORY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
         subnets.extend(Subnet::list(top, Family::V6, report));
@@ -144,6 +172,9 @@ impl File {
             authoritative: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("authoritative", report, Value::boolean)),
+            history: history
+                .map(|table| History::read(&table, report))
+                .unwrap_or_default(),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             subnets,

@@ -62,6 +62,7 @@ const fn key(
 pub(super) const TABLES: &[&TableKeys] = &[
     &TOP,
     &INTERFACE,
+    &HISTORY,
     &DHCP4,
     &DHCP6,
     &SUBNET4,
@@ -138,6 +139,12 @@ pub(super) const TOP: TableKeys = TableKeys {
             "How long a lease that a client found in use by somebody else is nobody's, in both protocols.",
         ),
         key(
+            "history",
+            "table",
+            "",
+            "The record of who had which address when, see `[history]`.",
+        ),
+        key(
             "dhcp4",
             "table",
             "",
@@ -193,6 +200,44 @@ pub(super) const INTERFACE: TableKeys = TableKeys {
             "`\"auto\"`, `\"zero-copy\"` or `\"copy\"`",
             "`\"auto\"`",
             "Whether frames are copied between kernel and user space: not if the driver can do without (`auto`), never or refuse to start (`zero-copy`), always (`copy`).",
+        ),
+    ]],
+};
+
+/// The lease history.
+pub(super) const HISTORY: TableKeys = TableKeys {
+    heading: "`[history]`",
+    meaning: "The lease history in `state-dir`: who had which address or prefix at which second, for `xdhcpd leases history`. What is kept about whom and for how long is a matter of law; see docs/operating.md.",
+    groups: &[&[
+        key(
+            "enabled",
+            "boolean",
+            "true",
+            "Whether a history is kept.",
+        ),
+        key(
+            "required",
+            "boolean",
+            "false",
+            "Whether leases are granted and extended only while the history can be written. Without it, trouble with the history's disk never stops the service: what is missing then is named in the history as a gap.",
+        ),
+        key(
+            "retention-days",
+            "days, 1 to 73000",
+            "365",
+            "For how long a segment is kept after it was ended; then it is deleted, the oldest first.",
+        ),
+        key(
+            "size-max-mib",
+            "MiB, 1 to 1073741824",
+            "16384",
+            "How large the history may become: what is more is deleted, the oldest first, also before its days are over. An entry takes 15 to 150 octets.",
+        ),
+        key(
+            "segment-size-mib",
+            "MiB, 1 to 1024",
+            "32",
+            "After how much a new segment (a file) is begun; at midnight UTC and at a start one is begun too. What is deleted is deleted by segments.",
         ),
     ]],
 };

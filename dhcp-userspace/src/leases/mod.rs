@@ -4,7 +4,7 @@ mod files;
 mod render;
 
 pub use files::{Damage, ReadError, Summary, for_each};
-pub(crate) use render::columns;
+pub(crate) use render::{columns, time};
 pub use render::{Format, render};
 
 use crate::config::notation::{self, Family};

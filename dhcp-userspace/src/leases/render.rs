@@ -165,7 +165,7 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
 }
 
 /// Seconds since 1970 as `2026-11-21T02:30:00Z`.
-fn time(seconds: u64) -> String {
+pub(crate) fn time(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     // The civil calendar repeats every 400 years, which begin here on the first of March of year 0 so
     // that the leap day comes last.

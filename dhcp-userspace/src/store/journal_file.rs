@@ -8,14 +8,18 @@
 
 use crate::commit::{Cause, Settlements, Storage, Submission, Trouble};
 use crate::disk::{Disk, DiskFile, NotSynced, Syncing, sync_all};
+use crate::history::Intake;
 use dhcp_lease::ChangeLog;
 use dhcp_lease::journal::{Cursor, HeaderWrite, Journal};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How soon to look again while a checkpoint is under way.
 const CHECKPOINT_PAUSE: Duration = Duration::from_millis(1);
+/// How long the end of the server waits for the history. If it takes longer, the tail stays where it is
+/// and the next start finds in the journal what the history lacks.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(10);
 /// How soon to look again when nothing is.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -33,6 +37,8 @@ pub struct JournalFile {
     tail: Cursor,
     /// Where each log of the group under way goes.
     places: Vec<u64>,
+    /// Who keeps the history, if anybody: no tail moves past what it does not have.
+    history: Option<Arc<Intake>>,
 }
 
 /// How far a checkpoint has come.
@@ -68,7 +74,18 @@ impl JournalFile {
             handed_back: head,
             tail: head,
             places: Vec::new(),
+            history: None,
         }
+    }
+
+    /// From now on gives the history what is durable, and waits for it before the tail moves.
+    pub fn keep_history(&mut self, history: Arc<Intake>) {
+        self.history = Some(history);
+    }
+
+    fn is_in_history(&self, to: Cursor) -> bool {
+        let history = self.history.as_ref();
+        history.is_none_or(|history| history.covers(to.sequence))
     }
 
     /// Writes and syncs a copy of the header.
@@ -97,7 +114,9 @@ impl JournalFile {
                 }
             }
             Checkpoint::Idle => Checkpoint::Idle,
-            Checkpoint::Settling { to, settled } if settlements.have_settled(&settled) => {
+            Checkpoint::Settling { to, settled }
+                if settlements.have_settled(&settled) && self.is_in_history(to) =>
+            {
                 match self.disk.sync_beside(self.tables.clone()) {
                     Ok(syncing) => Checkpoint::Syncing { to, syncing },
                     Err(error) => {
@@ -159,6 +178,9 @@ impl Storage for JournalFile {
             .sync_data()
             .map_err(self.trouble(Cause::JournalSync))?;
         self.places.clear();
+        if let Some(history) = &self.history {
+            history.take(group);
+        }
         Ok(())
     }
 
@@ -190,6 +212,14 @@ impl Storage for JournalFile {
         }
         sync_all(&self.tables).map_err(not_synced)?;
         let to = self.plan.head();
+        let deadline = Instant::now() + HISTORY_PATIENCE;
+        while !self.is_in_history(to) {
+            if Instant::now() > deadline {
+                tracing::warn!("the lease history is behind; the next start completes it");
+                return Ok(());
+            }
+            std::thread::sleep(CHECKPOINT_PAUSE);
+        }
         self.write_header(&self.plan.checkpoint(to))
             .map_err(self.trouble(Cause::JournalHeader))?;
         self.plan.advanced(to);

@@ -21,6 +21,7 @@ fn settings(directory: &Path, durability: Durability) -> Settings {
         socket: directory.join("socket"),
         durability,
         lease_capacity: 10_000,
+        history: Default::default(),
         partitions: 4,
         xdp_log: crate::settings::XdpLog::Off,
     }

@@ -102,6 +102,13 @@ pub struct Block<'a> {
 impl<'a> Block<'a> {
     /// The block at the beginning of `octets`, if there is a whole one: its own hash is right.
     pub fn parse(octets: &'a [u8]) -> Option<Self> {
+        let block = Self::parse_trusted(octets)?;
+        let hashed = octets.get(..block.length - HASH_OCTETS)?;
+        (Hash::of(hashed) == block.hash).then_some(block)
+    }
+
+    /// As [`Block::parse`], of octets whose hash was found right before.
+    pub fn parse_trusted(octets: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor(octets);
         (cursor.array()? == MAGIC).then_some(())?;
         let length = cursor.u32()? as usize;
@@ -120,9 +127,7 @@ impl<'a> Block<'a> {
         let generations =
             cursor.octets(length.checked_sub(BLOCK_OCTETS_MIN + entries_octets)?)?;
         let hash = Hash(cursor.array()?);
-        let hashed = octets.get(..length - HASH_OCTETS)?;
-        (reserved == 0 && Hash::of(hashed) == hash).then_some(())?;
-        Some(Self {
+        (reserved == 0).then_some(Self {
             number,
             previous,
             hash,

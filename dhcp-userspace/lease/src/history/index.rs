@@ -21,6 +21,9 @@ const LENGTHS_OCTETS: usize = 17;
 /// A lease in the order of the index: kind, address, length.
 type Key = (u8, [u8; 16], u8);
 
+/// The row of everything that tells of no lease: gaps and marks.
+const OTHERS: Key = (0, [0; 16], 0);
+
 fn key(lease: Lease) -> Key {
     let octets = match lease.address() {
         IpAddr::V4(address) => {
@@ -60,15 +63,16 @@ pub fn build(segment: &[u8]) -> Result<Vec<u8>, Broken> {
                 block: ordinal,
                 offset,
             };
-            let lease = match record {
+            let key = match record {
                 Record::Full(entry) => {
                     whole.insert(place, entry.lease);
-                    Some(entry.lease)
+                    Some(key(entry.lease))
                 }
-                Record::Extended { whole: at, .. } => whole.get(&at).copied(),
-                Record::Gap(_) | Record::Mark(_) | Record::Unknown(_) => None,
+                Record::Extended { whole: at, .. } => whole.get(&at).copied().map(key),
+                Record::Gap(_) | Record::Mark(_) => Some(OTHERS),
+                Record::Unknown(_) => None,
             };
-            found.extend(lease.map(|lease| (key(lease), place)));
+            found.extend(key.map(|key| (key, place)));
         }
     }
     drop(whole);
@@ -194,6 +198,12 @@ impl<'a> Index<'a> {
             }
         }
         found
+    }
+
+    /// The places of gaps and marks, in their order.
+    pub fn others(&self) -> Vec<Place> {
+        let row = self.rows.first().filter(|row| row_key(row) == OTHERS);
+        row.and_then(|row| self.places(row)).unwrap_or_default()
     }
 
     fn places(&self, row: &[u8; ROW_OCTETS]) -> Option<Vec<Place>> {
