@@ -21,7 +21,9 @@ pub use block::{BLOCK_OCTETS_MAX, Block, BlockWriter, Place, Record};
 pub use entry::{Entry, Event, Gap, Holder, Item, Mark, Reason, Tag};
 pub use index::{Index, IndexBroken, build as build_index};
 pub use records::{Recorded, count_generations, for_each as for_each_entry};
-pub use segment::{Broken, Fault, SEGMENT_HEADER_OCTETS, SegmentHeader, Walk, has_whole_block_after};
+pub use segment::{
+    Broken, Fault, SEGMENT_HEADER_OCTETS, SegmentHeader, Walk, has_whole_block_after,
+};
 pub use timeline::{Ending, Holding, Scope, holdings};
 pub use tracker::Tracker;
 

@@ -118,7 +118,9 @@ impl ChangeLog {
     /// The records in their own format, [`RECORD_OCTETS`] each: for the history.
     pub fn record_octets(&self) -> &[u8] {
         let records = self.octets.get(BATCH_HEADER_OCTETS..).unwrap_or_default();
-        records.get(..self.count * RECORD_OCTETS).unwrap_or_default()
+        records
+            .get(..self.count * RECORD_OCTETS)
+            .unwrap_or_default()
     }
 
     /// Whether nothing was changed.

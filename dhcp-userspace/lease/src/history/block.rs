@@ -124,8 +124,7 @@ impl<'a> Block<'a> {
         let count = cursor.u32()?;
         let reserved = cursor.u64()?;
         let entries = cursor.octets(entries_octets)?;
-        let generations =
-            cursor.octets(length.checked_sub(BLOCK_OCTETS_MIN + entries_octets)?)?;
+        let generations = cursor.octets(length.checked_sub(BLOCK_OCTETS_MIN + entries_octets)?)?;
         let hash = Hash(cursor.array()?);
         (reserved == 0).then_some(Self {
             number,

@@ -146,12 +146,7 @@ pub struct Entry {
 
 impl Entry {
     /// What a binding says that was committed not later than `now`.
-    pub fn of_binding(
-        binding: &Binding,
-        partition: u32,
-        generation: u64,
-        now: Timestamp,
-    ) -> Self {
+    pub fn of_binding(binding: &Binding, partition: u32, generation: u64, now: Timestamp) -> Self {
         // Whoever ends a binding sets `expires` to that moment. The operator is no client, so the client
         // was last heard of before; a client that goes on to another lease is granted nothing here.
         let (event, time) = match binding.state {

@@ -64,11 +64,14 @@ fn belong_together(
     let Some(start) = rest.len().checked_sub(extensions) else {
         return false;
     };
-    rest.get(start..).unwrap_or_default().iter().all(|(at, image)| {
-        *at == partition
-            && format::generation(image) == generation
-            && format::extension(image).is_some()
-    })
+    rest.get(start..)
+        .unwrap_or_default()
+        .iter()
+        .all(|(at, image)| {
+            *at == partition
+                && format::generation(image) == generation
+                && format::extension(image).is_some()
+        })
 }
 
 /// How many commits are in records, for a count of what was lost: extensions are no commits of their own.

@@ -94,7 +94,9 @@ pub enum Fault {
     #[error("this is no segment of a lease history")]
     NoSegment,
     /// A later program wrote it.
-    #[error("written in version {0} of the format, this program reads {VERSION}: use the newer program")]
+    #[error(
+        "written in version {0} of the format, this program reads {VERSION}: use the newer program"
+    )]
     Version(u32),
     /// The header's hash is wrong.
     #[error("the segment's header is damaged or was changed")]
@@ -103,7 +105,9 @@ pub enum Fault {
     #[error("block {0} is damaged, was changed, or is cut off")]
     Block(u64),
     /// A whole block, but not the one that belongs here.
-    #[error("block {0} does not continue the chain: something before it was changed, removed or put in")]
+    #[error(
+        "block {0} does not continue the chain: something before it was changed, removed or put in"
+    )]
     Chain(u64),
     /// A whole block in its place whose contents make no sense.
     #[error("block {0} holds what this program does not understand")]

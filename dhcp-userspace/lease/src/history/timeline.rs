@@ -26,7 +26,9 @@ fn mask_v6(length: u8) -> u128 {
 }
 
 fn mask_v4(length: u8) -> u32 {
-    u32::MAX.checked_shl(32u32.saturating_sub(u32::from(length))).unwrap_or(0)
+    u32::MAX
+        .checked_shl(32u32.saturating_sub(u32::from(length)))
+        .unwrap_or(0)
 }
 
 fn contains_v6(prefix: Ipv6Addr, length: u8, address: Ipv6Addr) -> bool {
@@ -37,7 +39,9 @@ impl Scope {
     /// Whether a lease is asked for.
     pub fn has(&self, lease: Lease) -> bool {
         match (*self, lease) {
-            (Self::Address(address), Lease::V4(_) | Lease::Address(_)) => lease.address() == address,
+            (Self::Address(address), Lease::V4(_) | Lease::Address(_)) => {
+                lease.address() == address
+            }
             (Self::Address(IpAddr::V6(address)), Lease::Prefix(prefix, length)) => {
                 contains_v6(prefix, length, address)
             }
@@ -243,5 +247,7 @@ fn put_in_order(entries: &mut [Entry]) {
 fn earlier_of_same_partition(entries: &[Entry], at: usize) -> Option<usize> {
     let partition = entries.get(at)?.partition;
     let before = entries.get(..at)?;
-    before.iter().rposition(|entry| entry.partition == partition)
+    before
+        .iter()
+        .rposition(|entry| entry.partition == partition)
 }
