@@ -2,7 +2,8 @@
 
 use super::{Failure, FamilyArg, LeasesCommand, StoreArgs, print, print_json};
 use crate::clock::Clock;
-use crate::config::plural;
+use crate::config::{notation, plural};
+use crate::history;
 use crate::leases::{self, Filter, Format, LeaseView, Summary};
 use dhcp_lease::{Binding, Lease, State, Timestamp};
 use std::collections::HashMap;
@@ -49,6 +50,30 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
                 ..Filter::default()
             };
             show(&select(&store, &filter)?, format, family)
+        }
+        LeasesCommand::History {
+            address,
+            store,
+            at,
+            from,
+            to,
+            client,
+            format,
+            json,
+            verify,
+        } => {
+            let format = if json { history::Format::Json } else { format };
+            let directory = store.directory();
+            let Some(scope) = address else {
+                return super::history::verify(&directory, format);
+            };
+            let asked = history::Asked {
+                scope,
+                from: at.or(from).unwrap_or(Timestamp(0)),
+                to: at.or(to).unwrap_or(Timestamp::NEVER),
+                client: client.and_then(|it| notation::octets(&it).ok()),
+            };
+            super::history::ask(&directory, &asked, format, verify)
         }
         LeasesCommand::Verify { store, json } => verify(&store, json),
     }
@@ -128,6 +153,7 @@ fn verify(store: &StoreArgs, json: bool) -> Result<(), Failure> {
         .filter(|(_, records)| **records > 1)
         .map(|(lease, _)| lease.to_string())
         .collect();
+    let history = super::history::state(&directory)?;
     if json {
         let damage: Vec<_> = summary
             .damage
@@ -148,6 +174,7 @@ fn verify(store: &StoreArgs, json: bool) -> Result<(), Failure> {
             "blank": summary.tally.blank,
             "damaged": damage,
             "held-twice": twice,
+            "history": history.as_ref().map(super::history::object),
         }))?;
     } else {
         print(&format!(
@@ -164,6 +191,9 @@ fn verify(store: &StoreArgs, json: bool) -> Result<(), Failure> {
             summary.damage.len(),
             twice.len(),
         ))?;
+        if let Some(history) = &history {
+            print(&super::history::text(history))?;
+        }
     }
     let damage = summary.damage.iter().map(|it| {
         let lease = it
@@ -175,7 +205,7 @@ fn verify(store: &StoreArgs, json: bool) -> Result<(), Failure> {
     let twice = twice.iter().map(|lease| format!("{lease} is held twice"));
     let all: Vec<String> = damage.chain(twice).collect();
     match all.as_slice() {
-        [] => Ok(()),
+        [] => history.map_or(Ok(()), super::history::judge),
         all => Err(Failure::Damaged(all.join(", "))),
     }
 }

@@ -3,6 +3,7 @@
 //! A command-line option wins, then the environment, then the configuration file, then the default.
 
 mod ctl;
+mod history;
 mod leases;
 #[cfg(feature = "afxdp")]
 mod run;
@@ -10,7 +11,9 @@ mod run;
 use crate::config::{self, Findings, plural};
 use crate::leases::Format;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use dhcp_lease::Lease;
+use dhcp_lease::history::Scope;
+use dhcp_lease::{Lease, Timestamp};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -165,6 +168,41 @@ enum LeasesCommand {
         #[arg(long, value_enum, default_value = "csv")]
         format: Format,
     },
+    /// Who held an address or prefix at which second, by which relay agent and circuit. Exit 1 if nobody
+    /// did. Of a prefix: all in it, and what it lies in; of an address also the delegated prefix around it.
+    #[command(
+        after_help = "Examples:\n  xdhcpd leases history 192.0.2.17 --at 2026-11-21T05:30:00Z\n  xdhcpd leases \
+                            history 2001:db8:1::/48 --from 1795228199 --to 1795231799 --format csv\n  xdhcpd \
+                            leases history --verify"
+    )]
+    History {
+        /// The address or prefix.
+        #[arg(value_name = "ADDRESS|PREFIX", value_parser = scope, required_unless_present = "verify")]
+        address: Option<Scope>,
+        #[command(flatten)]
+        store: StoreArgs,
+        /// At this second: RFC 3339, or seconds since 1970.
+        #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with_all = ["from", "to"])]
+        at: Option<Timestamp>,
+        /// From this second; from the beginning unless given.
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        from: Option<Timestamp>,
+        /// To this second, included; to the end unless given.
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        to: Option<Timestamp>,
+        /// Only this client: client identifier, DUID or hardware address in hexadecimal.
+        #[arg(long, value_name = "OCTETS", value_parser = octets)]
+        client: Option<String>,
+        /// How the answer is shown.
+        #[arg(long, value_enum, default_value_t)]
+        format: crate::history::Format,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+        /// Go through the whole chain of hashes; exit 1 where it breaks. Without an address that is all.
+        #[arg(long)]
+        verify: bool,
+    },
     /// Check every record; exit 1 on any damage. (Of a running server, a record that it is writing at this
     /// moment may be looked at once more.)
     #[command(after_help = "Example:\n  xdhcpd leases verify --state-dir /var/lib/xdhcpd")]
@@ -228,6 +266,25 @@ impl FilterArgs {
 
 fn octets(text: &str) -> Result<String, String> {
     config::notation::octets(text).map(|octets| config::notation::hex(&octets))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    crate::history::parse_time(text)
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let wrong = || format!("{text:?} is neither an address nor a prefix with its length");
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let Some(length) = length else {
+        return Ok(Scope::Address(address));
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.parse().ok().filter(|length| *length <= bits);
+    Ok(Scope::Prefix(address, length.ok_or_else(wrong)?))
 }
 
 fn lease(text: &str) -> Result<Lease, String> {
@@ -361,6 +418,12 @@ enum Failure {
         "the store is damaged: {0}; restore it from a backup, or start the server, which sets damaged records aside"
     )]
     Damaged(String),
+    #[error(transparent)]
+    History(#[from] crate::history::ReadError),
+    #[error("{0}")]
+    NoHolder(String),
+    #[error("{}: the lease history is broken: {what}; what comes before is whole", path.display())]
+    HistoryBroken { path: PathBuf, what: String },
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
     #[cfg(feature = "afxdp")]

@@ -13,12 +13,16 @@ mod intake;
 mod keeper;
 mod query;
 mod recover;
+mod render;
+mod time;
 mod writer;
 
 pub use files::{SegmentName, list};
 pub use intake::{HistoryStatus, Intake};
 pub use keeper::{Keeper, Opened, start};
 pub use query::{Answer, Asked, GapSeen, ReadError, Verified, query, verify};
+pub use render::{Format, gap_object, gap_text, render};
+pub use time::parse_time;
 
 use std::path::{Path, PathBuf};
 

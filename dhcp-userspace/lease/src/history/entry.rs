@@ -36,25 +36,32 @@ impl Event {
     }
 }
 
-/// What an item says. Unknown ones are kept as numbers.
+/// What an item says: the kinds of a binding's context (docs/lease-format.md). Others are kept as
+/// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub u8);
 
 impl Tag {
-    /// DHCPv4: `giaddr`, 4 octets. DHCPv6: link-address of the relay agent next to the client, 16.
-    pub const LINK_ADDRESS: Self = Self(16);
-    /// DHCPv6: peer-address of that relay agent's message.
-    pub const PEER_ADDRESS: Self = Self(17);
-    /// Option 82 sub-option 1 (RFC 3046).
-    pub const CIRCUIT_ID: Self = Self(18);
-    /// Option 82 sub-option 2 (RFC 3046), or DHCPv6 option 37 (RFC 4649).
-    pub const REMOTE_ID: Self = Self(19);
-    /// DHCPv6 option 18.
-    pub const INTERFACE_ID: Self = Self(20);
-    /// Option 82 sub-option 6 (RFC 3993), or DHCPv6 option 38 (RFC 4580).
-    pub const SUBSCRIBER_ID: Self = Self(21);
-    /// The host name that the client gave itself.
-    pub const HOSTNAME: Self = Self(22);
+    /// DHCPv4: `giaddr`.
+    pub const GIADDR: Self = Self(2);
+    /// DHCPv6: the relay agents on the way to the client, with the Interface-Id of each.
+    pub const RELAY_PATH: Self = Self(3);
+    /// From where the relay agent sent, where that is another address.
+    pub const RELAY_SOURCE: Self = Self(4);
+    /// The name of the server's interface.
+    pub const INTERFACE: Self = Self(5);
+    /// DHCPv4: the sub-options of option 82.
+    pub const AGENT: Self = Self(6);
+    /// DHCPv6: a relay agent's Remote-Id.
+    pub const REMOTE_ID: Self = Self(7);
+    /// DHCPv6: a relay agent's Subscriber-Id.
+    pub const SUBSCRIBER_ID: Self = Self(8);
+    /// The client's full name.
+    pub const FQDN: Self = Self(9);
+    /// DHCPv4: the client's host name.
+    pub const HOST_NAME: Self = Self(10);
+    /// What kind of client it is.
+    pub const VENDOR_CLASS: Self = Self(11);
 }
 
 /// One more thing that is known of a holder.
