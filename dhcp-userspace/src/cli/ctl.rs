@@ -132,6 +132,19 @@ fn status_text(status: &Status) -> String {
             status.journal_waits
         ));
     }
+    if let Some(history) = &status.history {
+        text.push_str(&format!(
+            "history         {}, segment {}, {} entries and {} lost since the start\n",
+            if history.writing {
+                "written"
+            } else {
+                "NOT written"
+            },
+            history.segment,
+            history.entries,
+            history.lost,
+        ));
+    }
     for interface in &status.interfaces {
         let state = match interface.serving {
             true => format!("{} XDP, {}", interface.xdp_mode, interface.copy_mode),

@@ -23,7 +23,10 @@ pub(super) fn ask(
     }
     // Standard output is for the answer alone.
     for (path, broken) in &answer.broken {
-        eprintln!("{}: {broken}; see `xdhcpd leases history --verify`", path.display());
+        eprintln!(
+            "{}: {broken}; see `xdhcpd leases history --verify`",
+            path.display()
+        );
     }
     for gap in &answer.gaps {
         eprintln!("note: {}", history::gap_text(gap));

@@ -2,9 +2,10 @@
 
 use super::{Failure, LogFormat, RunArgs, plural};
 use crate::config::{self, Checked};
-use crate::control::message::{InterfaceStatus, Status};
+use crate::control::message::{self, InterfaceStatus, Status};
 use crate::control::{Control, Source};
 use crate::counters::Totals;
+use crate::history::HistoryStatus;
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
@@ -243,6 +244,20 @@ impl Running {
     }
 }
 
+fn history(status: &HistoryStatus) -> message::HistoryStatus {
+    message::HistoryStatus {
+        writing: status.trouble.is_none(),
+        entries: status.entries,
+        lost: status.lost,
+        octets: status.octets,
+        segment: status.segment,
+        segments: status.segments,
+        segments_octets: status.segments_octets,
+        oldest: status.oldest.map(|it| it.0),
+        hash: status.hash.clone(),
+    }
+}
+
 impl Source for Running {
     fn status(&self) -> Status {
         let status = self.server.status();
@@ -258,6 +273,13 @@ impl Source for Running {
                 .as_ref()
                 .map(|why| format!("lease store: {why}")),
         );
+        // A history that cannot be written stops the service only if the operator said so.
+        let is_blocked = self.settings.history.is_required;
+        let mut ready = status.interfaces.iter().all(|it| it.link.is_some()) && problems.is_empty();
+        if let Some(why) = status.history.as_ref().and_then(|it| it.trouble.as_ref()) {
+            problems.push(format!("lease history: {why}"));
+            ready &= !is_blocked;
+        }
         let partitions = self.server.partitions();
         let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
         let leases = live
@@ -266,7 +288,7 @@ impl Source for Running {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            ready: status.interfaces.iter().all(|it| it.link.is_some()) && problems.is_empty(),
+            ready,
             uptime_seconds: status.uptime.as_secs(),
             config: self.file.display().to_string(),
             state_dir: self.settings.state_dir.display().to_string(),
@@ -283,6 +305,7 @@ impl Source for Running {
             journal_waits: status.store.waits,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
+            history: status.history.as_ref().map(history),
             interfaces: status.interfaces.iter().map(interface).collect(),
             problems,
         }

@@ -209,12 +209,7 @@ pub(super) const HISTORY: TableKeys = TableKeys {
     heading: "`[history]`",
     meaning: "The lease history in `state-dir`: who had which address or prefix at which second, for `xdhcpd leases history`. What is kept about whom and for how long is a matter of law; see docs/operating.md.",
     groups: &[&[
-        key(
-            "enabled",
-            "boolean",
-            "true",
-            "Whether a history is kept.",
-        ),
+        key("enabled", "boolean", "true", "Whether a history is kept."),
         key(
             "required",
             "boolean",

@@ -43,10 +43,37 @@ pub struct Status {
     pub sync_p99_micros: u64,
     /// The longest took this long, in microseconds.
     pub sync_max_micros: u64,
+    /// The lease history; nothing if none is kept.
+    #[serde(default)]
+    pub history: Option<HistoryStatus>,
     /// What is served and how.
     pub interfaces: Vec<InterfaceStatus>,
     /// What an operator should know of: an interface that is down, a disk that refuses.
     pub problems: Vec<String>,
+}
+
+/// The lease history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HistoryStatus {
+    /// Whether it can be written at the moment.
+    pub writing: bool,
+    /// Entries written since the start.
+    pub entries: u64,
+    /// Entries that are missing since the start; the history names the gaps.
+    pub lost: u64,
+    /// Octets written since the start.
+    pub octets: u64,
+    /// The number of the segment that is written.
+    pub segment: u64,
+    /// How many segments are kept.
+    pub segments: u64,
+    /// Octets of these with their indexes, as of the last rotation.
+    pub segments_octets: u64,
+    /// The second in which the oldest of them begins.
+    pub oldest: Option<u64>,
+    /// The hash of the last block on stable storage.
+    pub hash: String,
 }
 
 /// One interface.

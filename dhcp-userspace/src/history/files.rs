@@ -34,7 +34,8 @@ impl SegmentName {
 
     /// The file of its index.
     pub fn index(&self) -> PathBuf {
-        self.path.with_extension(INDEX_SUFFIX.trim_start_matches('.'))
+        self.path
+            .with_extension(INDEX_SUFFIX.trim_start_matches('.'))
     }
 
     /// What is in it.
@@ -46,7 +47,9 @@ impl SegmentName {
     pub(super) fn header(&self) -> io::Result<Result<SegmentHeader, Fault>> {
         let mut octets = Vec::new();
         let limit = dhcp_lease::history::SEGMENT_HEADER_OCTETS as u64;
-        File::open(&self.path)?.take(limit).read_to_end(&mut octets)?;
+        File::open(&self.path)?
+            .take(limit)
+            .read_to_end(&mut octets)?;
         Ok(SegmentHeader::read(&octets))
     }
 }

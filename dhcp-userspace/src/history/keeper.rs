@@ -150,9 +150,8 @@ impl History {
         files::make_directory(&self.directory)?;
         let mut recovered = recover::recover(&self.directory, self.identity, partitions, now)?;
         let generations = self.generations();
-        let is_ahead = |(number, generation): (u32, &u64)| {
-            recovered.end.tracker.top(number) > *generation
-        };
+        let is_ahead =
+            |(number, generation): (u32, &u64)| recovered.end.tracker.top(number) > *generation;
         if (0..).zip(&generations).any(is_ahead) {
             recovered.goes_back(partitions, now);
         }
@@ -289,7 +288,11 @@ impl History {
             self.write_and_sync()?;
             self.writer.as_mut().map_or(Ok(()), Writer::end_segment)?;
         }
-        if is_over || self.retained.is_none_or(|at| at.elapsed() >= RETAIN_INTERVAL) {
+        if is_over
+            || self
+                .retained
+                .is_none_or(|at| at.elapsed() >= RETAIN_INTERVAL)
+        {
             self.retained = Some(Instant::now());
             let retained = self.writer.as_mut().map_or(Ok(()), |it| it.retain(now));
             retained?;

@@ -182,12 +182,7 @@ fn read(segment: &Segment, scope: &Scope, found: &mut Findings) -> io::Result<Op
 }
 
 /// Reads a whole segment.
-fn scan(
-    octets: &[u8],
-    scope: &Scope,
-    segment: &Segment,
-    found: &mut Findings,
-) -> Option<Broken> {
+fn scan(octets: &[u8], scope: &Scope, segment: &Segment, found: &mut Findings) -> Option<Broken> {
     let mut walk = match Walk::new(octets) {
         Ok(walk) => walk,
         Err(broken) => return Some(broken),
@@ -435,10 +430,16 @@ impl Verified {
         let mut walk = Walk::new(counting).map_err(|broken| broken.to_string())?;
         let header = walk.header;
         if header.number != name.number {
-            return Err(format!("it is segment {} under another name", header.number));
+            return Err(format!(
+                "it is segment {} under another name",
+                header.number
+            ));
         }
         if before.is_some_and(|before| before.number + 1 != header.number) {
-            return Err(format!("segment {} is missing", header.number.saturating_sub(1)));
+            return Err(format!(
+                "segment {} is missing",
+                header.number.saturating_sub(1)
+            ));
         }
         if before.is_some() && self.hash != header.previous {
             return Err(format!(
@@ -457,7 +458,9 @@ impl Verified {
         self.octets += walk.offset() as u64;
         self.last_block = walk.next_number().saturating_sub(1);
         if next.is_some_and(|next| next.previous != self.hash) {
-            return Err("the next segment names another last hash: blocks at its end were changed".into());
+            return Err(
+                "the next segment names another last hash: blocks at its end were changed".into(),
+            );
         }
         if octets.len() > counted {
             let rest = octets.len() - counted;
@@ -466,7 +469,15 @@ impl Verified {
                 "{file}: its last {rest} octets do not count: they were being written in a crash"
             ));
         }
-        if next.is_some() {
+        // A segment with an index was ended, so nothing in it can be under way or torn.
+        let is_ended = next.is_some() || name.index().exists();
+        if is_ended && next.is_none() && octets.len() > walk.offset() {
+            return Err(format!(
+                "the segment was ended, and its block {} is damaged or was changed",
+                walk.next_number()
+            ));
+        }
+        if is_ended {
             self.index(name, counting)?;
         }
         Ok(header)

@@ -34,7 +34,7 @@ pub(super) fn recover(
 ) -> io::Result<Recovered> {
     let mut segments = files::list(directory)?;
     let mut is_damaged = false;
-    let nothing = Recovered {
+    let mut nothing = Recovered {
         end: End {
             segment: segments.last().map_or(1, |last| last.number + 1),
             block: 0,
@@ -62,7 +62,10 @@ pub(super) fn recover(
                 return Err(io::Error::other(format!("{path}: {broken}")));
             }
             // It was being made when the machine went down, and there is nothing in it.
-            Err(_) if octets.len() <= SEGMENT_HEADER_OCTETS => files::remove(&last)?,
+            Err(_) if octets.len() <= SEGMENT_HEADER_OCTETS => {
+                files::remove(&last)?;
+                nothing.end.segment = last.number;
+            }
             Err(broken) => {
                 let path = last.path.with_extension("damaged");
                 tracing::error!(
@@ -112,7 +115,10 @@ fn end_of(
     if !segment.index().exists()
         && let Err(broken) = files::write_index(segment, counted)?
     {
-        return Err(io::Error::other(format!("{}: {broken}", segment.path.display())));
+        return Err(io::Error::other(format!(
+            "{}: {broken}",
+            segment.path.display()
+        )));
     }
     let extra = is_damaged.then_some(Extra::Gap(Gap {
         from: last_time,

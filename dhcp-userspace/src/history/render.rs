@@ -335,7 +335,8 @@ mod tests {
             let text = render(&answer, format);
             assert_eq!(text.lines().count(), 2, "{text}");
             assert!(
-                text.bytes().all(|octet| octet == b'\n' || matches!(octet, b' '..=b'~')),
+                text.bytes()
+                    .all(|octet| octet == b'\n' || matches!(octet, b' '..=b'~')),
                 "{text:?}"
             );
             assert!(!text.contains("cmd"), "{text}");

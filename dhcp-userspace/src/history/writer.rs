@@ -6,15 +6,15 @@
 //!   goes on from there, with those records once more.
 //! - The tracker knows exactly the commits in the blocks that were written.
 
+use super::HistorySettings;
 use super::files::{self, SegmentName};
 use super::intake::{self, HistoryStatus, PENDING_OCTETS_MAX, Pending};
-use super::HistorySettings;
+use dhcp_lease::Timestamp;
 use dhcp_lease::history::{
     BlockWriter, Entry, Gap, Hash, Mark, SEGMENT_HEADER_OCTETS, SegmentHeader, Tracker,
     count_generations, for_each_entry,
 };
 use dhcp_lease::journal::split;
-use dhcp_lease::Timestamp;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -204,7 +204,7 @@ impl Writer {
         for place in self.done.1..self.extra.len() {
             self.push_extra(place, &mut octets);
         }
-        self.push_records(now, &mut octets);
+        self.push_records(&mut octets);
         self.done = (self.records.len(), self.extra.len());
         self.position = self.target;
         self.seal(&mut octets);
@@ -239,10 +239,10 @@ impl Writer {
     /// In the order of time, and in one second in that of each partition's commits: records of one
     /// partition come from several workers, and the tracker is to see as few of them as possible out of
     /// their order.
-    fn push_records(&mut self, now: Timestamp, octets: &mut Vec<u8>) {
+    fn push_records(&mut self, octets: &mut Vec<u8>) {
         let mut entries = Vec::new();
         let fresh = self.records.get(self.done.0..).unwrap_or_default();
-        for_each_entry(split(fresh), now, |entry| entries.push(entry));
+        for_each_entry(split(fresh), Timestamp::NEVER, |entry| entries.push(entry));
         entries.sort_by_key(|entry| (entry.time, entry.partition, entry.generation));
         for entry in &entries {
             self.push(entry, octets);
@@ -345,8 +345,7 @@ impl Writer {
     pub(super) fn is_rotation_due(&self, now: Timestamp) -> bool {
         self.open.as_ref().is_some_and(|open| {
             open.octets >= self.settings.segment_octets
-                || (open.blocks.sealed() > 1
-                    && open.created.0 / DAY_SECONDS != now.0 / DAY_SECONDS)
+                || (open.blocks.sealed() > 1 && open.created.0 / DAY_SECONDS != now.0 / DAY_SECONDS)
         })
     }
 

@@ -4,8 +4,8 @@ mod files;
 mod render;
 
 pub use files::{Damage, ReadError, Summary, for_each};
-pub(crate) use render::{columns, time};
 pub use render::{Format, render};
+pub(crate) use render::{columns, time};
 
 use crate::config::notation::{self, Family};
 use dhcp_lease::{Binding, Lease, LeaseKind, State, Timestamp};
