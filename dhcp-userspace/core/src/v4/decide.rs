@@ -6,7 +6,7 @@ use crate::discard::Discard;
 use crate::subnet::{Lifetimes, Network, Policy, Reservation, ReservedBy, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
+    Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
     Timestamp,
 };
 use dhcp_wire::id::Iaid;
@@ -214,10 +214,11 @@ impl<'a> Case<'a> {
         let Some(slot) = self.slot else {
             return Record::None;
         };
-        let mut binding = self.binding(Ipv4Addr::UNSPECIFIED, SubnetId(0), State::Leased);
-        self.partition.read(slot, &mut binding);
-        match v4(binding.lease) {
-            Some(address) if binding.is_live(self.now) => Record::Live(address),
+        let Some(terms) = self.partition.terms(slot) else {
+            return Record::None;
+        };
+        match v4(terms.lease) {
+            Some(address) if terms.is_live(self.now) => Record::Live(address),
             Some(address) => Record::Former(address),
             None => Record::None,
         }
@@ -573,6 +574,7 @@ impl<'a> Case<'a> {
             expires: self.now,
             valid_seconds: 0,
             preferred_seconds: 0,
+            context: Context::EMPTY,
         }
     }
 }

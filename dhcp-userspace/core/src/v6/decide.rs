@@ -6,7 +6,7 @@ use super::answer::{
 use super::choose::{Choice, Found, Hold, Link, choose, choose_named, find};
 use super::query::{Addressee, IaKind, IaQuery, Query};
 use crate::{Discard, Policy};
-use dhcp_lease::{Binding, ChangeLog, Key, Offer, Partition, SlotNumber, State, Timestamp};
+use dhcp_lease::{Binding, ChangeLog, Context, Key, Offer, Partition, SlotNumber, State, Timestamp};
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v6::MessageType;
 
@@ -137,7 +137,7 @@ impl<'a> Decision<'a> {
         let found = find(self.partition, &key, &self.link);
         if let Some(found) = found
             .as_ref()
-            .filter(|found| found.binding.is_live(self.now))
+            .filter(|found| found.terms.is_live(self.now))
         {
             return self.extend_binding(ia, &key, found);
         }
@@ -167,7 +167,7 @@ impl<'a> Decision<'a> {
         if answer.status.is_none() {
             // RFC 8415 section 18.3.4 [leases-of-other-links-end]; also what is on the link but not this
             // IA's: the client must not go on with it.
-            answer.end(core::iter::once(found.binding.lease).chain(ia.named()));
+            answer.end(core::iter::once(found.terms.lease).chain(ia.named()));
         }
         answer
     }
@@ -226,7 +226,7 @@ impl<'a> Decision<'a> {
         self.answer = Answer::status_only(SUCCESS);
         for ia in self.query.ias() {
             match self.live(ia) {
-                Some(found) if ia.named().any(|lease| lease == found.binding.lease) => {
+                Some(found) if ia.named().any(|lease| lease == found.terms.lease) => {
                     self.let_go(&found);
                 }
                 Some(_) => {}
@@ -247,7 +247,7 @@ impl<'a> Decision<'a> {
             .filter(|ia| ia.kind != IaKind::Prefixes)
         {
             match self.live(ia) {
-                Some(found) if ia.named().any(|lease| lease == found.binding.lease) => {
+                Some(found) if ia.named().any(|lease| lease == found.terms.lease) => {
                     self.set_aside(ia, &found);
                 }
                 Some(_) => {}
@@ -260,7 +260,7 @@ impl<'a> Decision<'a> {
     /// The IA's binding, if it has one that has not ended.
     fn live(&self, ia: &IaQuery) -> Option<Found> {
         let found = find(self.partition, &self.query.key(ia)?, &self.link)?;
-        found.binding.is_live(self.now).then_some(found)
+        found.terms.is_live(self.now).then_some(found)
     }
 
     /// Chooses a lease for an IA and holds or commits it.
@@ -325,6 +325,7 @@ impl<'a> Decision<'a> {
                     expires: self.now.after(valid),
                     valid_seconds: valid,
                     preferred_seconds: preferred,
+                    context: Context::EMPTY,
                 };
                 let pools = self.link.pools();
                 if self
@@ -374,13 +375,11 @@ impl<'a> Decision<'a> {
     }
 
     fn end_binding(&mut self, found: &Found, state: State, expires: Timestamp) {
-        let last_transaction = self.now;
-        let binding = Binding {
-            state,
-            expires,
-            last_transaction,
-            ..found.binding.clone()
-        };
+        let mut binding = Binding::default();
+        self.partition.read(found.slot, &mut binding);
+        binding.state = state;
+        binding.expires = expires;
+        binding.last_transaction = self.now;
         let (pools, slot) = (self.link.pools(), Some(found.slot));
         let written = self
             .partition
