@@ -9,6 +9,7 @@
 
 use crate::allocator::{Claim, Pools};
 use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Terms, Timestamp};
+use crate::context::Context;
 use crate::declines::Declines;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
 use crate::index::{Digest, Digester, Identity};
@@ -237,6 +238,15 @@ impl Partition {
     /// durable yet. Costs no more than the cache line in which it lies.
     pub fn terms(&self, slot: SlotNumber) -> Option<Terms> {
         self.record(slot.0)?.terms()
+    }
+
+    /// Reads the context of a binding alone. Whether there is any; it costs little if not.
+    pub fn context(&self, slot: SlotNumber, into: &mut Context) -> bool {
+        into.clear();
+        if let Some(record) = self.record(slot.0) {
+            self.read_context(record, into);
+        }
+        !into.is_empty()
     }
 
     /// Whether committing `binding` over `slot` would change nothing but times (when the client was heard,

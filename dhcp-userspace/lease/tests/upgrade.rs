@@ -14,8 +14,8 @@ use dhcp_lease::reader::{Found, Reader};
 use dhcp_lease::recovery::OpenError;
 use dhcp_lease::table::HEADER_OCTETS;
 use dhcp_lease::{
-    Binding, ChangeLog, Durability, Journal, Key, Lease, Opening, Partitions, PoolRange,
-    Pools, Recovery, Region, Room, StoreHeader, TableRegions, Timestamp,
+    Binding, ChangeLog, Durability, Journal, Key, Lease, Opening, Partitions, PoolRange, Pools,
+    Recovery, Region, Room, StoreHeader, TableRegions, Timestamp,
 };
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -262,11 +262,7 @@ fn an_upgrade_that_is_interrupted_anywhere_loses_nothing() {
 fn renew(opened: &Opened, log: &mut ChangeLog) -> Binding {
     let mut binding = Binding::default();
     opened.partitions.for_each(|one| binding = one.clone());
-    assert!(
-        binding
-            .context
-            .insert(ItemKind::AGENT, &[7; 200])
-    );
+    assert!(binding.context.insert(ItemKind::AGENT, &[7; 200]));
     let key = Key {
         kind: binding.lease.kind(),
         client: binding.client.as_slice(),

@@ -5,8 +5,12 @@ use super::answer::{
 };
 use super::choose::{Choice, Found, Hold, Link, choose, choose_named, find};
 use super::query::{Addressee, IaKind, IaQuery, Query};
+use crate::cache::Left;
+use crate::surroundings::{Way, carry_over};
 use crate::{Discard, Policy};
-use dhcp_lease::{Binding, ChangeLog, Context, Key, Offer, Partition, SlotNumber, State, Timestamp};
+use dhcp_lease::{
+    Binding, ChangeLog, Context, Key, Offer, Partition, SlotNumber, State, Timestamp,
+};
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v6::MessageType;
 
@@ -135,10 +139,7 @@ impl<'a> Decision<'a> {
             return IaAnswer::saying(ia, none_left(ia.kind));
         };
         let found = find(self.partition, &key, &self.link);
-        if let Some(found) = found
-            .as_ref()
-            .filter(|found| found.terms.is_live(self.now))
-        {
+        if let Some(found) = found.as_ref().filter(|found| found.terms.is_live(self.now)) {
             return self.extend_binding(ia, &key, found);
         }
         // RFC 8415 section 18.3.4 [leases-of-other-links-end]: what does not belong to the link is sent
@@ -297,8 +298,10 @@ impl<'a> Decision<'a> {
         promise: Promise,
     ) -> IaAnswer {
         let lifetimes = &choice.subnet.lifetimes;
-        let (valid, preferred) = (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
+        let (mut valid, mut preferred) =
+            (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
         let subnet = choice.subnet.id;
+        let mut is_whole = true;
         match promise {
             // RFC 8415 section 18.3.9 [advertise-what-will-be-given]: held, so that the Request gets it.
             // What the client's binding holds needs no offer.
@@ -325,10 +328,13 @@ impl<'a> Decision<'a> {
                     expires: self.now.after(valid),
                     valid_seconds: valid,
                     preferred_seconds: preferred,
-                    context: Context::EMPTY,
+                    context: self.context(slot),
                 };
                 let pools = self.link.pools();
-                if self
+                if let Some(left) = self.left(&choice, slot, &binding) {
+                    (valid, preferred) = (left.valid, left.preferred);
+                    is_whole = false;
+                } else if self
                     .partition
                     .commit(slot, &binding, pools, self.log, self.now)
                     .is_err()
@@ -339,7 +345,10 @@ impl<'a> Decision<'a> {
                 }
             }
         }
-        self.timers.add(choice.subnet, preferred);
+        match is_whole {
+            true => self.timers.add(choice.subnet, preferred),
+            false => self.timers.add_computed(preferred),
+        }
         self.answer.subnet.get_or_insert(subnet);
         let mut answer = IaAnswer::to(ia);
         answer.push(Granted {
@@ -348,6 +357,29 @@ impl<'a> Decision<'a> {
             valid,
         });
         answer
+    }
+
+    /// What is kept beside a lease that is granted now.
+    fn context(&self, slot: Option<SlotNumber>) -> Context {
+        let mut context = self.query.context.clone();
+        let terms = slot.and_then(|slot| Some((slot, self.partition.terms(slot)?)));
+        if let Some((slot, _)) = terms.filter(|(_, terms)| terms.is_live(self.now)) {
+            carry_over(self.partition, slot, Way::Known, &mut context);
+        }
+        context
+    }
+
+    /// What is left of an IA's lease, if writing it down again would change nothing worth writing.
+    fn left(
+        &self,
+        choice: &Choice<'_>,
+        slot: Option<SlotNumber>,
+        binding: &Binding,
+    ) -> Option<Left> {
+        let slot = slot.filter(|_| choice.hold == Hold::Binding)?;
+        let terms = self.partition.terms(slot)?;
+        let left = choice.subnet.lifetimes.cache.left(&terms, self.now)?;
+        self.partition.is_known(slot, binding).then_some(left)
     }
 
     fn give_back(&self, choice: &Choice<'_>) {

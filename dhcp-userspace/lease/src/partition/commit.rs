@@ -3,6 +3,7 @@
 use super::{Partition, Role, SlotNumber, TableFull};
 use crate::allocator::Pools;
 use crate::binding::{Binding, Key, Lease, Timestamp};
+use crate::context::Context;
 use crate::format::{
     self, ArchivedRecord, EXTENSIONS_MAX, Group, IDENTITY_OCTETS_MAX, Image, NO_SLOT,
     extensions_for,
@@ -336,6 +337,16 @@ impl Partition {
 
     pub(super) fn read_record(&self, record: &ArchivedRecord, into: &mut Binding) {
         format::read(record, &format::gather(self.pieces(record)), into);
+    }
+
+    pub(super) fn read_context(&self, record: &ArchivedRecord, into: &mut Context) {
+        let start = record.identity_len();
+        let first = record.octets.get(start);
+        if first == Some(&0) || first.is_none() && record.extensions == 0 {
+            return;
+        }
+        let stored: [u8; format::OCTETS_MAX] = format::gather(self.pieces(record));
+        into.set(stored.get(start..).unwrap_or_default());
     }
 
     fn pieces<'p>(&'p self, record: &'p ArchivedRecord) -> impl Iterator<Item = &'p [u8]> {

@@ -5,7 +5,7 @@ use super::placed::Placed;
 use super::{Checker, default};
 use crate::config::notation::Family;
 use crate::config::report::{At, Spot};
-use dhcp_core::subnet::Lifetimes;
+use dhcp_core::subnet::{LeaseCache, Lifetimes};
 
 impl Checker<'_> {
     /// Lifetimes in order: shortest <= default <= longest, T1 < T2 < shortest, preferred <= valid.
@@ -49,6 +49,7 @@ impl Checker<'_> {
             preferred: preferred.value,
             renew: written.renew_timer.as_ref().map(|it| it.value),
             rebind: written.rebind_timer.as_ref().map(|it| it.value),
+            cache: LeaseCache::default(),
         }
     }
 
