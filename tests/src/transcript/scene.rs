@@ -432,6 +432,13 @@ impl SubnetLine {
             "max-lifetime" => self.lifetimes.valid_max = words.parse(key)?,
             "preferred" => self.lifetimes.preferred = words.parse(key)?,
             "renew" => self.lifetimes.renew = Some(words.parse(key)?),
+            "cache-threshold" => {
+                let percent: u32 = words.parse(key)?;
+                self.lifetimes.cache.threshold_millionths = Some(percent.min(100) * 10_000);
+            }
+            "cache-max-age" => {
+                self.lifetimes.cache.age_seconds_max = Some(words.parse(key)?);
+            }
             "rebind" => self.lifetimes.rebind = Some(words.parse(key)?),
             "server-identifier" => self.server_identifier = Some(words.parse(key)?),
             "next-server" => self.next_server = words.parse(key)?,

@@ -8,7 +8,7 @@ use crate::subnet::{
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
 use dhcp_lease::{
-    Binding, ChangeLog, Durability, Lease, Partitions, PoolIndex, PoolRange, Pools, State,
+    Binding, ChangeLog, Durability, Key, Lease, Partitions, PoolIndex, PoolRange, Pools, State,
     SubnetId, Timestamp,
 };
 use dhcp_wire::frame::{Addresses, Datagram, Envelope, MacAddress, Tags};
@@ -90,6 +90,8 @@ pub(super) struct World {
     pub(super) partitions: Partitions,
     pub(super) log: ChangeLog,
     pub(super) now: Timestamp,
+    /// Whether what is written is durable at once.
+    pub(super) settles: bool,
     /// Whether the last message changed what is on record.
     pub(super) has_written: bool,
     query: Query,
@@ -134,6 +136,7 @@ impl World {
             partitions: Partitions::in_memory(4, 64, Durability::Power),
             log: ChangeLog::with_capacity(64),
             now: Timestamp(1_000_000),
+            settles: true,
             has_written: false,
             query: Query::default(),
             reserved: Vec::new(),
@@ -211,7 +214,9 @@ impl World {
             granted || ended == self.has_written,
             "nothing else is written"
         );
-        partitions.settle(log, &policy.pools);
+        if self.settles {
+            partitions.settle(log, &policy.pools);
+        }
         if let Some(answer) = answer.ok().filter(|_| granted) {
             let record = &self.bindings()[&answer.address];
             assert!(
@@ -243,6 +248,25 @@ impl World {
         assert_eq!(ack.message_type(), MessageType::ACK);
         assert_eq!(ack.yiaddr(), offer.yiaddr());
         ack.yiaddr()
+    }
+
+    /// Writes a binding over its client's.
+    pub(super) fn write(&mut self, binding: &Binding) {
+        let key = Key {
+            kind: binding.lease.kind(),
+            client: binding.client.as_slice(),
+            hardware: binding.hardware,
+            iaid: binding.iaid,
+        };
+        let index = self.partitions.index_of(key.spread_octets());
+        let mut partition = self.partitions.lock(index).unwrap();
+        let slot = partition.find(&key, |_| true);
+        let (pools, now) = (&self.policy.pools, self.now);
+        partition
+            .commit(slot, binding, pools, &mut self.log, now)
+            .unwrap();
+        drop(partition);
+        self.partitions.settle(&mut self.log, &self.policy.pools);
     }
 
     /// All bindings, by address.
