@@ -18,7 +18,7 @@ mod timeline;
 mod tracker;
 
 pub use block::{BLOCK_OCTETS_MAX, Block, BlockWriter, Place, Record};
-pub use entry::{Entry, Event, Gap, Holder, Item, Mark, Reason, Tag};
+pub use entry::{Entry, Event, Gap, Holder, Item, Mark, Reason};
 pub use index::{Index, IndexBroken, build as build_index};
 pub use records::{Recorded, count_generations, for_each as for_each_entry};
 pub use segment::{

@@ -138,18 +138,20 @@ impl ChangeLog {
         self.count
     }
 
-    pub(crate) fn push(&mut self, partition: u32, group: &Group) {
+    pub(crate) fn push(&mut self, partition: u32, slot: u32, image: &Image) {
         if self.octets.len() < BATCH_HEADER_OCTETS {
             self.octets.resize(BATCH_HEADER_OCTETS, 0);
         }
-        push_records(&mut self.octets, partition, group);
-        self.count += group.images().len();
+        push_record(&mut self.octets, partition, slot, image);
+        self.count += 1;
     }
 
     /// For the history alone.
-    pub(crate) fn note(&mut self, partition: u32, group: &Group) {
+    pub(crate) fn note(&mut self, partition: u32, group: &Group<'_>) {
         if let Some(notes) = &mut self.notes {
-            push_records(notes, partition, group);
+            for (slot, image) in group.images() {
+                push_record(notes, partition, slot, &image);
+            }
         }
     }
 
@@ -215,12 +217,10 @@ impl ChangeLog {
     }
 }
 
-fn push_records(into: &mut Vec<u8>, partition: u32, group: &Group) {
-    for (slot, image) in group.images() {
-        into.extend_from_slice(&partition.to_le_bytes());
-        into.extend_from_slice(&slot.to_le_bytes());
-        into.extend_from_slice(image);
-    }
+fn push_record(into: &mut Vec<u8>, partition: u32, slot: u32, image: &Image) {
+    into.extend_from_slice(&partition.to_le_bytes());
+    into.extend_from_slice(&slot.to_le_bytes());
+    into.extend_from_slice(image);
 }
 
 /// Partition, slot and image of records as [`ChangeLog::record_octets`] has them.

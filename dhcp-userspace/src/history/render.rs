@@ -3,8 +3,8 @@
 use super::query::{Answer, GapSeen};
 use crate::config::notation::hex;
 use crate::leases::{columns, time};
-use dhcp_lease::history::{Ending, Holding, Item, Reason, Tag};
-use dhcp_lease::{LeaseKind, Timestamp};
+use dhcp_lease::history::{Ending, Holding, Item, Reason};
+use dhcp_lease::{ItemKind, LeaseKind, Timestamp};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -194,17 +194,17 @@ fn table(holdings: &[Holding]) -> String {
 fn named(item: &Item) -> Vec<Named> {
     let octets = item.octets.as_slice();
     match item.tag {
-        Tag::GIADDR => address("giaddr", octets),
-        Tag::RELAY_SOURCE => address("relay-source", octets),
-        Tag::RELAY_PATH => hops(octets),
-        Tag::INTERFACE => vec![one("interface", octets)],
-        Tag::AGENT => suboptions(octets),
-        Tag::REMOTE_ID => of_hop("remote-id", octets),
-        Tag::SUBSCRIBER_ID => of_hop("subscriber-id", octets),
-        Tag::FQDN => vec![one("fqdn", octets.get(1..).unwrap_or_default())],
-        Tag::HOST_NAME => vec![one("host-name", octets)],
-        Tag::VENDOR_CLASS => vec![one("vendor-class", octets)],
-        Tag(number) => vec![one(&format!("item-{number}"), octets)],
+        ItemKind::GIADDR => address("giaddr", octets),
+        ItemKind::RELAY_SOURCE => address("relay-source", octets),
+        ItemKind::RELAY_PATH => hops(octets),
+        ItemKind::INTERFACE => vec![one("interface", octets)],
+        ItemKind::AGENT => suboptions(octets),
+        ItemKind::REMOTE_ID => of_hop("remote-id", octets),
+        ItemKind::SUBSCRIBER_ID => of_hop("subscriber-id", octets),
+        ItemKind::FQDN => vec![one("fqdn", octets.get(1..).unwrap_or_default())],
+        ItemKind::HOST_NAME => vec![one("host-name", octets)],
+        ItemKind::VENDOR_CLASS => vec![one("vendor-class", octets)],
+        ItemKind(number) => vec![one(&format!("item-{number}"), octets)],
     }
 }
 
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    fn item(tag: Tag, octets: &[u8]) -> Item {
+    fn item(tag: ItemKind, octets: &[u8]) -> Item {
         let octets = octets.to_vec();
         Item { tag, octets }
     }
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn what_strangers_say_reaches_no_terminal_and_no_column() {
         let hostile = b"\x1b]0;owned\x07\r\n\",'=cmd|' \\x";
-        let tags = (0..=30).map(|number| item(Tag(number), hostile));
+        let tags = (0..=30).map(|number| item(ItemKind(number), hostile));
         let answer = Answer {
             holdings: vec![holding(tags.collect())],
             ..Answer::default()
@@ -352,10 +352,10 @@ mod tests {
         hop.extend_from_slice(&"fe80::2".parse::<Ipv6Addr>().unwrap().octets());
         hop.extend_from_slice(b"\x05ge0/1");
         let all = holding(vec![
-            item(Tag::GIADDR, &[10, 0, 0, 1]),
-            item(Tag::AGENT, b"\x01\x06olt1/3\x02\x02\x00\x07"),
-            item(Tag::RELAY_PATH, &hop),
-            item(Tag::HOST_NAME, b"printer"),
+            item(ItemKind::GIADDR, &[10, 0, 0, 1]),
+            item(ItemKind::AGENT, b"\x01\x06olt1/3\x02\x02\x00\x07"),
+            item(ItemKind::RELAY_PATH, &hop),
+            item(ItemKind::HOST_NAME, b"printer"),
         ]);
         assert_eq!(
             context_text(&all),

@@ -2,6 +2,7 @@
 
 use super::octets::{Cursor, put_counted, put_difference, put_number};
 use crate::binding::{Binding, Lease, LeaseKind, State, SubnetId, Timestamp};
+use crate::context::{Context, ItemKind};
 use crate::history::Hash;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{HardwareAddress, Iaid};
@@ -36,39 +37,11 @@ impl Event {
     }
 }
 
-/// What an item says: the kinds of a binding's context (docs/lease-format.md). Others are kept as
-/// numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(pub u8);
-
-impl Tag {
-    /// DHCPv4: `giaddr`.
-    pub const GIADDR: Self = Self(2);
-    /// DHCPv6: the relay agents on the way to the client, with the Interface-Id of each.
-    pub const RELAY_PATH: Self = Self(3);
-    /// From where the relay agent sent, where that is another address.
-    pub const RELAY_SOURCE: Self = Self(4);
-    /// The name of the server's interface.
-    pub const INTERFACE: Self = Self(5);
-    /// DHCPv4: the sub-options of option 82.
-    pub const AGENT: Self = Self(6);
-    /// DHCPv6: a relay agent's Remote-Id.
-    pub const REMOTE_ID: Self = Self(7);
-    /// DHCPv6: a relay agent's Subscriber-Id.
-    pub const SUBSCRIBER_ID: Self = Self(8);
-    /// The client's full name.
-    pub const FQDN: Self = Self(9);
-    /// DHCPv4: the client's host name.
-    pub const HOST_NAME: Self = Self(10);
-    /// What kind of client it is.
-    pub const VENDOR_CLASS: Self = Self(11);
-}
-
 /// One more thing that is known of a holder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Item {
-    /// What it is.
-    pub tag: Tag,
+    /// What it is; numbers without a name are kept.
+    pub tag: ItemKind,
     /// As it came; chosen by a stranger.
     pub octets: Vec<u8>,
 }
@@ -118,7 +91,7 @@ impl Holder {
         while let Some(tag) = cursor.octet() {
             let octets = cursor.counted()?.to_vec();
             items.push(Item {
-                tag: Tag(tag),
+                tag: ItemKind(tag),
                 octets,
             });
         }
@@ -182,7 +155,7 @@ impl Entry {
                 client: binding.client.as_slice().to_vec(),
                 hardware: binding.hardware,
                 iaid: binding.iaid,
-                items: Vec::new(),
+                items: items_of(&binding.context),
             },
         }
     }
@@ -224,6 +197,19 @@ impl Entry {
         let Hash(hash) = Hash::of(&octets);
         hash.first_chunk().copied().unwrap_or_default()
     }
+}
+
+/// What a context tells but for the client's Reconfigure key: that is a secret, and changes with every
+/// message.
+fn items_of(context: &Context) -> Vec<Item> {
+    let told = context
+        .items()
+        .filter(|item| item.kind != ItemKind::RECONFIGURE_KEY);
+    let items = told.map(|item| Item {
+        tag: item.kind,
+        octets: item.data.to_vec(),
+    });
+    items.collect()
 }
 
 fn put_lease(into: &mut Vec<u8>, lease: Lease) {

@@ -37,12 +37,13 @@ pub fn for_each<'a>(
         }
         // They follow in order, so which slot is asked for does not matter.
         let next = Cell::new(rest.len());
-        let identity = format::gather(record, |_| {
+        let pieces = format::pieces(record, |_| {
             next.set(next.get().checked_sub(1)?);
             rest.get(next.get()).map(|(_, image)| *image)
         });
+        let octets = format::gather(pieces);
         rest.truncate(rest.len() - extensions);
-        format::read(record, &identity, &mut binding);
+        format::read(record, &octets, &mut binding);
         recorded.bindings += 1;
         visit(Entry::of_binding(
             &binding,

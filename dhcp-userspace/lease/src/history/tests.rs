@@ -4,6 +4,7 @@
 use super::octets::Cursor;
 use super::*;
 use crate::binding::{Lease, SubnetId, Timestamp};
+use crate::context::ItemKind;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{HardwareAddress, Iaid};
 use proptest::prelude::*;
@@ -109,7 +110,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         items: items
             .into_iter()
             .map(|(tag, octets)| Item {
-                tag: Tag(tag),
+                tag: ItemKind(tag),
                 octets,
             })
             .collect(),
@@ -507,7 +508,7 @@ fn an_extension_of_a_lease_takes_few_octets() {
 #[test]
 fn a_change_of_the_circuit_ends_one_holding_and_begins_another() {
     let item = |circuit: &[u8]| Item {
-        tag: Tag(6),
+        tag: ItemKind(6),
         octets: circuit.to_vec(),
     };
     let at = |time, circuit: &[u8], generation| {
