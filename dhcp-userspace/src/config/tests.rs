@@ -265,6 +265,23 @@ fn interfaces_have_settings_of_their_own() {
 }
 
 #[test]
+fn the_history_has_sizes_with_units() {
+    let text = "interfaces=[\"e\"]\n[history]\nrequired = true\nretention-days = 30\nsize-max-mib = 100\n\
+                segment-size-mib = 2";
+    let history = checked(text).settings.history;
+    assert!(history.is_enabled && history.is_required);
+    assert_eq!(history.retention_days, 30);
+    assert_eq!(
+        (history.octets_max, history.segment_octets),
+        (100 << 20, 2 << 20)
+    );
+    let off = checked("interfaces=[\"e\"]\n[history]\nenabled = false")
+        .settings
+        .history;
+    assert!(!off.is_enabled && !off.is_required);
+}
+
+#[test]
 fn the_default_capacity_holds_every_lease_of_all_pools() {
     let text =
         "interfaces=[\"e\"]\n[[subnet4]]\nsubnet = \"10.0.0.0/12\"\npools = [\"10.0.0.0/12\"]";
@@ -282,6 +299,7 @@ fn every_documented_key_is_read() {
             let text = match *table {
                 it if same(it, &keys::TOP) => line("@"),
                 it if same(it, &keys::INTERFACE) => line("interfaces = [{ @ }]"),
+                it if same(it, &keys::HISTORY) => line("[history]\n@"),
                 it if same(it, &keys::DHCP4) => line("[dhcp4]\n@"),
                 it if same(it, &keys::DHCP6) => line("[dhcp6]\n@"),
                 it if same(it, &keys::SUBNET4) => line("[[subnet4]]\n@"),

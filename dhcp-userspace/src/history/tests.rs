@@ -1,5 +1,7 @@
 //! Is everything in the history once, whatever happens to its files and its server?
 
+mod cost;
+
 use super::*;
 use crate::clock::Clock;
 use crate::commit::Submission;
@@ -8,13 +10,14 @@ use dhcp_lease::history::{Ending, Mark, Record, SEGMENT_HEADER_OCTETS, Scope, Wa
 use dhcp_lease::recovery::Opening;
 use dhcp_lease::store::blank_table;
 use dhcp_lease::{
-    Binding, ChangeLog, Durability, Journal, Lease, Partitions, Pools, Room, SlotNumber, State,
-    StoreHeader, SubnetId, Timestamp,
+    Binding, ChangeLog, Durability, ItemKind, Journal, Lease, Partitions, Pools, Room, SlotNumber,
+    State, StoreHeader, SubnetId, Timestamp,
 };
 use dhcp_wire::id::{ClientId, HardwareAddress};
 use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PARTITIONS: u32 = 4;
@@ -33,10 +36,14 @@ struct Bench {
     now: u64,
 }
 
-use std::sync::Arc;
-
 fn address(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, last)
+}
+
+/// Option 82 of a client's circuit, long enough for extension slots.
+fn agent(client: u8) -> Vec<u8> {
+    let circuit = format!("olt-{client}/{:0>120}", client);
+    [&[1, circuit.len() as u8], circuit.as_bytes()].concat()
 }
 
 impl Bench {
@@ -91,8 +98,8 @@ impl Bench {
 
     /// What a client is granted or gives back, as a log. Under "power" it is in the journal then.
     fn change(&mut self, client: u8, last: u8, state: State) -> Submission {
-        let mut log = ChangeLog::with_capacity(8);
-        log.take_notes(8);
+        let mut log = ChangeLog::with_capacity(16);
+        log.take_notes(16);
         let binding = Binding {
             lease: Lease::V4(address(last)),
             state,
@@ -104,6 +111,12 @@ impl Bench {
             valid_seconds: 3600,
             ..Binding::default()
         };
+        let mut binding = binding;
+        binding
+            .context
+            .insert(ItemKind::RECONFIGURE_KEY, &[0x5e; 24]);
+        binding.context.insert(ItemKind::GIADDR, &[10, 0, 0, 1]);
+        binding.context.insert(ItemKind::AGENT, &agent(client));
         let index = self.partitions.index_of(binding.client.as_slice());
         let slot = self.slots.get(&client).copied();
         let mut partition = self.partitions.lock(index).unwrap();
@@ -237,6 +250,15 @@ fn a_lease_is_in_the_history_with_its_end() {
             panic!("{durability:?}: {answer:#?}");
         };
         assert_eq!(first.holder.client, [1; 7]);
+        let items: Vec<_> = first
+            .holder
+            .items
+            .iter()
+            .map(|it| (it.tag, it.octets.clone()))
+            .collect();
+        let giaddr = (ItemKind::GIADDR, vec![10, 0, 0, 1]);
+        assert_eq!(items, [giaddr, (ItemKind::AGENT, agent(1))], "and no key");
+        assert_eq!(second.holder.items[1].octets, agent(2));
         assert_eq!((first.since.0, first.until.0), (begun, begun + 660));
         assert_eq!((first.ending, first.extensions), (Ending::Released, 1));
         assert_eq!(second.holder.client, [2; 7]);
