@@ -20,10 +20,16 @@ use dhcp_lease::{ChangeLog, Partitions, Timestamp};
 use dhcp_wire::frame::{Addresses, Datagram, Malformed};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Records that a change log has room for: eight for each frame of a batch (an address and a prefix, each
 /// with three extensions of context). A batch that changes more costs an allocation, once.
 const LOG_RECORDS: usize = 8 * BATCH_FRAMES;
+
+/// How often a worker that ends looks for a buffer to give its last notes away in, and how long it waits
+/// between.
+const HAND_OVER_ATTEMPTS: u32 = 100;
+const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a batch is served with: one policy, one moment.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +126,22 @@ impl<F> Shard<F> {
     /// Whether another batch can be served: not while every log is under way.
     pub fn can_serve(&self) -> bool {
         !self.spare.is_empty()
+    }
+
+    /// Gives the history all that was noted for it, at the end. What it does not take in time, the next
+    /// start finds in the tables.
+    pub fn hand_over(&mut self, commit: &Handle) {
+        for _ in 0..HAND_OVER_ATTEMPTS {
+            let mut is_over = true;
+            for (log, _) in &mut self.spare {
+                commit.hand_over(log, true);
+                is_over &= log.notes_mut().is_none_or(|notes| notes.is_empty());
+            }
+            if is_over {
+                return;
+            }
+            std::thread::sleep(HAND_OVER_PAUSE);
+        }
     }
 
     /// Whether replies wait for the journal.

@@ -19,7 +19,7 @@ mod tracker;
 
 pub use block::{BLOCK_OCTETS_MAX, Block, BlockWriter, Place, Record};
 pub use entry::{Entry, Event, Gap, Holder, Item, Mark, Reason};
-pub use index::{Index, IndexBroken, build as build_index};
+pub use index::{Index, IndexBroken, ReadAt, build as build_index};
 pub use records::{Recorded, count_generations, for_each as for_each_entry};
 pub use segment::{
     Broken, Fault, SEGMENT_HEADER_OCTETS, SegmentHeader, Walk, has_whole_block_after,

@@ -2,7 +2,7 @@
 
 use super::files::{self, SegmentName};
 use dhcp_lease::history::{
-    Block, Broken, Entry, Fault, Gap, Hash, Holding, Index, Mark, Place, Record, Scope,
+    Block, Broken, Entry, Fault, Gap, Hash, Holding, Index, Mark, Place, ReadAt, Record, Scope,
     SegmentHeader, Walk, build_index, has_whole_block_after, holdings,
 };
 use dhcp_lease::{Lease, Timestamp};
@@ -161,12 +161,11 @@ fn segments(
 /// Reads what is asked for from a segment, by its index if there is one that fits.
 fn read(segment: &Segment, scope: &Scope, found: &mut Findings) -> io::Result<Option<Broken>> {
     if let Some((_, hash)) = segment.next
-        && let Ok(octets) = fs::read(segment.name.index())
-        && let Ok(index) = Index::read(&octets)
+        && let Ok(file) = IndexFile::open(&segment.name)
+        && let Ok(index) = Index::read(file)
         && index.hash() == hash
+        && let (Some(places), Some(others)) = (index.find(scope), index.others())
     {
-        let places = index.find(scope);
-        let others = index.others();
         let mut blocks = Blocks::new(File::open(&segment.name.path)?, index);
         let by_index = blocks.take(&places, &others, &segment.name, found)?;
         if by_index.is_some() {
@@ -233,16 +232,40 @@ impl Findings {
     }
 }
 
-/// Blocks of one segment, read one at a time where its index says.
-struct Blocks<'i> {
+/// An index of which little is read.
+struct IndexFile {
     file: File,
-    index: Index<'i>,
+    octets: u64,
+}
+
+impl IndexFile {
+    fn open(name: &SegmentName) -> io::Result<Self> {
+        let file = File::open(name.index())?;
+        let octets = file.metadata()?.len();
+        Ok(Self { file, octets })
+    }
+}
+
+impl ReadAt for IndexFile {
+    fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Option<()> {
+        self.file.read_exact_at(into, offset).ok()
+    }
+}
+
+/// Blocks of one segment, read one at a time where its index says.
+struct Blocks {
+    file: File,
+    index: Index<IndexFile>,
     /// The last that was read, and the last that another one referred to.
     kept: [(Option<u32>, Vec<u8>); 2],
 }
 
-impl<'i> Blocks<'i> {
-    fn new(file: File, index: Index<'i>) -> Self {
+impl Blocks {
+    fn new(file: File, index: Index<IndexFile>) -> Self {
         Self {
             file,
             index,
@@ -369,6 +392,8 @@ pub fn verify(state_dir: &Path) -> Result<Verified, ReadError> {
     let mut first = None;
     let nexts = names.iter().skip(1).map(Some).chain([None]);
     for (name, next) in names.iter().zip(nexts) {
+        // Before it is read: a segment with an index is ended, and nothing comes to it meanwhile.
+        let is_ended = next.is_some() || name.index().exists();
         let octets = match name.read() {
             Ok(octets) => octets,
             // Retention goes on while we read.
@@ -376,7 +401,8 @@ pub fn verify(state_dir: &Path) -> Result<Verified, ReadError> {
             Err(error) => return Err(unreadable(&name.path)(error)),
         };
         let next = next.and_then(|next| next.header().ok()?.ok());
-        let result = verified.segment(name, &octets, before.as_ref(), next.as_ref(), &mut pruned);
+        let neighbours = (before.as_ref(), next.as_ref());
+        let result = verified.segment(name, &octets, neighbours, is_ended, &mut pruned);
         match result {
             Ok(header) => {
                 first.get_or_insert(header);
@@ -416,8 +442,8 @@ impl Verified {
         &mut self,
         name: &SegmentName,
         octets: &[u8],
-        before: Option<&SegmentHeader>,
-        next: Option<&SegmentHeader>,
+        (before, next): (Option<&SegmentHeader>, Option<&SegmentHeader>),
+        is_ended: bool,
         pruned: &mut Vec<(u64, Hash)>,
     ) -> Result<SegmentHeader, String> {
         let counted = next.map_or(octets.len(), |next| next.previous_octets as usize);
@@ -469,8 +495,6 @@ impl Verified {
                 "{file}: its last {rest} octets do not count: they were being written in a crash"
             ));
         }
-        // A segment with an index was ended, so nothing in it can be under way or torn.
-        let is_ended = next.is_some() || name.index().exists();
         if is_ended && next.is_none() && octets.len() > walk.offset() {
             return Err(format!(
                 "the segment was ended, and its block {} is damaged or was changed",

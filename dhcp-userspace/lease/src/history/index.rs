@@ -123,43 +123,75 @@ fn write(hash: Hash, starts: &[u32], found: &[(Key, Place)]) -> Vec<u8> {
     octets
 }
 
-/// An index, read in place.
-#[derive(Clone, Copy, Debug)]
-pub struct Index<'a> {
-    hash: Hash,
-    lengths: [u8; LENGTHS_OCTETS],
-    starts: &'a [[u8; BLOCK_OCTETS]],
-    rows: &'a [[u8; ROW_OCTETS]],
-    postings: &'a [u8],
+/// Octets that can be read anywhere: an index in memory, or in a file of which little is wanted.
+pub trait ReadAt {
+    /// How many octets there are.
+    fn octets(&self) -> u64;
+
+    /// Reads as many octets as there is room for. `None`: there are not so many, or they cannot be read.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Option<()>;
 }
 
-impl<'a> Index<'a> {
-    /// Reads an index.
+impl ReadAt for &[u8] {
+    fn octets(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Option<()> {
+        let start = usize::try_from(offset).ok()?;
+        let octets = self.get(start..start.checked_add(into.len())?)?;
+        into.copy_from_slice(octets);
+        Some(())
+    }
+}
+
+/// An index, of which as much is read as is asked for.
+#[derive(Clone, Debug)]
+pub struct Index<S> {
+    source: S,
+    hash: Hash,
+    lengths: [u8; LENGTHS_OCTETS],
+    starts: u32,
+    rows: u32,
+    postings: u32,
+}
+
+impl<S: ReadAt> Index<S> {
+    /// Reads the beginning of an index.
     ///
     /// # Errors
     /// [`IndexBroken`].
-    pub fn read(octets: &'a [u8]) -> Result<Self, IndexBroken> {
-        Self::take(octets).ok_or(IndexBroken)
+    pub fn read(source: S) -> Result<Self, IndexBroken> {
+        Self::take(source).ok_or(IndexBroken)
     }
 
-    fn take(octets: &'a [u8]) -> Option<Self> {
-        let mut cursor = Cursor(octets.get(..HEADER_OCTETS)?);
+    fn take(source: S) -> Option<Self> {
+        let mut header = [0; HEADER_OCTETS];
+        source.read_at(0, &mut header)?;
+        let mut cursor = Cursor(&header);
         let is_ours = cursor.array() == Some(MAGIC) && cursor.u32() == Some(VERSION);
         is_ours.then_some(())?;
         let (starts, rows, postings) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
         let hash = Hash(cursor.array()?);
         let lengths = cursor.array()?;
-        let mut body = Cursor(octets.get(HEADER_OCTETS..)?);
-        let starts = body.octets((starts as usize).checked_mul(BLOCK_OCTETS)?)?;
-        let rows = body.octets((rows as usize).checked_mul(ROW_OCTETS)?)?;
-        let postings = body.octets(postings as usize)?;
-        body.0.is_empty().then_some(Self {
+        let this = Self {
+            source,
             hash,
             lengths,
-            starts: starts.as_chunks().0,
-            rows: rows.as_chunks().0,
+            starts,
+            rows,
             postings,
-        })
+        };
+        let octets = this.postings_offset() + u64::from(postings);
+        (this.source.octets() == octets).then_some(this)
+    }
+
+    fn rows_offset(&self) -> u64 {
+        HEADER_OCTETS as u64 + u64::from(self.starts) * BLOCK_OCTETS as u64
+    }
+
+    fn postings_offset(&self) -> u64 {
+        self.rows_offset() + u64::from(self.rows) * ROW_OCTETS as u64
     }
 
     /// The hash of the last block of the segment that it was made from.
@@ -167,19 +199,18 @@ impl<'a> Index<'a> {
         self.hash
     }
 
-    /// How many leases it has.
-    pub fn leases(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Octets from the beginning of the segment to a block.
     pub fn start(&self, block: u32) -> Option<u64> {
-        let start = self.starts.get(block as usize)?;
-        Some(u64::from(u32::from_le_bytes(*start)))
+        (block < self.starts).then_some(())?;
+        let mut start = [0; BLOCK_OCTETS];
+        let offset = HEADER_OCTETS as u64 + u64::from(block) * BLOCK_OCTETS as u64;
+        self.source.read_at(offset, &mut start)?;
+        Some(u64::from(u32::from_le_bytes(start)))
     }
 
-    /// The leases that are asked for, each with the places of its entries, in their order.
-    pub fn find(&self, scope: &Scope) -> Vec<(Lease, Vec<Place>)> {
+    /// The leases that are asked for, each with the places of its entries, in their order. `None`: the
+    /// index is damaged.
+    pub fn find(&self, scope: &Scope) -> Option<Vec<(Lease, Vec<Place>)>> {
         let ranges = scope.ranges(|length| {
             let octet = self.lengths.get(usize::from(length / 8));
             octet.is_some_and(|octet| octet & 1 << (length % 8) != 0)
@@ -187,28 +218,68 @@ impl<'a> Index<'a> {
         let mut found = Vec::new();
         for (first, last) in ranges {
             let (first, last) = (key(first), key(last));
-            let start = self.rows.partition_point(|row| row_key(row) < first);
-            let rows = self.rows.get(start..).unwrap_or_default();
-            let rows = rows.iter().take_while(|row| row_key(row) <= last);
-            for row in rows {
-                let lease = row_lease(row).filter(|&lease| scope.has(lease));
-                if let (Some(lease), Some(places)) = (lease, self.places(row)) {
-                    found.push((lease, places));
+            let mut number = self.first_from(first)?;
+            while number < self.rows {
+                let row = self.row(number)?;
+                if row_key(&row) > last {
+                    break;
                 }
+                let lease = row_lease(&row)?;
+                if scope.has(lease) {
+                    found.push((lease, self.places(number, &row)?));
+                }
+                number += 1;
             }
         }
-        found
+        Some(found)
     }
 
-    /// The places of gaps and marks, in their order.
-    pub fn others(&self) -> Vec<Place> {
-        let row = self.rows.first().filter(|row| row_key(row) == OTHERS);
-        row.and_then(|row| self.places(row)).unwrap_or_default()
+    /// The places of gaps and marks, in their order. `None`: the index is damaged.
+    pub fn others(&self) -> Option<Vec<Place>> {
+        if self.rows == 0 {
+            return Some(Vec::new());
+        }
+        let row = self.row(0)?;
+        if row_key(&row) == OTHERS {
+            self.places(0, &row)
+        } else {
+            Some(Vec::new())
+        }
     }
 
-    fn places(&self, row: &[u8; ROW_OCTETS]) -> Option<Vec<Place>> {
-        let offset = u32::from_le_bytes(*row.last_chunk()?);
-        let mut cursor = Cursor(self.postings.get(offset as usize..)?);
+    fn row(&self, number: u32) -> Option<[u8; ROW_OCTETS]> {
+        let mut row = [0; ROW_OCTETS];
+        let offset = self.rows_offset() + u64::from(number) * ROW_OCTETS as u64;
+        self.source.read_at(offset, &mut row)?;
+        Some(row)
+    }
+
+    /// The first row that is not before `wanted`.
+    fn first_from(&self, wanted: Key) -> Option<u32> {
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if row_key(&self.row(middle)?) < wanted {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Some(low)
+    }
+
+    /// The postings of a row end where those of the next one begin.
+    fn places(&self, number: u32, row: &[u8; ROW_OCTETS]) -> Option<Vec<Place>> {
+        let start = postings_of(row)?;
+        let end = match number + 1 < self.rows {
+            true => postings_of(&self.row(number + 1)?)?,
+            false => self.postings,
+        };
+        (start <= end && end <= self.postings).then_some(())?;
+        let mut octets = vec![0; (end - start) as usize];
+        let offset = self.postings_offset() + u64::from(start);
+        self.source.read_at(offset, &mut octets)?;
+        let mut cursor = Cursor(&octets);
         let count = cursor.number()?;
         let mut block = 0u32;
         let mut places = Vec::new();
@@ -217,8 +288,12 @@ impl<'a> Index<'a> {
             let offset = cursor.number32()?;
             places.push(Place { block, offset });
         }
-        Some(places)
+        cursor.0.is_empty().then_some(places)
     }
+}
+
+fn postings_of(row: &[u8; ROW_OCTETS]) -> Option<u32> {
+    row.last_chunk().copied().map(u32::from_le_bytes)
 }
 
 fn row_key(row: &[u8; ROW_OCTETS]) -> Key {

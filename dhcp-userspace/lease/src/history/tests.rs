@@ -140,6 +140,24 @@ fn any_entry() -> impl Strategy<Value = Entry> {
 
 proptest! {
     #[test]
+    fn a_damaged_index_is_read_without_harm(
+        leases in prop::collection::vec(any_entry(), 1..8),
+        place in any::<prop::sample::Index>(),
+        octet in any::<u8>(),
+    ) {
+        let mut index = build_index(&segment(&[leases])).unwrap();
+        let place = place.index(index.len());
+        index[place] = octet;
+        if let Ok(index) = Index::read(index.as_slice()) {
+            let _ = index.others();
+            for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+                let _ = index.find(&Scope::Prefix(address, 0));
+            }
+            let _ = index.start(u32::from(octet));
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read_again(blocks in prop::collection::vec(prop::collection::vec(any_entry(), 0..6), 1..4)) {
         let octets = segment(&blocks);
         prop_assert_eq!(entries_of(&octets), blocks.concat());
@@ -174,7 +192,9 @@ proptest! {
         let _ = SegmentHeader::read(&octets);
         let _ = Block::parse(&octets);
         let _ = Block::parse_trusted(&octets);
-        let _ = Index::read(&octets);
+        if let Ok(index) = Index::read(octets.as_slice()) {
+            let _ = index.find(&Scope::Prefix(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+        }
         let _ = has_whole_block_after(&octets, 0);
         let mut tracker = Tracker::new(4);
         let _ = tracker.take(&mut Cursor(&octets));
@@ -233,7 +253,7 @@ proptest! {
         }).collect();
         let octets = segment(&blocks);
         let index = build_index(&octets).unwrap();
-        let index = Index::read(&index).unwrap();
+        let index = Index::read(index.as_slice()).unwrap();
         let scopes = [
             Scope::Address(lease(asked).address()),
             Scope::Prefix(IpAddr::V4(Ipv4Addr::new(10, 0, 0, asked)), length % 33),
@@ -257,6 +277,7 @@ proptest! {
             scanned.sort_unstable();
             let mut found: Vec<_> = index
                 .find(&scope)
+                .unwrap()
                 .into_iter()
                 .flat_map(|(lease, places)| places.into_iter().map(move |place| (lease, place)))
                 .collect();

@@ -7,7 +7,7 @@
 use super::octets::{Cursor, put_number};
 
 /// Most ranges that a partition keeps in mind; the oldest are given up first.
-const RANGES_MAX: usize = 256;
+const RANGES_MAX: usize = 128;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Known {
