@@ -14,7 +14,7 @@ use memmap2::{MmapMut, MmapOptions};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,6 +86,28 @@ impl DiskFile for WholeFile {
 
     fn octets(&self) -> u64 {
         self.octets
+    }
+
+    fn read_at(&self, octets: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_exact_at(octets, position)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let ours = self.file.metadata()?;
+        if ours.len() < self.octets {
+            let short = format!("it was cut short to {} octets", ours.len());
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, short));
+        }
+        let is_ours = match std::fs::metadata(&self.path) {
+            Ok(named) => named.ino() == ours.ino() && named.dev() == ours.dev(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        is_ours.then_some(()).ok_or_else(|| {
+            let gone =
+                "it was moved, removed or replaced; put the one back that the server has open";
+            io::Error::new(io::ErrorKind::NotFound, gone)
+        })
     }
 
     fn write_at(&self, pieces: &[&[u8]], position: u64) -> io::Result<()> {

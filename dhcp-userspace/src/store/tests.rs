@@ -7,9 +7,9 @@ use dhcp_wire::id::HardwareAddress;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-const NOW: Timestamp = Timestamp(1_700_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000);
 
-fn settings(directory: &Path, durability: Durability) -> Settings {
+pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
     Settings {
         interfaces: vec![InterfaceSettings {
             name: "test0".to_owned(),
@@ -26,7 +26,7 @@ fn settings(directory: &Path, durability: Durability) -> Settings {
     }
 }
 
-fn pools() -> Pools {
+pub(super) fn pools() -> Pools {
     let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));
     Pools::new(
         &[PoolRange {
@@ -37,7 +37,7 @@ fn pools() -> Pools {
     )
 }
 
-fn binding(number: u16) -> Binding {
+pub(super) fn binding(number: u16) -> Binding {
     let [high, low] = number.to_be_bytes();
     Binding {
         lease: Lease::V4(Ipv4Addr::new(10, 0, high, low)),
@@ -52,7 +52,7 @@ fn binding(number: u16) -> Binding {
 }
 
 /// Commits a binding and returns without letting it count.
-fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
+pub(super) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
     let binding = binding(number);
     pools.claim(binding.lease);
     let index = partitions.index_of(binding.hardware.as_slice());
@@ -276,7 +276,10 @@ fn small_journal(state: &StateDirectory, store: &Store) -> JournalFile {
     let octets = Journal::OCTETS_MIN;
     let file = state.disk.create("small", octets).unwrap();
     let (plan, write) = Journal::restart(&store.header, octets, store.recovery.resume, 1).unwrap();
-    let journal = JournalFile::new(Arc::clone(&state.disk), Arc::from(file), plan, Vec::new());
+    let disk = Arc::clone(&state.disk);
+    let partitions = Arc::clone(&store.partitions);
+    let file = Arc::from(file);
+    let journal = JournalFile::new(disk, store.header, partitions, file, plan, Vec::new());
     journal.write_header(&write).unwrap();
     journal
 }
