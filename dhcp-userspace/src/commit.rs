@@ -422,7 +422,7 @@ impl Committer {
     fn report(&mut self, ailment: Option<&Trouble>, now: Duration) {
         self.retry_at = None;
         match ailment {
-            Some(ailment) if self.is_full => return self.suspend(ailment.clone(), now),
+            Some(ailment) if self.is_full => self.suspend(ailment.clone(), now),
             Some(ailment) => {
                 if self.may_complain(now) {
                     tracing::error!(

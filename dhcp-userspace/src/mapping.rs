@@ -8,7 +8,11 @@
     reason = "mapping a file into memory is a promise about other processes"
 )]
 
-use crate::disk::{DiskFile, directory::FILE_MODE, lock::DirectoryLock};
+use crate::disk::{
+    DiskFile,
+    directory::FILE_MODE,
+    lock::{DirectoryLock, lock_file},
+};
 use dhcp_lease::table::Region;
 use memmap2::{MmapMut, MmapOptions};
 use rustix::fs::{FallocateFlags, fallocate};
@@ -48,6 +52,7 @@ impl WholeFile {
             .create_new(true)
             .mode(FILE_MODE)
             .open(path)?;
+        lock_file(&file, path)?;
         if let Err(error) = fill(&file, 0, octets) {
             let _ = std::fs::remove_file(path);
             return Err(error);
@@ -61,6 +66,7 @@ impl WholeFile {
     /// Those of the system.
     pub(crate) fn open(path: &Path, lock: &Arc<DirectoryLock>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
+        lock_file(&file, path)?;
         let octets = file.metadata()?.len();
         // A copy of a store may have holes; a hole on a full file system would be a SIGBUS later. For
         // blocks that are there this does nothing.
