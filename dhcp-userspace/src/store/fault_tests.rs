@@ -541,3 +541,27 @@ fn a_disk_that_fails_for_long_acknowledges_nothing_unbacked_and_heals_within_a_s
         run.cut_and_reopen(directory.path(), &fault);
     }
 }
+
+#[test]
+fn with_durability_process_a_failed_sync_is_told_and_made_up_for() {
+    // The next calls check the files, then sync the tables.
+    for later in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut run = Run::start(directory.path(), Durability::Process, None).unwrap();
+        run.step();
+        let fault = Fault {
+            first: run.control.calls.load(Ordering::Relaxed) + later,
+            count: 1,
+            errno: EIO,
+            is_short: false,
+        };
+        *run.control.fault.lock() = Some(fault);
+        run.time.set(Duration::from_secs(31));
+        let mut troubles = 0;
+        for _ in 0..40 {
+            run.step();
+            troubles += u32::from(run.state.status().trouble.is_some());
+        }
+        assert!((1..=20).contains(&troubles), "{fault:?}: {troubles} steps");
+    }
+}
