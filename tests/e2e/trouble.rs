@@ -290,6 +290,20 @@ fn while_the_disk_fails_nothing_is_acknowledged_and_then_all_goes_on() {
 }
 
 #[test]
+fn a_server_can_be_stopped_while_the_disk_fails() {
+    let mut trouble = Trouble::new(|link| Mount::ext4(link, "160M"));
+    trouble.load("4");
+    let tracer = trouble.inject("fdatasync:error=EIO");
+    trouble.until("an alarm", |it| it.is_suspended());
+    let start = Instant::now();
+    assert!(trouble.server.process().stop().success());
+    println!("stopped within {:?}", start.elapsed());
+    tracer.end();
+    trouble.server.start(&trouble.link.server);
+    trouble.killed_and_restarted_has_all();
+}
+
+#[test]
 fn a_file_system_that_becomes_read_only_ends_acknowledgements() {
     let mut trouble = Trouble::new(|link| Mount::ext4(link, "160M"));
     trouble.load("5");
