@@ -125,7 +125,7 @@ impl Trouble {
 
     fn load(&mut self, seconds: &str) {
         let ledger = self.ledger.to_string_lossy().into_owned();
-        let arguments = ["--clients", "20000", "--timeout", "150", "--retries", "1"];
+        let arguments = ["--clients", "20000", "--timeout", "500", "--retries", "1"];
         let more = ["--mix", "obtain=3,renew=2", "--seconds", seconds];
         let arguments = [&arguments[..], &more, &["--leases-out", &ledger]].concat();
         let blaster = Blaster::start(&self.link.clients, self.link.folder(), &arguments);
