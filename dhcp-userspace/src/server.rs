@@ -4,7 +4,7 @@
 //! workers and its XDP program; it may go away and come back without the others noticing.
 
 use crate::clock::Clock;
-use crate::commit::{self, Handle, StoreState, StoreStatus};
+use crate::commit::{self, Handle, StoreState, StoreStatus, Trouble};
 use crate::counters::Totals;
 use crate::history::{self, HistoryStatus, Keeper};
 use crate::interface::{self, Device, Membership};
@@ -25,7 +25,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -97,6 +97,8 @@ struct Inner {
     /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
     /// once the server stops.
     operator: Mutex<Option<Operator>>,
+    /// Whether the file system of the state directory was full when it was last looked at.
+    is_full: AtomicBool,
     stop: Mutex<bool>,
     stopped: Condvar,
 }
@@ -156,6 +158,8 @@ pub struct Status {
     pub store: StoreStatus,
     /// The lease history, if one is kept.
     pub history: Option<HistoryStatus>,
+    /// Octets that are free on the file system of the state directory, if that can be told.
+    pub free_octets: Option<u64>,
     /// What opening the store found and did.
     pub recovery: Recovery,
     /// Number of partitions of the store.
@@ -271,6 +275,7 @@ impl Server {
             round: Arc::default(),
             unopened: AtomicU64::new(0),
             operator: Mutex::new(operator),
+            is_full: AtomicBool::new(false),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
             settings,
@@ -314,6 +319,7 @@ impl Server {
             totals,
             store: shared.store.status(),
             history: self.history.as_ref().map(|it| it.intake().status()),
+            free_octets: shared.free_octets(),
             recovery: shared.recovery.clone(),
             partitions: shared.partitions.len(),
             pools: pools.collect(),
@@ -403,9 +409,9 @@ impl Server {
             .collect()
     }
 
-    /// Whether the store takes no commits at the moment, because of disk trouble.
-    pub fn is_store_suspended(&self) -> bool {
-        self.shared.store.is_suspended()
+    /// The trouble for which the process must end, if there is one.
+    pub fn must_end(&self) -> Option<Trouble> {
+        self.shared.store.end()
     }
 }
 
@@ -570,8 +576,27 @@ impl Inner {
                     Err(error) => tracing::warn!(%error, "the interfaces cannot be listed"),
                 }
                 self.stand_in();
+                self.look_at_space();
             });
         }
+    }
+
+    /// Logs that the file system of the state directory became full, once.
+    fn look_at_space(&self) {
+        let is_full = self.free_octets() == Some(0);
+        if is_full && !self.is_full.swap(is_full, Ordering::Relaxed) {
+            tracing::error!(
+                state_dir = %self.settings.state_dir.display(),
+                "the file system of the state directory is full; leases are granted, but nothing can grow"
+            );
+        }
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Octets that are free on the file system of the state directory.
+    fn free_octets(&self) -> Option<u64> {
+        let space = rustix::fs::statvfs(&self.settings.state_dir).ok()?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     /// What else is left undone when workers do not run. Not during a reload or a release: leases must not

@@ -21,6 +21,7 @@ use dhcp_wire::id::Duid;
 use error::file_error;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ mod create;
 mod duid;
 mod error;
 mod journal_file;
+mod renewal;
 mod tables;
 
 pub use error::OpenError;
@@ -75,6 +77,7 @@ pub struct Found<'a> {
 #[derive(Clone)]
 pub struct StateDirectory {
     disk: Arc<dyn Disk>,
+    journal_octets: RangeInclusive<u64>,
 }
 
 /// An open store.
@@ -105,7 +108,19 @@ impl StateDirectory {
 
     /// One on any disk.
     pub fn on(disk: Arc<dyn Disk>) -> Self {
-        Self { disk }
+        Self {
+            disk,
+            journal_octets: JOURNAL_OCTETS,
+        }
+    }
+
+    /// With other bounds on the journal: in simulation one that is soon full, so that checkpoints are
+    /// many.
+    pub fn with_journal(self, octets: RangeInclusive<u64>) -> Self {
+        Self {
+            journal_octets: octets,
+            ..self
+        }
     }
 
     /// This server's DUID: made once, then kept for ever.
@@ -145,7 +160,7 @@ impl StateDirectory {
         let disk = &*self.disk;
         let header = match self.header()? {
             Some(header) => header,
-            None => create(disk, settings)?,
+            None => create(disk, settings, &self.journal_octets)?,
         };
         self.refuse_newer(&header)?;
         let (tables, table_files) = open_tables(disk, &header, settings)?;
@@ -187,7 +202,7 @@ impl StateDirectory {
             file.sync_data()
                 .map_err(file_error(file.path(), "cannot sync a lease table"))?;
         }
-        if octets < *JOURNAL_OCTETS.start() {
+        if octets < *self.journal_octets.start() {
             // A crash while it was made, or a partial restore.
             tracing::warn!(
                 journal = %path.display(),
@@ -198,7 +213,7 @@ impl StateDirectory {
                 &path,
                 "cannot remove the journal that was cut short",
             ))?;
-            journal = make_journal(disk, settings)?;
+            journal = make_journal(disk, settings, &self.journal_octets)?;
         }
         let octets = journal.octets();
         let fresh = random(disk).map_err(file_error(&path, "cannot get random octets"))?;
@@ -207,7 +222,14 @@ impl StateDirectory {
                 .map_err(io::Error::other)
                 .map_err(file_error(&path, "cannot use the journal"))?;
         let disk = Arc::clone(&self.disk);
-        let journal = JournalFile::new(disk, Arc::from(journal), plan, table_files);
+        let journal = JournalFile::new(
+            disk,
+            header,
+            Arc::clone(&partitions),
+            Arc::from(journal),
+            plan,
+            table_files,
+        );
         journal
             .write_header(&write)
             .map_err(file_error(&path, "cannot write the journal"))?;
@@ -282,7 +304,7 @@ impl StateDirectory {
                 // Only somebody who removed it can be behind this; the tables are whole but for what was
                 // under way at the last power cut.
                 tracing::warn!(journal = %path.display(), "the journal is missing; a new one is made");
-                make_journal(&*self.disk, settings)
+                make_journal(&*self.disk, settings, &self.journal_octets)
             }
             Err(error) => Err(file_error(&path, "cannot open the journal")(error)),
         }
@@ -335,5 +357,7 @@ fn report(recovery: &Recovery) {
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,9 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-const NOW: Timestamp = Timestamp(1_700_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000);
 
-fn settings(directory: &Path, durability: Durability) -> Settings {
+pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
     Settings {
         interfaces: vec![InterfaceSettings {
             name: "test0".to_owned(),
@@ -30,7 +30,7 @@ fn settings(directory: &Path, durability: Durability) -> Settings {
     }
 }
 
-fn pools() -> Pools {
+pub(super) fn pools() -> Pools {
     let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));
     Pools::new(
         &[PoolRange {
@@ -41,7 +41,7 @@ fn pools() -> Pools {
     )
 }
 
-fn binding(number: u16) -> Binding {
+pub(super) fn binding(number: u16) -> Binding {
     let [high, low] = number.to_be_bytes();
     Binding {
         lease: Lease::V4(Ipv4Addr::new(10, 0, high, low)),
@@ -56,7 +56,7 @@ fn binding(number: u16) -> Binding {
 }
 
 /// Commits a binding and returns without letting it count.
-fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
+pub(super) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
     let binding = binding(number);
     pools.claim(binding.lease);
     let index = partitions.index_of(binding.hardware.as_slice());
@@ -280,7 +280,10 @@ fn small_journal(state: &StateDirectory, store: &Store) -> JournalFile {
     let octets = Journal::OCTETS_MIN;
     let file = state.disk.create("small", octets).unwrap();
     let (plan, write) = Journal::restart(&store.header, octets, store.recovery.resume, 1).unwrap();
-    let journal = JournalFile::new(Arc::clone(&state.disk), Arc::from(file), plan, Vec::new());
+    let disk = Arc::clone(&state.disk);
+    let partitions = Arc::clone(&store.partitions);
+    let file = Arc::from(file);
+    let journal = JournalFile::new(disk, store.header, partitions, file, plan, Vec::new());
     journal.write_header(&write).unwrap();
     journal
 }
@@ -510,4 +513,39 @@ fn a_later_format_is_refused_by_name_and_nothing_is_touched() {
         assert_eq!(error.to_string(), expected);
         assert!(all(directory.path()) == before, "{}", path.display());
     }
+}
+
+#[test]
+fn a_second_server_on_hard_links_of_the_files_is_refused() {
+    let first = tempfile::tempdir().unwrap();
+    let second = tempfile::tempdir_in(first.path().parent().unwrap()).unwrap();
+    let settings = settings(first.path(), Durability::Power);
+    let state = StateDirectory::open(first.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    let link = |which: &dyn Fn(&str) -> bool| {
+        for name in state.disk.list().unwrap().iter().filter(|name| which(name)) {
+            fs::hard_link(first.path().join(name), second.path().join(name)).unwrap();
+        }
+    };
+    let refused = |because: &str| {
+        let started = std::time::Instant::now();
+        let second = StateDirectory::open(second.path());
+        let refused = second.and_then(|state| state.store(&settings, &pools(), 3600, NOW));
+        let refused = refused.err().unwrap().to_string();
+        assert!(started.elapsed() < Duration::from_millis(100));
+        let holder = format!("process {}", std::process::id());
+        assert!(
+            refused.contains(because) && refused.contains(&holder),
+            "{refused}"
+        );
+    };
+    // Without the lock file, and then with all of them.
+    link(&|name| name != "lock");
+    refused("another server");
+    fs::remove_file(second.path().join("lock")).unwrap();
+    link(&|name| name == "lock");
+    refused("in use by another server");
+    drop((store, state));
+    let state = StateDirectory::open(second.path()).unwrap();
+    state.store(&settings, &pools(), 3600, NOW).unwrap();
 }
