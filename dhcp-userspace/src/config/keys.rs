@@ -215,13 +215,13 @@ const LIFETIMES: &[Key] = &[
         "cache-threshold",
         "share of `valid-lifetime`, 0 to 1",
         "none",
-        "Until this share of a lease has passed, a renewal that changes nothing is answered with what is left of it and not written down: for clients that renew far too often. 0.25 is a good value. Without it and `cache-max-age` only requests that are repeated within ten seconds are answered so.",
+        "Until this share of a lease has passed, a renewal that changes nothing is answered with what is left of it and not written down: for clients that renew far too often. 0.25 is a good value. Without it and `cache-max-age` only requests that are repeated within ten seconds are answered so; 0 turns that off too.",
     ),
     key(
         "cache-max-age",
         "seconds, 0 to 4294967295",
         "none",
-        "Until a lease is so old, a renewal that changes nothing is not written down. With `cache-threshold` the earlier of both counts.",
+        "Until a lease is so old, a renewal that changes nothing is not written down. With `cache-threshold` the earlier of both counts. 0: everything is written down, requests that are repeated at once too.",
     ),
     key(
         "rapid-commit",
