@@ -117,7 +117,7 @@ pub(super) const TOP: TableKeys = TableKeys {
             "lease-capacity",
             "leases, 1024 to 268435456",
             "from the pools",
-            "For how many leases the lease tables have room, former ones included. Without it: for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
+            "For how many leases the lease tables have room, former ones included. A lease with a long identifier, or of a client behind DHCPv6 relay agents, counts as two or more. Without it: twice for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
         ),
         key(
             "partitions",
