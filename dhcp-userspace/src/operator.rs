@@ -3,6 +3,10 @@
 //! Invariant: whoever submits a change log settles it, however long the disk takes. A checkpoint waits
 //! for every log that was handed back; one that nobody settles would hold up the journal for ever.
 
+mod import;
+
+pub use import::Target;
+
 use crate::commit::{Handle, Returned};
 use crate::wake::Waker;
 use dhcp_lease::{Binding, ChangeLog, Lease, Partitions, Pools, State, Timestamp};
@@ -84,7 +88,7 @@ impl Operator {
         // It needs no slot that it does not have.
         committed.map_err(|_full| ReleaseError::StoreFailed)?;
         if !log.is_empty() {
-            self.make_durable(log, partitions, pools)?;
+            drop(self.make_durable(log, partitions, pools)?);
         }
         tracing::info!(
             %lease,
@@ -95,12 +99,13 @@ impl Operator {
         Ok(binding)
     }
 
+    /// Returns when a log is durable and counts in the tables, with the log, empty.
     fn make_durable(
         &self,
         log: ChangeLog,
         partitions: &Partitions,
         pools: &Pools,
-    ) -> Result<(), ReleaseError> {
+    ) -> Result<ChangeLog, ReleaseError> {
         self.handle.submit(log);
         let mut returned = self.wait();
         if !returned.is_durable {
@@ -108,7 +113,7 @@ impl Operator {
         }
         partitions.settle(&mut returned.log, pools);
         self.handle.settled(returned.sequence);
-        Ok(())
+        Ok(returned.log)
     }
 
     fn wait(&self) -> Returned {

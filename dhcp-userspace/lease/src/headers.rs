@@ -209,6 +209,19 @@ pub(crate) fn check_table(
     }
 }
 
+/// Looks at the header of the table of `partition` as it lies in its file. Whether both copies are damaged,
+/// which costs nothing: the next start writes them anew.
+///
+/// # Errors
+/// [`HeaderError`] if it is another store's or partition's, or a later program's.
+pub fn judge_table(
+    store: &StoreHeader,
+    partition: u32,
+    octets: &[u8],
+) -> Result<bool, HeaderError> {
+    check_table(store, partition, &mut octets.to_vec())
+}
+
 /// The journal's header: from where on it must be replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalHeader {

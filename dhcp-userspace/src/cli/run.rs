@@ -5,6 +5,7 @@ use crate::config::{self, Checked};
 use crate::control::message::{InterfaceStatus, Status};
 use crate::control::{Control, Source};
 use crate::counters::Totals;
+use crate::leases::import::{How, Imported};
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
@@ -318,6 +319,10 @@ impl Source for Running {
 
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
         self.server.release(lease)
+    }
+
+    fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
+        self.server.import(bindings, how)
     }
 
     fn reload(&self) -> Result<String, Vec<String>> {
