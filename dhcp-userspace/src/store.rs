@@ -11,8 +11,8 @@
 use crate::commit::{Mailbox, Storage, Submission};
 use crate::mapping::{DirectoryLock, LockError, WholeFile};
 use crate::settings::{Durability, Settings};
-use dhcp_lease::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
-use dhcp_lease::headers::StoreHeader;
+use dhcp_lease::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT, VERSION};
+use dhcp_lease::headers::{COPY_DISTANCE, HeaderError, StoreHeader, refuse_newer};
 use dhcp_lease::journal::{Cursor, HeaderWrite, Journal, Placed};
 use dhcp_lease::recovery::{Opening, Recovery, TableRegions};
 use dhcp_lease::table::{HEADER_OCTETS, Region};
@@ -20,7 +20,7 @@ use dhcp_lease::{ChangeLog, Partitions, Pools, Room, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use std::fs::{self, File};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub enum OpenError {
         /// Which one.
         path: PathBuf,
         /// Why.
-        source: dhcp_lease::headers::HeaderError,
+        source: HeaderError,
     },
     /// There are tables but not the file that says how to read them.
     #[error(
@@ -200,6 +200,7 @@ impl StateDirectory {
             Some(header) => header,
             None => self.create(settings)?,
         };
+        self.refuse_newer(&header)?;
         let (tables, table_files) = self.tables(&header, settings)?;
         let mut journal = self.journal_file(settings)?;
         let octets = journal.octets();
@@ -255,12 +256,50 @@ impl StateDirectory {
         journal
             .write_header(&write)
             .map_err(file_error(&path, "cannot write the journal"))?;
+        // Last, when all other files are of the present format: as long as it is not, the next start does
+        // over whatever was left undone.
+        self.bring_up_to_date(&header)?;
         Ok(Store {
             partitions: Arc::new(partitions),
             recovery,
             header,
             journal,
         })
+    }
+
+    /// A later program that was interrupted in its upgrade may have changed some files and not yet the
+    /// store's own. Nothing is touched then.
+    fn refuse_newer(&self, header: &StoreHeader) -> Result<(), OpenError> {
+        let tables = (0..header.partitions).map(|partition| table_path(&self.path, partition));
+        for path in tables.chain([journal_path(&self.path)]) {
+            // A file that is not there, or is too short, is somebody else's complaint.
+            let Ok(file) = File::open(&path) else {
+                continue;
+            };
+            let mut beginning = Vec::with_capacity(2 * COPY_DISTANCE);
+            file.take(2 * COPY_DISTANCE as u64)
+                .read_to_end(&mut beginning)
+                .map_err(file_error(&path, "cannot be read"))?;
+            refuse_newer(header, &beginning)
+                .map_err(|source| OpenError::Header { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the store's own file anew if it is of an earlier format or a copy in it is damaged.
+    fn bring_up_to_date(&self, header: &StoreHeader) -> Result<(), OpenError> {
+        let path = header_path(&self.path);
+        let octets = fs::read(&path).map_err(file_error(&path, "cannot read the lease store"))?;
+        if header.is_current(&octets) {
+            return Ok(());
+        }
+        self.write_whole("store", &header.octets())
+            .map_err(file_error(&path, "cannot bring the lease store up to date"))?;
+        tracing::info!(
+            format = VERSION,
+            "the lease store is of the present format now"
+        );
+        Ok(())
     }
 
     fn header(&self) -> Result<Option<StoreHeader>, OpenError> {

@@ -7,11 +7,12 @@
     reason = "tests say what they expect"
 )]
 
+use dhcp_lease::context::ItemKind;
 use dhcp_lease::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use dhcp_lease::journal::Cursor;
 use dhcp_lease::table::HEADER_OCTETS;
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Durability, Journal, Key, Lease, LeaseKind, Offer, Opening,
+    Binding, ChangeLog, Claim, Context, Durability, Journal, Key, Lease, LeaseKind, Offer, Opening,
     Partitions, PoolIndex, PoolRange, Pools, Recovery, Region, Room, State, StoreHeader, SubnetId,
     TableRegions, Timestamp,
 };
@@ -221,6 +222,17 @@ fn client(number: u64) -> (ClientId, HardwareAddress) {
     )
 }
 
+/// Often nothing, sometimes more than there is room for.
+fn context(random: &mut Random) -> Context {
+    let mut context = Context::EMPTY;
+    for _ in 0..random.below(4) {
+        let len = [0, 4, 30, 120, 254, 255, 400][random.below(7) as usize];
+        let data: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        context.insert(ItemKind(1 + random.below(12) as u8), &data);
+    }
+    context
+}
+
 /// One random event, as an engine would carry it out.
 fn step(
     random: &mut Random,
@@ -282,6 +294,7 @@ fn step(
                 expires,
                 valid_seconds: random.next() as u32,
                 preferred_seconds: 0,
+                context: context(random),
             };
             match partition.commit(slot, &new, pools, log, *now) {
                 Ok(_) => {}

@@ -212,6 +212,18 @@ const LIFETIMES: &[Key] = &[
         "T2: when a client begins to ask any server. Without it DHCPv4 takes 7/8 of the valid lifetime, DHCPv6 0.8 of the preferred one.",
     ),
     key(
+        "cache-threshold",
+        "share of `valid-lifetime`, 0 to 1",
+        "none",
+        "Until this share of a lease has passed, a renewal that changes nothing is answered with what is left of it and not written down: for clients that renew far too often. 0.25 is a good value. Without it and `cache-max-age` only requests that are repeated within ten seconds are answered so.",
+    ),
+    key(
+        "cache-max-age",
+        "seconds, 0 to 4294967295",
+        "none",
+        "Until a lease is so old, a renewal that changes nothing is not written down. With `cache-threshold` the earlier of both counts.",
+    ),
+    key(
         "rapid-commit",
         "boolean",
         "false",

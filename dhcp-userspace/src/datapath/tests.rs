@@ -3,7 +3,7 @@ use crate::commit::{Committer, StoreState, Submission, connect};
 use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
 use dhcp_wire::id::{Duid, Iaid};
@@ -37,6 +37,7 @@ fn policy() -> Policy {
         preferred: 1800,
         renew: None,
         rebind: None,
+        cache: LeaseCache::default(),
     };
     let subnet4 = Subnet4 {
         id: SubnetId(1),

@@ -214,9 +214,9 @@ impl Export {
 }
 
 /// Widths that most leases keep to: how wide the widest is would be known after the last.
-const WIDTHS: [usize; 6] = [18, 8, 6, 23, 17, 20];
+const WIDTHS: [usize; 8] = [18, 8, 6, 23, 17, 20, 16, 0];
 
-fn table_row(row: &[String; 6], out: &mut impl Write) -> io::Result<()> {
+fn table_row(row: &[String; 8], out: &mut impl Write) -> io::Result<()> {
     let mut line = String::new();
     for (cell, width) in row.iter().zip(WIDTHS) {
         line.push_str(&format!("{cell:width$}  "));

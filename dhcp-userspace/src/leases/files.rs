@@ -34,8 +34,8 @@ pub enum ReadError {
         /// What the system says.
         source: io::Error,
     },
-    /// A file is not what it should be.
-    #[error("{}: {source}; restore the state directory from a backup", path.display())]
+    /// A file is not what it should be, or is of a later format.
+    #[error("{}: {source}", path.display())]
     Header {
         /// Which one.
         path: PathBuf,

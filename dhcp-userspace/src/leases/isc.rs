@@ -8,7 +8,8 @@ mod token;
 use super::kea::prefix;
 use super::rows::Spot;
 use super::source::Item;
-use dhcp_lease::{Binding, Lease, State, SubnetId, Timestamp};
+use dhcp_lease::context::ItemKind;
+use dhcp_lease::{Binding, Context, Lease, State, SubnetId, Timestamp};
 use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
 use std::io::{self, BufRead};
 use std::net::Ipv4Addr;
@@ -102,6 +103,7 @@ struct Said {
     preferred: Option<u32>,
     valid: Option<u32>,
     is_abandoned: bool,
+    context: Context,
 }
 
 impl Said {
@@ -121,7 +123,12 @@ impl Said {
                 Some(b"uid") => said.client = identifier(statement)?,
                 Some(b"preferred-life") => said.preferred = Some(number(statement, 1)?),
                 Some(b"max-life") => said.valid = Some(number(statement, 1)?),
-                // next binding state, rewind, set, on, option, client-hostname, vendor-class-identifier, ...
+                Some(b"client-hostname") => {
+                    let name = statement.word(1).unwrap_or_default();
+                    // One that is longer than any is done without.
+                    said.context.insert(ItemKind::HOST_NAME, name);
+                }
+                // next binding state, rewind, set, on, option, vendor-class-identifier, ...
                 _ => {}
             }
         }
@@ -183,6 +190,7 @@ impl Said {
             expires,
             valid_seconds: lifetime,
             preferred_seconds: self.preferred.unwrap_or(0),
+            context: self.context,
         })))
     }
 }

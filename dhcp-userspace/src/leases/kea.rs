@@ -6,8 +6,10 @@
 
 use super::rows::{Cell, Header, Lines, Row, Spot, Wrong};
 use super::source::Item;
+use super::surroundings;
 use crate::config::notation;
-use dhcp_lease::{Binding, Lease, LeaseKind, State, SubnetId, Timestamp};
+use dhcp_lease::context::ItemKind;
+use dhcp_lease::{Binding, Context, Lease, LeaseKind, State, SubnetId, Timestamp};
 use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
 use std::io::{self, BufRead, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -132,7 +134,10 @@ pub(super) fn write_row(
             } else {
                 out.write_all(b",")?;
             }
-            write!(out, ",{valid},{expire},{subnet},0,0,,{state},")?;
+            write!(out, ",{valid},{expire},{subnet},0,0,")?;
+            write_name(binding, out)?;
+            write!(out, ",{state},")?;
+            write_user_context(binding, version, out)?;
         }
         Lease::Address(address) | Lease::Prefix(address, _) => {
             write!(out, "{address},")?;
@@ -148,8 +153,10 @@ pub(super) fn write_row(
             let iaid = binding.iaid;
             write!(
                 out,
-                ",{valid},{expire},{subnet},{preferred},{lease_type},{iaid},{prefix_len},0,0,,"
+                ",{valid},{expire},{subnet},{preferred},{lease_type},{iaid},{prefix_len},0,0,"
             )?;
+            write_name(binding, out)?;
+            out.write_all(b",")?;
             let hardware = binding.hardware.as_slice();
             let is_known = !hardware.is_empty() && !is_declined;
             if is_known {
@@ -192,6 +199,97 @@ fn state_number(binding: &Binding, now: Timestamp, version: KeaVersion) -> u32 {
         (State::Leased, _) | (State::Released, KeaVersion::V2_2) => state::EXPIRED_RECLAIMED,
         (State::Released, KeaVersion::V2_4) => state::RELEASED,
     }
+}
+
+/// The name that the client gave itself. A declined lease has no client.
+fn write_name(binding: &Binding, out: &mut impl Write) -> io::Result<()> {
+    if binding.state == State::Declined {
+        return Ok(());
+    }
+    let full = surroundings::full_name_of(&binding.context);
+    let short = binding.context.of_kind(ItemKind::HOST_NAME).next();
+    let name = full.as_deref().or(short).unwrap_or_default();
+    let name = name.strip_suffix(&[0]).unwrap_or(name);
+    write_escaped(name, out)
+}
+
+/// What the relay agent said of the client, as Kea records it when it is told to (`store-extended-info`).
+fn write_user_context(
+    binding: &Binding,
+    version: KeaVersion,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let agent = binding.context.of_kind(ItemKind::AGENT).next();
+    let Some(agent) = agent.filter(|_| binding.state != State::Declined) else {
+        return Ok(());
+    };
+    let mut hex = Vec::new();
+    for octet in agent {
+        write!(hex, "{octet:02X}")?;
+    }
+    let hex = String::from_utf8_lossy(&hex);
+    let context = match version {
+        KeaVersion::V2_2 => format!("{{ \"ISC\": {{ \"relay-agent-info\": \"0x{hex}\" }} }}"),
+        KeaVersion::V2_4 => {
+            let inner = format!("{{ \"sub-options\": \"0x{hex}\" }}");
+            format!("{{ \"ISC\": {{ \"relay-agent-info\": {inner} }} }}")
+        }
+    };
+    write_escaped(context.as_bytes(), out)
+}
+
+fn write_escaped(text: &[u8], out: &mut impl Write) -> io::Result<()> {
+    for &octet in text {
+        match octet {
+            b',' | b'&' => write!(out, "&#x{octet:02x}")?,
+            b' '..=b'~' => out.write_all(&[octet])?,
+            _ => write!(out, "&#x{octet:02x}")?,
+        }
+    }
+    Ok(())
+}
+
+/// What is meant by a text: `&#x` without two hexadecimal digits stands for itself.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        let escape = rest
+            .strip_prefix(b"&#x")
+            .and_then(|digits| digits.split_first_chunk::<2>());
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let number = escape.and_then(|(&[high, low], _)| Some(digit(high)? * 16 + digit(low)?));
+        match (number, escape) {
+            (Some(number), Some((_, after))) => {
+                octets.push(number as u8);
+                rest = after;
+            }
+            _ => {
+                octets.push(first);
+                rest = after;
+            }
+        }
+    }
+    octets
+}
+
+/// What a row says besides the lease: the client's name and the relay agent's word, if there is room.
+fn context(hostname: Cell<'_>, user_context: Cell<'_>) -> Context {
+    let mut context = Context::EMPTY;
+    let agent = serde_json::from_slice(&unescaped(user_context.octets)).ok();
+    let agent = agent.and_then(|user: serde_json::Value| {
+        let info = user.get("ISC")?.get("relay-agent-info")?;
+        let hex = info.get("sub-options").unwrap_or(info).as_str()?;
+        notation::octets(hex.strip_prefix("0x").unwrap_or(hex)).ok()
+    });
+    if let Some(agent) = agent.filter(|agent| !agent.is_empty()) {
+        context.insert(ItemKind::AGENT, &agent);
+    }
+    let name = unescaped(hostname.octets);
+    if !name.is_empty() {
+        context.insert(ItemKind::HOST_NAME, &name);
+    }
+    context
 }
 
 fn write_hex(octets: &[u8], out: &mut impl Write) -> io::Result<()> {
@@ -317,6 +415,7 @@ impl Common {
             expires,
             valid_seconds: self.valid,
             preferred_seconds: self.preferred,
+            context: Context::EMPTY,
         })))
     }
 }
@@ -348,7 +447,11 @@ fn row_v4(row: &Row<'_, '_>, now: Timestamp) -> Result<Item, Wrong> {
     if is_nobody && common.state != state::DECLINED && common.valid != 0 {
         return Err(hwaddr.wrong("names no client, which only a declined lease may"));
     }
-    common.binding(lease, &identifier, hardware, now, state_cell)
+    let mut item = common.binding(lease, &identifier, hardware, now, state_cell)?;
+    if let Item::Lease(binding) = &mut item {
+        binding.context = context(row.cell(8), row.cell(10));
+    }
+    Ok(item)
 }
 
 fn row_v6(row: &Row<'_, '_>, now: Timestamp) -> Result<Item, Wrong> {
@@ -387,6 +490,7 @@ fn row_v6(row: &Row<'_, '_>, now: Timestamp) -> Result<Item, Wrong> {
     let mut item = common.binding(lease, &duid, hardware, now, state_cell)?;
     if let Item::Lease(binding) = &mut item {
         binding.iaid = Iaid(iaid);
+        binding.context = context(cell(11), cell(14));
     }
     Ok(item)
 }

@@ -11,6 +11,7 @@ mod render;
 mod rows;
 mod set;
 pub mod source;
+mod surroundings;
 mod verify;
 
 pub use export::{Export, ExportError, Exported, Which};
@@ -19,10 +20,11 @@ pub use kea::KeaVersion;
 pub(crate) use render::columns;
 pub use render::{Format, render};
 pub use rows::Spot;
+pub use surroundings::{ContextView, RelayView};
 pub use verify::{Verdict, verify};
 
 use crate::config::notation::{self, Family};
-use dhcp_lease::{Binding, Lease, LeaseKind, State, SubnetId, Timestamp};
+use dhcp_lease::{Binding, Context, Lease, LeaseKind, State, SubnetId, Timestamp};
 use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -76,6 +78,9 @@ pub struct LeaseView {
     pub last_transaction: u64,
     /// When it ends, in seconds since 1970; nothing for never.
     pub expires: Option<u64>,
+    /// From where it was asked for.
+    #[serde(default, skip_serializing_if = "ContextView::is_empty")]
+    pub context: ContextView,
 }
 
 impl LeaseView {
@@ -106,6 +111,7 @@ impl LeaseView {
             preferred_lifetime: binding.preferred_seconds,
             last_transaction: binding.last_transaction.0,
             expires: (binding.expires != Timestamp::NEVER).then_some(binding.expires.0),
+            context: ContextView::new(&binding.context),
         }
     }
 
@@ -155,6 +161,7 @@ impl LeaseView {
             expires: self.expires.map_or(Timestamp::NEVER, Timestamp),
             valid_seconds: self.valid_lifetime,
             preferred_seconds: self.preferred_lifetime,
+            context: Context::parse(&octets("context", &self.context.octets)?),
         })
     }
 }
@@ -249,7 +256,13 @@ pub(crate) mod tests {
             preferred_lifetime in any::<u32>(),
             last_transaction in 0u64..1 << 33,
             expires in proptest::option::of(0u64..1 << 33),
+            items in proptest::collection::vec(
+                (2u8..13, proptest::collection::vec(any::<u8>(), 0..20)), 0..3),
         ) -> LeaseView {
+            let mut context = Context::EMPTY;
+            for (kind, data) in &items {
+                context.insert(dhcp_lease::context::ItemKind(*kind), data);
+            }
             let (address, kind) = match kind {
                 0 => (std::net::Ipv4Addr::from_bits(number).to_string(), "v4"),
                 1 => (format!("2001:db8::{:x}:{:x}", number >> 16, number & 0xffff), "na"),
@@ -268,6 +281,7 @@ pub(crate) mod tests {
                 preferred_lifetime,
                 last_transaction,
                 expires,
+                context: ContextView::new(&context),
             }
         }
     }

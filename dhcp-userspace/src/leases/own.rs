@@ -1,8 +1,8 @@
 //! How do we write leases for other programs, and read them again? CSV and JSON of our own, without loss.
 
-use super::LeaseView;
 use super::rows::{Header, Lines, Row, Spot, Wrong};
 use super::source::Item;
+use super::{ContextView, LeaseView};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use std::fmt;
@@ -22,7 +22,17 @@ const COLUMNS: &[&str] = &[
     "preferred-lifetime",
     "last-transaction",
     "expires",
+    "hostname",
+    "giaddr",
+    "relay-source",
+    "circuit-id",
+    "remote-id",
+    "relay-path",
+    "context",
 ];
+/// Without the rest, which tells people what the last column holds.
+const NEEDED: usize = 12;
+const CONTEXT: usize = 18;
 
 /// The first line of a CSV file.
 pub(super) fn write_csv_header(out: &mut impl Write) -> io::Result<()> {
@@ -32,10 +42,15 @@ pub(super) fn write_csv_header(out: &mut impl Write) -> io::Result<()> {
 /// A lease as a row.
 pub(super) fn write_csv(lease: &LeaseView, out: &mut impl Write) -> io::Result<()> {
     let expires = lease.expires.map(|at| at.to_string()).unwrap_or_default();
-    // No value can hold a comma or a quote: all of them are numbers, words and hexadecimal.
+    let context = &lease.context;
+    let way = match context.relay_path.is_empty() {
+        true => String::new(),
+        false => cell(&context.way()),
+    };
+    // No value up to `expires` can hold a comma or a quote: they are numbers, words and hexadecimal.
     writeln!(
         out,
-        "{},{},{},{},{},{},{},{},{},{},{},{expires}",
+        "{},{},{},{},{},{},{},{},{},{},{},{expires},{},{},{},{},{},{way},{}",
         lease.address,
         lease.kind,
         lease.state,
@@ -47,7 +62,22 @@ pub(super) fn write_csv(lease: &LeaseView, out: &mut impl Write) -> io::Result<(
         lease.valid_lifetime,
         lease.preferred_lifetime,
         lease.last_transaction,
+        cell(&context.hostname),
+        context.giaddr,
+        context.relay_source,
+        cell(&context.circuit_id),
+        cell(&context.remote_id),
+        context.octets,
     )
+}
+
+/// A value that may hold anything printable (RFC 4180 section 2). It is no formula to a spreadsheet: it
+/// begins with a letter, a digit, a colon or an apostrophe, or has no sign that a formula needs.
+fn cell(value: &str) -> String {
+    match value.contains([',', '"']) {
+        true => format!("\"{}\"", value.replace('"', "\"\"")),
+        false => value.to_owned(),
+    }
 }
 
 /// Whether a file that begins so is one of our CSV files.
@@ -68,9 +98,9 @@ pub(super) fn read_csv<R: BufRead>(input: R, each: Each<'_>) -> io::Result<()> {
     };
     let header = first.map(|first| Header::new(first, COLUMNS));
     let header = match header {
-        Ok(header) if header.missing(COLUMNS.len()).is_none() => header,
+        Ok(header) if header.missing(NEEDED).is_none() => header,
         Ok(header) => {
-            let name = header.missing(COLUMNS.len()).unwrap_or_default();
+            let name = header.missing(NEEDED).unwrap_or_default();
             let reason = format!("the first line has no column \"{name}\"");
             let _ = each(Spot { line, column: 1 }, Err(reason));
             return Ok(());
@@ -82,7 +112,7 @@ pub(super) fn read_csv<R: BufRead>(input: R, each: Each<'_>) -> io::Result<()> {
     };
     while let Some((line, octets)) = lines.next()? {
         let item = octets
-            .and_then(|octets| Row::plain(octets, &header))
+            .and_then(|octets| Row::quoted(octets, &header))
             .and_then(|row| csv_row(&row));
         let column = item.as_ref().err().map_or(1, |wrong| wrong.column);
         let item = item.map_err(|wrong| wrong.reason);
@@ -111,6 +141,10 @@ fn csv_row(row: &Row<'_, '_>) -> Result<Item, Wrong> {
         expires: match expires.is_empty() {
             true => None,
             false => Some(expires.parse("a time in seconds since 1970")?),
+        },
+        context: ContextView {
+            octets: text(CONTEXT)?,
+            ..ContextView::default()
         },
     };
     let binding = view

@@ -43,10 +43,12 @@ pub fn render(leases: &[LeaseView], format: Format, v6: bool, now: Timestamp) ->
 }
 
 /// The columns of a table.
-pub(super) const HEADING: [&str; 6] = ["ADDRESS", "STATE", "SUBNET", "CLIENT", "HARDWARE", "ENDS"];
+pub(super) const HEADING: [&str; 8] = [
+    "ADDRESS", "STATE", "SUBNET", "CLIENT", "HARDWARE", "ENDS", "NAME", "RELAY",
+];
 
 /// A lease as a row of a table.
-pub(super) fn table_row(lease: &LeaseView) -> [String; 6] {
+pub(super) fn table_row(lease: &LeaseView) -> [String; 8] {
     let client = match (lease.client.as_str(), lease.iaid) {
         (client, 0) => client.to_owned(),
         (client, iaid) => format!("{client} iaid {iaid}"),
@@ -58,6 +60,8 @@ pub(super) fn table_row(lease: &LeaseView) -> [String; 6] {
         client,
         lease.hw_address.clone(),
         lease.expires.map_or_else(|| "never".to_owned(), time),
+        lease.context.hostname.clone(),
+        lease.context.way(),
     ]
 }
 
@@ -159,12 +163,32 @@ mod tests {
         let table = render(&[lease()], Format::Table, false, Timestamp(0));
         assert_eq!(
             table,
-            "ADDRESS     STATE   SUBNET  CLIENT                HARDWARE           ENDS\n\
+            "ADDRESS     STATE   SUBNET  CLIENT                HARDWARE           ENDS                  \
+             NAME  RELAY\n\
              192.0.2.10  leased  7       01:02:00:00:00:00:01  02:00:00:00:00:01  1970-01-01T01:16:40Z\n"
         );
         let csv = render(&[lease()], Format::Csv, false, Timestamp(0));
         let counts: Vec<_> = csv.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(counts, [12, 12]);
+        assert_eq!(counts, [19, 19]);
+    }
+
+    #[test]
+    fn what_strangers_say_stays_in_its_cell() {
+        let mut lease = lease();
+        lease.context.hostname = "printer".into();
+        lease.context.giaddr = "192.0.2.1".into();
+        lease.context.circuit_id = "'a,\"b\"'".into();
+        let csv = render(&[lease.clone()], Format::Csv, false, Timestamp(0));
+        let line = csv.lines().nth(1).unwrap();
+        assert!(
+            line.ends_with(",4600,printer,192.0.2.1,,\"'a,\"\"b\"\"'\",,,"),
+            "{line}"
+        );
+        let table = render(&[lease], Format::Table, false, Timestamp(0));
+        assert!(
+            table.ends_with("  printer  192.0.2.1 circuit 'a,\"b\"'\n"),
+            "{table}"
+        );
     }
 
     #[test]

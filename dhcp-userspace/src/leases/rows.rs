@@ -141,6 +141,39 @@ impl<'l, 'h> Row<'l, 'h> {
         Self::checked(cells, header)
     }
 
+    /// Cuts at commas outside quotes; a doubled quote is one (RFC 4180 section 2).
+    pub(super) fn quoted(line: &'l [u8], header: &'h Header) -> Result<Self, Wrong> {
+        if !line.contains(&b'"') {
+            return Self::plain(line, header);
+        }
+        let mut cells = Vec::new();
+        let mut cell = Vec::new();
+        let (mut begin, mut is_open) = (1, false);
+        let mut octets = (1u32..).zip(line).peekable();
+        while let Some((column, &octet)) = octets.next() {
+            match octet {
+                b'"' if is_open && octets.next_if(|(_, next)| **next == b'"').is_some() => {
+                    cell.push(b'"');
+                }
+                b'"' => is_open = !is_open,
+                b',' if !is_open => {
+                    cells.push((begin, Cow::Owned(std::mem::take(&mut cell))));
+                    begin = column + 1;
+                }
+                other => cell.push(other),
+            }
+        }
+        if is_open {
+            let reason = "a quote that is not closed on its line".to_owned();
+            return Err(Wrong {
+                column: begin,
+                reason,
+            });
+        }
+        cells.push((begin, Cow::Owned(cell)));
+        Self::checked(cells, header)
+    }
+
     fn checked(cells: Vec<(u32, Cow<'l, [u8]>)>, header: &'h Header) -> Result<Self, Wrong> {
         if cells.len() != header.count {
             let column = cells.last().map_or(1, |(column, _)| *column);
@@ -264,12 +297,27 @@ mod tests {
         assert!(Row::plain(b"1,2", &header).is_err());
     }
 
+    #[test]
+    fn quotes_keep_a_cell_together() {
+        let header = Header::new(b"a,b,c", &["a", "b", "c"]);
+        let row = Row::quoted(br#"1,"x,""y""",3"#, &header).unwrap();
+        assert_eq!(
+            (row.cell(1).octets, row.cell(1).column),
+            (&br#"x,"y""#[..], 3)
+        );
+        assert_eq!(row.cell(2).column, 13);
+        assert!(Row::quoted(br#"1,"2,3"#, &header).is_err());
+    }
+
     proptest! {
         #[test]
         fn no_octets_are_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
             let header = Header::new(b"a,b", &["a", "b"]);
             let mut lines = Lines::new(&octets[..]);
             while let Some((_, line)) = lines.next().unwrap() {
+                if let Ok(row) = line.clone().and_then(|line| Row::quoted(line, &header)) {
+                    prop_assert_eq!(row.cells.len(), 2);
+                }
                 if let Ok(row) = line.and_then(|line| Row::plain(line, &header)) {
                     let _ = row.cell(0).parse::<u64>("a number");
                     let shown = row.cell(1).wrong("is wrong").reason;

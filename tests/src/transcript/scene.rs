@@ -6,7 +6,7 @@ use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
-    Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
+    LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -382,6 +382,7 @@ impl SubnetLine {
                 preferred: 3600,
                 renew: None,
                 rebind: None,
+                cache: LeaseCache::default(),
             },
             options: Vec::new(),
             reservations: Vec::new(),

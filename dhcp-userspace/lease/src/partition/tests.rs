@@ -1,6 +1,7 @@
 use super::*;
 use crate::allocator::{PoolIndex, PoolRange};
 use crate::binding::LeaseKind;
+use crate::context::Context;
 use crate::store::Partitions;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
@@ -47,6 +48,7 @@ fn binding(lease: Lease, client: &ClientId, number: u32) -> Binding {
         expires: NOW.after(3600),
         valid_seconds: 3600,
         preferred_seconds: 0,
+        context: Context::EMPTY,
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::allocator::{Claim, PoolIndex, PoolRange};
 use crate::binding::{Binding, Key, LeaseKind, State, SubnetId};
+use crate::context::Context;
 use crate::format::{Image, SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use crate::journal::ChangeLog;
 use crate::reader::{Found as Read, Reader, Tally};
@@ -122,6 +123,7 @@ fn binding(number: u8, client_len: usize) -> Binding {
         expires: NOW.after(50),
         valid_seconds: 50,
         preferred_seconds: 0,
+        context: Context::EMPTY,
     }
 }
 
@@ -332,7 +334,7 @@ fn the_store_header_survives_one_damaged_copy_and_refuses_later_formats() {
     for copy in [0, headers::COPY_DISTANCE] {
         newer[copy + 16] = 9;
     }
-    let error = HeaderError::Newer { found: 9, known: 1 };
+    let error = HeaderError::Newer { found: 9, known: 2 };
     assert_eq!(StoreHeader::read(&newer), Err(error));
     assert_eq!(StoreHeader::read(&[0; 8192]), Err(HeaderError::NotOurs));
     assert_eq!(StoreHeader::read(&[]), Err(HeaderError::NotOurs));

@@ -36,14 +36,18 @@ fn written(bindings: &[Binding], version: KeaVersion, v6: bool) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// A line of Kea's without what we do not keep: names, contexts, updates of the DNS.
+/// A line of Kea's without what we do not keep: the user's own contexts, updates of the DNS. (Kea 2.2 leaves
+/// octets as they are that we, like later ones, write as escapes.)
 fn without_names(line: &str, v6: bool) -> String {
     let mut cells: Vec<&str> = line.split(',').collect();
     let (fwd, hostname, context) = if v6 { (9, 11, 14) } else { (6, 8, 10) };
     for place in [fwd, fwd + 1] {
         cells[place] = "0";
     }
-    cells[hostname] = "";
+    let name = cells[hostname]
+        .replace('\u{fffd}', "&#xe9")
+        .replace('\u{7}', "&#x07");
+    cells[hostname] = &name;
     cells[context] = "";
     cells.join(",")
 }
@@ -79,6 +83,25 @@ fn what_kea_wrote_is_written_again_octet_by_octet() {
         let theirs: Vec<String> = theirs.iter().map(|line| nobody(line)).collect();
         let ours: Vec<&str> = ours.lines().collect();
         assert_eq!(ours, theirs);
+    }
+}
+
+#[test]
+fn a_name_of_any_octets_stays_in_its_cell() {
+    let mut binding = bindings(KEA_V4).remove(1);
+    for octet in 0..=255 {
+        binding.context = Context::EMPTY;
+        binding
+            .context
+            .insert(ItemKind::HOST_NAME, &[b'a', octet, b'b']);
+        let text = written(&[binding.clone()], KeaVersion::V2_4, false);
+        assert!(
+            text.bytes()
+                .all(|octet| octet == b'\n' || (b' '..=b'~').contains(&octet)),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 2);
+        assert_eq!(bindings(text.as_bytes()), [binding.clone()], "{octet}");
     }
 }
 
@@ -240,6 +263,8 @@ prop_compose! {
         last in 0u64..1 << 33,
         valid in prop_oneof![1u32..u32::MAX, Just(u32::MAX)],
         preferred in any::<u32>(),
+        agent in proptest::collection::vec(any::<u8>(), 0..40),
+        name in proptest::collection::vec(1u8..=255, 0..40),
     ) -> Binding {
         let v6 = !matches!(lease.address(), IpAddr::V4(_));
         Binding {
@@ -253,6 +278,16 @@ prop_compose! {
             expires: Timestamp(last).after(valid),
             valid_seconds: valid,
             preferred_seconds: if v6 { preferred } else { 0 },
+            context: {
+                let mut context = Context::EMPTY;
+                if !v6 && !agent.is_empty() {
+                    context.insert(ItemKind::AGENT, &agent);
+                }
+                if !name.is_empty() {
+                    context.insert(ItemKind::HOST_NAME, &name);
+                }
+                context
+            },
         }
     }
 }

@@ -15,7 +15,7 @@ fn all(octets: &[u8], format: SourceFormat) -> Vec<(Spot, Result<Item, String>)>
 
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
-    let header = COLUMNS.join(",");
+    let header = COLUMNS[..NEEDED].join(",");
     let good = "192.0.2.1,v4,leased,1,,02:00:00:00:00:01,1,0,60,0,10,70";
     for (bad, column, reason) in [
         (

@@ -2,7 +2,8 @@
 
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
-    Interface, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy, Subnet4,
+    Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy,
+    Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -65,6 +66,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             preferred: LEASE,
             renew: None,
             rebind: None,
+            cache: LeaseCache::default(),
         },
         options: options(&[
             (1, &[255, 255, 255, 0], false),
@@ -88,6 +90,8 @@ pub(super) struct World {
     pub(super) partitions: Partitions,
     pub(super) log: ChangeLog,
     pub(super) now: Timestamp,
+    /// Whether the last message changed what is on record.
+    pub(super) has_written: bool,
     query: Query,
     reserved: Vec<Lease>,
 }
@@ -130,6 +134,7 @@ impl World {
             partitions: Partitions::in_memory(4, 64, Durability::Power),
             log: ChangeLog::with_capacity(64),
             now: Timestamp(1_000_000),
+            has_written: false,
             query: Query::default(),
             reserved: Vec::new(),
         }
@@ -156,8 +161,8 @@ impl World {
         self.partitions.mark_held(&self.policy.pools);
     }
 
-    /// Serves one frame as the data path does. What an ACK promises must be in the change log, and nothing
-    /// else but a RELEASE or DECLINE may be.
+    /// Serves one frame as the data path does. What an ACK promises must be in the change log or on record
+    /// already, and nothing else but a RELEASE or DECLINE may be in the log.
     pub(super) fn serve(&mut self, request: &[u8]) -> Result<Reply, Discard> {
         let mut frame = [0xee; 1792];
         frame[..request.len()].copy_from_slice(request);
@@ -201,12 +206,19 @@ impl World {
             answer,
             Err(Discard::Released | Discard::Declined | Discard::DeclineOverLimit)
         );
-        assert_eq!(
-            log.is_empty(),
-            !granted && !ended,
-            "what is promised is written, no more"
+        self.has_written = !log.is_empty();
+        assert!(
+            granted || ended == self.has_written,
+            "nothing else is written"
         );
         partitions.settle(log, &policy.pools);
+        if let Some(answer) = answer.ok().filter(|_| granted) {
+            let record = &self.bindings()[&answer.address];
+            assert!(
+                record.expires >= self.now.after(answer.lease_seconds),
+                "no more is promised than is written"
+            );
+        }
         answer
     }
 
