@@ -156,11 +156,11 @@ fn is_over(binding: &Binding, now: Timestamp) -> bool {
 
 /// Which entries count, from a first reading.
 fn last_entries(sources: &[Source], now: Timestamp) -> Result<LastEntries, Failure> {
-    let mut last = LastEntries::default();
+    let mut last = LastEntries::new(now);
     for Source { path, format } in sources {
         source::read(path, *format, now, &mut |_, item| {
             if let Ok(item) = item {
-                last.add(&item);
+                last.add(&item, *format);
             }
             ControlFlow::Continue(())
         })
@@ -214,7 +214,7 @@ impl Import<'_> {
             &source.path,
             source.format,
             now,
-            &mut |spot, item| match self.entry(Origin { file, spot }, item) {
+            &mut |spot, item| match self.entry(Origin { file, spot }, item, source.format) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(failure) => {
                     failed = Some(failure);
@@ -226,7 +226,12 @@ impl Import<'_> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn entry(&mut self, origin: Origin, item: Result<Item, String>) -> Result<(), Failure> {
+    fn entry(
+        &mut self,
+        origin: Origin,
+        item: Result<Item, String>,
+        format: SourceFormat,
+    ) -> Result<(), Failure> {
         let item = match item {
             Ok(item) => item,
             Err(reason) => {
@@ -236,8 +241,9 @@ impl Import<'_> {
         };
         let number = self.number;
         self.number = self.number.saturating_add(1);
+        let is_last = self.last.is_last(&item, format, number);
         match item {
-            Item::Lease(binding) if !self.last.is_last(binding.lease, number) => {}
+            Item::Lease(_) | Item::Gone(_) if !is_last => {}
             Item::Lease(binding) if is_over(&binding, self.now) => {
                 *self.counts.outcomes.entry(Outcome::Ended).or_default() += 1;
             }
@@ -247,8 +253,8 @@ impl Import<'_> {
                     self.flush()?;
                 }
             }
-            Item::Gone(lease) if self.last.is_last(lease, number) => self.counts.gone += 1,
-            Item::Gone(_) | Item::NoLease => {}
+            Item::Gone(_) => self.counts.gone += 1,
+            Item::NoLease => {}
             Item::Registered => self.counts.registered += 1,
             Item::Failover => self.counts.failover += 1,
             Item::UnknownColumns(names) => {

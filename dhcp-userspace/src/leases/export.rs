@@ -169,6 +169,8 @@ impl Export {
             return Ok(());
         }
         match self.format {
+            // To Kea a later row counts instead of an earlier one, whosever it is: the holder's must.
+            Format::KeaCsv if !standing.holds() && held.contains(binding.lease) => return Ok(()),
             Format::KeaCsv => {
                 if !kea::write_row(binding, now, self.kea, out)? {
                     done.left_out += 1;

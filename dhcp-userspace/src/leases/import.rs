@@ -1,6 +1,6 @@
 //! What becomes of leases that come from elsewhere? The rule for conflicts, and which entry of a file counts.
 
-use super::source::Item;
+use super::source::{Item, SourceFormat};
 use dhcp_lease::{Binding, GRACE_SECONDS, Key, Lease, State, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -166,8 +166,9 @@ pub fn holds(binding: &Binding, now: Timestamp) -> bool {
 ///
 /// Some 20 octets for an IPv4 lease, 50 for an IPv6 one, so that files of many millions can be read twice
 /// instead of kept.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LastEntries {
+    now: Timestamp,
     v4: HashMap<u32, u32>,
     v6: HashMap<([u8; 16], u8), u32>,
     count: u32,
@@ -175,18 +176,23 @@ pub struct LastEntries {
 }
 
 impl LastEntries {
-    /// Takes the next entry.
-    pub fn add(&mut self, item: &Item) {
+    /// Of no file yet.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            v4: HashMap::new(),
+            v6: HashMap::new(),
+            count: 0,
+            earlier: 0,
+        }
+    }
+
+    /// Takes the next entry of a file of this format.
+    pub fn add(&mut self, item: &Item, format: SourceFormat) {
         let number = self.count;
         self.count = self.count.saturating_add(1);
-        let lease = match item {
-            Item::Lease(binding) => binding.lease,
-            Item::Gone(lease) => *lease,
-            Item::Registered
-            | Item::Failover
-            | Item::NoLease
-            | Item::UnknownColumns(_)
-            | Item::Truncated => return,
+        let Some(lease) = self.decides(item, format) else {
+            return;
         };
         let before = match place(lease) {
             Place::V4(address) => self.v4.insert(address, number),
@@ -195,13 +201,34 @@ impl LastEntries {
         self.earlier += u64::from(before.is_some());
     }
 
-    /// Whether the entry with this number is the last one of its lease.
-    pub fn is_last(&self, lease: Lease, number: u32) -> bool {
-        let last = match place(lease) {
-            Place::V4(address) => self.v4.get(&address),
-            Place::V6(address) => self.v6.get(&address),
+    /// Whether the entry with this number counts, because none after it is of the same lease.
+    pub fn is_last(&self, item: &Item, format: SourceFormat, number: u32) -> bool {
+        let last = match self.decides(item, format).map(place) {
+            Some(Place::V4(address)) => self.v4.get(&address),
+            Some(Place::V6(address)) => self.v6.get(&address),
+            None => None,
         };
         last.is_none_or(|&last| last == number)
+    }
+
+    /// The lease of which an entry says how it is. Kea's and ISC's files are journals, and every entry does.
+    /// Ours list former clients beside the holder, and of these entries none takes another's place.
+    fn decides(&self, item: &Item, format: SourceFormat) -> Option<Lease> {
+        match (item, format) {
+            (Item::Lease(binding), SourceFormat::Csv | SourceFormat::Json) => {
+                holds(binding, self.now).then_some(binding.lease)
+            }
+            (Item::Lease(binding), SourceFormat::KeaCsv | SourceFormat::Isc) => Some(binding.lease),
+            (Item::Gone(lease), _) => Some(*lease),
+            (
+                Item::Registered
+                | Item::Failover
+                | Item::NoLease
+                | Item::UnknownColumns(_)
+                | Item::Truncated,
+                _,
+            ) => None,
+        }
     }
 
     /// How many entries there are.

@@ -34,9 +34,25 @@ impl LeaseSet {
             .or_insert_with(|| Chunk::Few(Vec::new()));
         chunk.insert(number as u16)
     }
+
+    /// Whether a lease is in it.
+    pub(super) fn contains(&self, lease: Lease) -> bool {
+        let (kind, length, number) = place(lease);
+        let chunk = self.chunks.get(&(kind, length, number >> 16));
+        chunk.is_some_and(|chunk| chunk.contains(number as u16))
+    }
 }
 
 impl Chunk {
+    fn contains(&self, number: u16) -> bool {
+        match self {
+            Self::Few(few) => few.binary_search(&number).is_ok(),
+            Self::Many(words) => words
+                .get(usize::from(number / 64))
+                .is_some_and(|word| word >> (number % 64) & 1 == 1),
+        }
+    }
+
     fn insert(&mut self, number: u16) -> bool {
         match self {
             Self::Few(few) => {
@@ -108,6 +124,7 @@ mod tests {
             let mut model = HashSet::new();
             let mut set = LeaseSet::default();
             for lease in leases {
+                prop_assert_eq!(set.contains(lease), model.contains(&lease));
                 prop_assert_eq!(set.insert(lease), model.insert(lease));
             }
         }

@@ -59,6 +59,8 @@ impl Operator {
             if let (SubnetFrom::Address, Some(subnet)) = (how.subnets, subnet) {
                 binding.subnet = subnet;
             }
+            // A clock that was ahead must not make ours run ahead: no time before what the store has seen.
+            binding.last_transaction = binding.last_transaction.min(target.now);
             let is_pooled = target.pools.pool_of(binding.lease).is_some()
                 || target.pools.is_reserved(binding.lease);
             imported.outside_pools += u64::from(!is_pooled);
