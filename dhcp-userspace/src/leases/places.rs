@@ -79,7 +79,7 @@ fn delegated(policy: &Policy, pool: PoolIndex, subnet: SubnetId) -> Option<Range
         return None;
     };
     let first = first.to_bits();
-    let size = host_mask(length).checked_add(1).unwrap_or(u128::MAX);
+    let size = host_mask(length).saturating_add(1);
     let octets = size.saturating_mul(u128::from(range.count.max(1)));
     Some((first, first.saturating_add(octets - 1), subnet))
 }

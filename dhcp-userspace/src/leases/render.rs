@@ -31,11 +31,11 @@ pub fn render(leases: &[LeaseView], format: Format, v6: bool, now: Timestamp) ->
         }),
         Format::KeaCsv => {
             let version = KeaVersion::default();
-            let bindings = leases.iter().filter_map(|lease| lease.binding().ok());
+            let mut bindings = leases.iter().filter_map(|lease| lease.binding().ok());
             kea::write_header(v6, version, &mut text).and_then(|()| {
-                bindings
-                    .map(|binding| kea::write_row(&binding, now, version, &mut text).map(drop))
-                    .collect()
+                bindings.try_for_each(|binding| {
+                    kea::write_row(&binding, now, version, &mut text).map(drop)
+                })
             })
         }
     };

@@ -24,6 +24,9 @@ pub(super) struct Wrong {
     pub(super) reason: String,
 }
 
+/// A line's number, and its octets unless it is too long.
+pub(super) type Line<'l> = (u64, Result<&'l [u8], Wrong>);
+
 /// The lines of a file.
 #[derive(Debug)]
 pub(super) struct Lines<R> {
@@ -41,8 +44,8 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line that is not blank, with its number and without its end. `Err` inside: it is too long.
-    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Result<&[u8], Wrong>)>> {
+    /// The next line that is not blank, with its number and without its end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             self.line.clear();
             self.number += 1;

@@ -163,10 +163,7 @@ fn to_kea_the_holder_of_a_lease_comes_last() {
         ..Export::default()
     };
     let (text, done) = bench.export(&export);
-    let last = text
-        .lines()
-        .filter(|line| line.starts_with("10.0.0.7,"))
-        .next_back();
+    let last = text.lines().rfind(|line| line.starts_with("10.0.0.7,"));
     assert!(
         last.unwrap().starts_with("10.0.0.7,02:00:00:00:00:63,"),
         "{last:?}"
