@@ -9,7 +9,9 @@ use crate::counters::Totals;
 use crate::history::{self, HistoryStatus, Keeper};
 use crate::interface::{self, Device, Membership};
 use crate::io::afxdp::{self, BindError, InForce, Socket};
-use crate::operator::{Operator, ReleaseError};
+use crate::leases::import::{How, Imported};
+use crate::leases::places::Places;
+use crate::operator::{Operator, ReleaseError, Target};
 use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
 use crate::snapshot::Shared;
 use crate::store::{Found, OpenError, StateDirectory};
@@ -363,6 +365,25 @@ impl Server {
         let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
         let policy = shared.policy.load();
         operator.release(lease, &shared.partitions, &policy.pools, shared.clock.now())
+    }
+
+    /// Takes over leases from elsewhere; see [`Operator::import`].
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
+        let shared = &self.shared;
+        let operator = shared.operator.try_lock_for(OPERATOR_PATIENCE);
+        let mut operator = operator.ok_or(ReleaseError::Busy)?;
+        let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
+        let policy = shared.policy.load();
+        let target = Target {
+            partitions: &shared.partitions,
+            pools: &policy.pools,
+            places: &Places::new(&policy),
+            now: shared.clock.now(),
+        };
+        operator.import(bindings, how, target)
     }
 
     /// Ends everything: first frames pass to the kernel again, then every promise that was made leaves

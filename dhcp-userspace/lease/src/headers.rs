@@ -217,6 +217,23 @@ pub(crate) fn check_table(
     }
 }
 
+/// Looks at the header of the table of `partition` as it lies in its file. Whether both copies are damaged,
+/// which costs nothing: the next start writes them anew.
+///
+/// # Errors
+/// [`HeaderError`] if it is another store's or partition's, or a later program's.
+pub fn judge_table(
+    store: &StoreHeader,
+    partition: u32,
+    octets: &[u8],
+) -> Result<bool, HeaderError> {
+    refuse_newer(store, octets)?;
+    Ok(matches!(
+        check_table(store, partition, octets)?,
+        TableHeader::Damaged
+    ))
+}
+
 /// Writes what is not as it should be. Of an earlier version's header one copy stays whole at any moment.
 pub(crate) fn mend_table(
     store: &StoreHeader,

@@ -43,7 +43,12 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
             } else {
                 Format::Table
             };
-            print(&leases::render(&leases.leases, format, false))
+            print(&leases::render(
+                &leases.leases,
+                format,
+                false,
+                super::leases::now(),
+            ))
         }
         CtlCommand::Release { address } => {
             let release = Release {

@@ -7,6 +7,7 @@ use crate::control::message::{self, InterfaceStatus, Status};
 use crate::control::{Control, Source};
 use crate::counters::Totals;
 use crate::history::HistoryStatus;
+use crate::leases::import::{How, Imported};
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
@@ -146,7 +147,7 @@ async fn mind(running: &Arc<Running>, mut signals: Signals) -> Result<(), Failur
             _ = feeding.tick(), if watched => feed_watchdog(running, &mut watchdog, feed),
             _ = looks.tick() => {
                 if let Some(trouble) = running.server.must_end() {
-                    return Err(Failure::Store(trouble));
+                    return Err(Failure::Disk(trouble));
                 }
                 if !ready && is_serving(&running.server) {
                     ready = true;
@@ -353,6 +354,10 @@ impl Source for Running {
 
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
         self.server.release(lease)
+    }
+
+    fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
+        self.server.import(bindings, how)
     }
 
     fn reload(&self) -> Result<String, Vec<String>> {

@@ -3,6 +3,7 @@
 use crate::counters::{MESSAGES_V6, RECEIVED_V4, SENT_V4, Totals};
 use crate::io::PortStatistics;
 use crate::leases::LeaseView;
+use crate::leases::import::{Rule, SubnetFrom};
 use dhcp_core::{Discard, Policy};
 use dhcp_lease::{Binding, PoolIndex, State, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -324,6 +325,23 @@ pub struct Release {
 pub struct Released {
     /// Whose it was.
     pub released: LeaseView,
+}
+
+/// The body of `POST /v1/import`; the answer is [`Imported`](crate::leases::import::Imported).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Import {
+    /// Which of two bindings counts.
+    #[serde(default)]
+    pub rule: Rule,
+    /// By what a lease finds its subnet.
+    #[serde(default)]
+    pub subnets: SubnetFrom,
+    /// Nothing is to be written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The leases; no two are the same.
+    pub leases: Vec<LeaseView>,
 }
 
 /// The answer to `POST /v1/reload` when all went well.
