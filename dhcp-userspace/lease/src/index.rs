@@ -1,4 +1,4 @@
-//! By what is a client found? A keyed digest of what identifies it.
+//! By what is a client found? A keyed digest of what identifies it, and a table from digests to slots.
 
 use crate::binding::{Binding, Key, LeaseKind};
 use crate::format::{ArchivedRecord, Checksum};
@@ -6,6 +6,10 @@ use core::hash::Hasher;
 use dhcp_wire::id::{HardwareAddress, Iaid};
 use hashbrown::HashTable;
 use siphasher::sip128::{Hasher128, SipHasher13};
+
+mod lines;
+
+pub(crate) use lines::ClientIndex;
 
 /// 128 bits that stand for a client, a kind of lease and an IA. Two identities have two digests: with a
 /// key that strangers do not know, a collision would take them 2^64 attempts that they cannot check.

@@ -11,14 +11,13 @@ use crate::allocator::{Claim, Pools};
 use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Timestamp};
 use crate::declines::Declines;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
-use crate::index::{Digest, Digester, Identity};
+use crate::index::{ClientIndex, Digest, Digester, Identity};
 use crate::journal::ChangeLog;
 use crate::offers::{Offer, Offers};
 use crate::overlay::Overlay;
 use crate::store::Durability;
 use crate::table::Table;
 use crate::wheel::{Shelf, Wheel};
-use hashbrown::HashTable;
 use std::collections::VecDeque;
 
 mod commit;
@@ -115,7 +114,7 @@ pub struct Partition {
     pub(crate) table: Table,
     pub(crate) overlay: Overlay,
     digester: Digester,
-    index: HashTable<u32>,
+    index: ClientIndex,
     pub(crate) wheel: Wheel,
     pub(crate) roles: Vec<Role>,
     pub(crate) offers: Offers,
@@ -171,7 +170,7 @@ impl Partition {
             checksum,
             overlay: Overlay::new(unsettled),
             digester: Digester::new(&checksum),
-            index: crate::index::table_for(slots as usize),
+            index: ClientIndex::new(slots),
             wheel: Wheel::new(slots, now.0),
             roles: vec![Role::Free; slots as usize],
             offers: Offers::new(room.offers),
@@ -192,7 +191,7 @@ impl Partition {
     /// nothing waits for: the processor goes on to the next key while they are under way.
     pub fn touch(&self, key: &Key<'_>) {
         let digest = self.digester.of_key(key);
-        if let Some(&slot) = self.index.find(digest.low, |_| true) {
+        if let Some(slot) = self.index.candidates(digest).next() {
             let first = self.table.image(slot).and_then(|image| image.first());
             core::hint::black_box(first.copied());
         }
@@ -213,7 +212,7 @@ impl Partition {
     ) -> Option<SlotNumber> {
         let identity = Identity::of_key(key);
         let digest = self.digester.of_key(key);
-        let found = self.index.iter_hash(digest.low).filter_map(|&slot| {
+        let found = self.index.candidates(digest).filter_map(|slot| {
             let record = self.record(slot)?;
             let same = record.kind == key.kind as u8
                 && record.iaid.to_native() == key.iaid.0
@@ -523,18 +522,7 @@ impl Partition {
 
     /// Enters a binding into the client index.
     pub(crate) fn enter(&mut self, slot: u32, digest: Digest) {
-        let Self {
-            index,
-            table,
-            overlay,
-            digester,
-            ..
-        } = self;
-        let rehash = |&other: &u32| {
-            let image = |slot| overlay.image(slot).or_else(|| table.image(slot));
-            digest_of(other, digester, image).map_or(0, |digest| digest.low)
-        };
-        index.insert_unique(digest.low, slot, rehash);
+        self.index.insert(digest, slot);
     }
 
     /// The digest of the binding in a slot.

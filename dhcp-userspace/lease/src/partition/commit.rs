@@ -159,9 +159,7 @@ impl Partition {
     }
 
     fn leave_index(&mut self, slot: u32, digest: Digest) {
-        if let Ok(entry) = self.index.find_entry(digest.low, |&other| other == slot) {
-            entry.remove();
-        }
+        self.index.remove(digest, slot);
     }
 
     /// Writes all images of a binding as one.
