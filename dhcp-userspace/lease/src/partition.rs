@@ -507,6 +507,10 @@ impl Partition {
             *count += 1;
         }
         self.wheel.unlink(slot);
+        self.list(slot, role, until);
+    }
+
+    fn list(&mut self, slot: u32, role: Role, until: Timestamp) {
         match role {
             Role::Free => {
                 self.free_count += 1;
@@ -518,6 +522,19 @@ impl Partition {
             }
             Role::Live | Role::Declined | Role::Damaged | Role::Extension => {}
         }
+    }
+
+    /// As [`Partition::assign`] for a slot that is in no list yet, in a partition that is being opened.
+    pub(crate) fn assign_first(&mut self, slot: u32, role: Role, until: Timestamp) {
+        if let Some(place) = self.roles.get_mut(slot as usize) {
+            *place = role;
+            self.list(slot, role, until);
+        }
+    }
+
+    /// Counts the roles that were assigned first.
+    pub(crate) fn count_roles(&mut self) {
+        self.role_counts = count_roles(&self.roles);
     }
 
     /// Enters a binding into the client index.

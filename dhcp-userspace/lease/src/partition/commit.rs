@@ -330,7 +330,14 @@ fn with_key<'a, T>(
     make: impl FnOnce(&Key<'_>) -> T,
 ) -> Option<T> {
     let record = format::record(image(slot)?)?;
-    let stored = format::gather(record, image);
+    let gathered;
+    // Nearly every identity lies in its slot as a whole.
+    let stored: &[u8] = if record.identity_len() <= record.identity.len() {
+        &record.identity
+    } else {
+        gathered = format::gather(record, image);
+        &gathered
+    };
     let (hardware, client) = stored.split_at_checked(usize::from(record.hlen))?;
     let client = client.get(..usize::from(record.client_len))?;
     let key = Key {
