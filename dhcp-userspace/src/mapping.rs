@@ -9,7 +9,7 @@
 )]
 
 use dhcp_lease::table::Region;
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -251,6 +251,21 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    /// Has all of it in memory, so that the first to touch a page need not wait, and what cannot be read is
+    /// an error here and not a signal later.
+    ///
+    /// # Errors
+    /// Those of the system: "bad address" for a page that cannot be read.
+    pub fn load(&self) -> io::Result<()> {
+        match self.mapping.advise(Advice::PopulateRead) {
+            // Before Linux 5.14 pages come when they are touched.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        }
+    }
+}
+
 impl Region for Mapping {
     fn octets(&self) -> &[u8] {
         &self.mapping
@@ -300,6 +315,20 @@ mod tests {
             7
         );
         assert!(file.map_next(&lock, 1 << 12).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_no_signal() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::take(directory.path()).unwrap();
+        let path = directory.path().join("table");
+        let mut file = WholeFile::create(&path, 4 << 12).unwrap();
+        let mapping = file.map_next(&lock, 4 << 12).unwrap();
+        mapping.load().unwrap();
+        // What a page does that the disk cannot read, a page does that is no longer there.
+        file.file().set_len(2 << 12).unwrap();
+        let error = mapping.load().unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFAULT), "{error}");
     }
 
     #[test]

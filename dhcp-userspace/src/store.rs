@@ -27,6 +27,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+mod crew;
+
 /// Bounds on the journal. Between them it is as large as the tables: the larger, the fewer pages of the
 /// tables must be written at each checkpoint.
 const JOURNAL_OCTETS: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
@@ -354,45 +356,55 @@ impl StateDirectory {
         header: &StoreHeader,
         settings: &Settings,
     ) -> Result<(Vec<TableRegions>, Vec<File>), OpenError> {
+        let tables = crew::make_all(header.partitions, |partition| {
+            self.table(header, settings, partition)
+        })?;
+        Ok(tables.into_iter().unzip())
+    }
+
+    fn table(
+        &self,
+        header: &StoreHeader,
+        settings: &Settings,
+        partition: u32,
+    ) -> Result<(TableRegions, File), OpenError> {
         let wanted = table_octets(settings.lease_capacity, header.partitions);
-        let mut tables = Vec::new();
-        let mut files = Vec::new();
-        for partition in 0..header.partitions {
-            let path = table_path(&self.path, partition);
-            let failed = |what| file_error(&path, what);
-            let mut file = WholeFile::open(&path).map_err(failed(
-                "cannot open a lease table; restore it from a backup",
+        let path = table_path(&self.path, partition);
+        let failed = |what| file_error(&path, what);
+        let mut file = WholeFile::open(&path).map_err(failed(
+            "cannot open a lease table; restore it from a backup",
+        ))?;
+        if file.octets() < wanted {
+            file.grow(wanted).map_err(failed(
+                "cannot enlarge a lease table; free some space, or lower `lease-capacity`",
             ))?;
-            if file.octets() < wanted {
-                file.grow(wanted).map_err(failed(
-                    "cannot enlarge a lease table; free some space, or lower `lease-capacity`",
-                ))?;
-            }
-            let unmapped = |error| failed("cannot map a lease table")(error);
-            let region = file.map_next(&self.lock, HEADER_OCTETS as u64);
-            let first: Box<dyn Region> = Box::new(region.map_err(unmapped)?);
-            let mut segments: Vec<Box<dyn Region>> = Vec::new();
-            let mut left = file.octets() - HEADER_OCTETS as u64;
-            let segment_octets = u64::from(header.slots_per_segment) * SLOT_OCTETS as u64;
-            while left > 0 {
-                let octets = left.min(segment_octets);
-                let region = file.map_next(&self.lock, octets);
-                segments.push(Box::new(
-                    region.map_err(|error| failed("cannot map a lease table")(error))?,
-                ));
-                left -= octets;
-            }
-            tables.push(TableRegions {
-                header: first,
-                segments,
-            });
-            files.push(
-                file.file()
-                    .try_clone()
-                    .map_err(failed("cannot open a lease table once more"))?,
-            );
         }
-        Ok((tables, files))
+        let mut left = file.octets() - HEADER_OCTETS as u64;
+        let mut map = |octets: u64| -> Result<Box<dyn Region>, OpenError> {
+            let region = file.map_next(&self.lock, octets);
+            let region = region.map_err(failed("cannot map a lease table"))?;
+            region.load().map_err(failed(
+                "cannot read a lease table; replace the disk and restore it from a backup",
+            ))?;
+            Ok(Box::new(region))
+        };
+        let first = map(HEADER_OCTETS as u64)?;
+        let mut segments: Vec<Box<dyn Region>> = Vec::new();
+        let segment_octets = u64::from(header.slots_per_segment) * SLOT_OCTETS as u64;
+        while left > 0 {
+            let octets = left.min(segment_octets);
+            segments.push(map(octets)?);
+            left -= octets;
+        }
+        let tables = TableRegions {
+            header: first,
+            segments,
+        };
+        let again = file.file().try_clone();
+        Ok((
+            tables,
+            again.map_err(failed("cannot open a lease table once more"))?,
+        ))
     }
 }
 

@@ -24,6 +24,7 @@ pub mod wheel;
 mod declines;
 mod index;
 mod overlay;
+mod sip;
 
 pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
 pub use binding::{Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Timestamp};

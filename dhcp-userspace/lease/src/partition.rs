@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 
 mod commit;
 
-use commit::{WANTED, digest_of};
+use commit::WANTED;
 
 /// The place of a binding in its partition's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -537,14 +537,14 @@ impl Partition {
         self.role_counts = count_roles(&self.roles);
     }
 
+    /// Begins loading what [`Partition::enter`] will change.
+    pub(crate) fn touch_index(&self, digest: Digest) {
+        self.index.touch(digest);
+    }
+
     /// Enters a binding into the client index.
     pub(crate) fn enter(&mut self, slot: u32, digest: Digest) {
         self.index.insert(digest, slot);
-    }
-
-    /// The digest of the binding in a slot.
-    pub(crate) fn digest_at(&self, slot: u32) -> Option<Digest> {
-        digest_of(slot, &self.digester, |slot| self.image(slot))
     }
 }
 

@@ -43,14 +43,15 @@ impl Line {
 
     /// Whether there was room.
     fn put(&mut self, tag: u16, slot: u32) -> bool {
-        let room = self.tags.iter_mut().zip(&mut self.slots);
-        for (other, place) in room {
-            if *place == 0 {
-                (*other, *place) = (tag, slot + 1);
-                return true;
-            }
+        // No branch but one on what was found: where the first room is nobody can foretell.
+        let mut rooms = 0u16;
+        for (entry, &other) in self.slots.iter().enumerate() {
+            rooms |= u16::from(other == 0) << entry;
         }
-        false
+        let entry = rooms.trailing_zeros() as usize;
+        let room = self.tags.get_mut(entry).zip(self.slots.get_mut(entry));
+        room.map(|place| (*place.0, *place.1) = (tag, slot + 1))
+            .is_some()
     }
 
     /// Whether it was there.
@@ -93,6 +94,11 @@ impl ClientIndex {
             tag: tag(digest),
             mask: line.map_or(0, |line| line.matches(tag(digest))),
         }
+    }
+
+    /// Begins loading the line of a digest.
+    pub(crate) fn touch(&self, digest: Digest) {
+        core::hint::black_box(self.lines.get(self.home(digest)).map(|line| line.passed));
     }
 
     /// Enters a slot.

@@ -4,7 +4,7 @@ use super::{Partition, Role, SlotNumber, TableFull};
 use crate::allocator::Pools;
 use crate::binding::{Binding, Key, Lease, Timestamp};
 use crate::format::{self, ArchivedRecord, EXTENSIONS_MAX, Group, Image, NO_SLOT};
-use crate::index::{Digest, Digester, Identity};
+use crate::index::{Digest, Identity};
 use crate::journal::ChangeLog;
 use crate::offers::Offer;
 use crate::store::Durability;
@@ -294,8 +294,19 @@ impl Partition {
 
     /// What stands for the client of the binding in a slot, whatever it leases.
     fn client_at(&self, slot: u32) -> Option<u64> {
+        let record = self.record(slot)?;
         let image = |slot| self.image(slot);
-        with_key(slot, image, |key| self.digester.of_client(key))
+        with_key(record, image, |key| self.digester.of_client(key))
+    }
+
+    /// The digest of the binding in a slot.
+    pub(crate) fn digest_at(&self, slot: u32) -> Option<Digest> {
+        self.digest_of_record(self.record(slot)?)
+    }
+
+    pub(crate) fn digest_of_record(&self, record: &ArchivedRecord) -> Option<Digest> {
+        let image = |slot| self.image(slot);
+        with_key(record, image, |key| self.digester.of_key(key))
     }
 
     pub(super) fn is_identity(&self, record: &ArchivedRecord, identity: Identity<'_>) -> bool {
@@ -315,21 +326,12 @@ impl Partition {
     }
 }
 
-pub(super) fn digest_of<'a>(
-    slot: u32,
-    digester: &Digester,
-    image: impl Fn(u32) -> Option<&'a Image>,
-) -> Option<Digest> {
-    with_key(slot, image, |key| digester.of_key(key))
-}
-
-/// What `make` makes of the key of the binding in a slot.
+/// What `make` makes of the key of a binding.
 fn with_key<'a, T>(
-    slot: u32,
+    record: &ArchivedRecord,
     image: impl Fn(u32) -> Option<&'a Image>,
     make: impl FnOnce(&Key<'_>) -> T,
 ) -> Option<T> {
-    let record = format::record(image(slot)?)?;
     let gathered;
     // Nearly every identity lies in its slot as a whole.
     let stored: &[u8] = if record.identity_len() <= record.identity.len() {

@@ -9,10 +9,15 @@ use super::verdict::{Found, Verdict};
 use crate::allocator::{Marks, Pools, Unit};
 use crate::binding::Timestamp;
 use crate::format::Checksum;
+use crate::index::Digest;
 use crate::partition::{Partition, Role};
 
 /// A slot is repaired by trying every bit; that is for a bad bit, not for a bad disk.
 const REPAIRS_MAX: u64 = 1_024;
+
+/// How many index entries are loaded at a time. The index of a partition is larger than the cache next to
+/// the processor; one after the other, they would take a third of the time.
+const ENTRIES_AHEAD: usize = 16;
 
 /// Goes through all slots of some partitions.
 pub(super) struct Judge<'a> {
@@ -24,6 +29,8 @@ pub(super) struct Judge<'a> {
     /// Of each pool what was last heard of, held or not.
     last_heard: Vec<Option<Heard>>,
     tally: Tally,
+    /// Bindings that are yet to be entered into the index of their partition.
+    entering: Vec<(u32, Digest)>,
 }
 
 /// When a lease was last heard of, and in which commit; of two, the later one counts.
@@ -75,6 +82,7 @@ impl<'a> Judge<'a> {
             damaged: Vec::new(),
             last_heard: vec![None; pools.len()],
             tally: Tally::default(),
+            entering: Vec::with_capacity(ENTRIES_AHEAD),
         }
     }
 
@@ -114,6 +122,7 @@ impl<'a> Judge<'a> {
                 None => damaged.push(slot),
             }
         }
+        self.fill_index(partition);
         former.sort_unstable();
         self.tally.former += former.len() as u64;
         for (_, slot) in former {
@@ -149,7 +158,7 @@ impl<'a> Judge<'a> {
             Role::Free | Role::Extension | Role::Damaged => {}
         }
         // Those of a declined record that ended were free with it, and may be others' now.
-        if role != Role::Free {
+        if found.is_extended && role != Role::Free {
             partition.adopt_extensions(slot);
         }
         if matches!(role, Role::Live | Role::Declined) {
@@ -159,7 +168,17 @@ impl<'a> Judge<'a> {
         if role == Role::Declined {
             partition.count_decline(slot, found.expires);
         }
-        if let Some(digest) = partition.digest_at(slot).filter(|_| role.is_indexed()) {
+        if role.is_indexed() {
+            partition.touch_index(found.digest);
+            self.entering.push((slot, found.digest));
+            if self.entering.len() >= ENTRIES_AHEAD {
+                self.fill_index(partition);
+            }
+        }
+    }
+
+    fn fill_index(&mut self, partition: &mut Partition) {
+        for (slot, digest) in self.entering.drain(..) {
             partition.enter(slot, digest);
         }
     }

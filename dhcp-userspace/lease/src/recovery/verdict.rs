@@ -2,6 +2,7 @@
 
 use crate::binding::{Binding, Lease, State, Timestamp};
 use crate::format::{self, ArchivedRecord, Checksum, Group, Image, SLOT_OCTETS, Slot};
+use crate::index::Digest;
 use crate::partition::{Partition, Role};
 
 /// What a slot is found to be.
@@ -25,12 +26,16 @@ pub(super) struct Found {
     pub(super) expires: Timestamp,
     pub(super) last_transaction: Timestamp,
     pub(super) generation: u64,
+    pub(super) is_extended: bool,
+    pub(super) digest: Digest,
 }
 
 impl Found {
-    fn of(record: &ArchivedRecord) -> Option<Self> {
+    fn of(record: &ArchivedRecord, digest: Option<Digest>) -> Option<Self> {
         record.is_sound().then_some(())?;
         Some(Self {
+            is_extended: record.extensions > 0,
+            digest: digest?,
             lease: record.lease()?,
             state: record.state()?,
             expires: record.expires(),
@@ -62,7 +67,7 @@ impl Partition {
         let Some(image) = self.table.image(slot) else {
             return Verdict::Damaged;
         };
-        if image == &[0; SLOT_OCTETS] {
+        if format::is_blank(image) {
             return Verdict::Nothing;
         }
         if !checksum.is_right(image, self.number, slot) {
@@ -74,7 +79,8 @@ impl Partition {
             }
             Some(Slot::Binding(record)) if record.extensions > 0 => Verdict::Extended,
             Some(Slot::Binding(record)) => {
-                Found::of(record).map_or(Verdict::Damaged, Verdict::Binding)
+                let digest = self.digest_of_record(record);
+                Found::of(record, digest).map_or(Verdict::Damaged, Verdict::Binding)
             }
             Some(Slot::Blank) | None => Verdict::Damaged,
         }
@@ -103,7 +109,7 @@ impl Partition {
                 return None;
             }
         }
-        Found::of(record)
+        Found::of(record, self.digest_of_record(record))
     }
 
     /// Tries to put one wrong bit right. Keyed checksums make it practically sure that the bit is the

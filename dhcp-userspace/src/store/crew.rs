@@ -1,0 +1,56 @@
+//! How do all processors help to open a store?
+
+use parking_lot::Mutex;
+use std::thread::{self, Builder};
+
+/// Runs `work` once on each processor, this thread included, and returns when all have returned.
+pub(super) fn on_all(work: &(dyn Fn() + Sync)) {
+    let others = thread::available_parallelism().map_or(0, |count| count.get() - 1);
+    thread::scope(|scope| {
+        for _ in 0..others {
+            let builder = Builder::new().name("open".to_owned());
+            // Without one more thread there is more to do for the others, of whom this one is sure.
+            let _ = builder.spawn_scoped(scope, work);
+        }
+        work();
+    });
+}
+
+/// What `make` makes of the numbers below `count`, in order.
+///
+/// # Errors
+/// That of the lowest number with one.
+pub(super) fn make_all<T: Send, E: Send>(
+    count: u32,
+    make: impl Fn(u32) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
+    let numbers = Mutex::new(0..count);
+    let made = Mutex::new(Vec::new());
+    on_all(&|| {
+        loop {
+            let next = numbers.lock().next();
+            let Some(number) = next else { return };
+            let result = make(number);
+            made.lock().push((number, result));
+        }
+    });
+    let mut made = made.into_inner();
+    made.sort_unstable_by_key(|(number, _)| *number);
+    made.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_made_in_order_and_the_first_error_is_told() {
+        let all: Result<Vec<u32>, u32> = make_all(1000, |number| Ok(number * 2));
+        assert_eq!(all, Ok((0..1000).map(|number| number * 2).collect()));
+        let some = make_all(1000, |number| match number % 100 {
+            99 => Err(number),
+            _ => Ok(number),
+        });
+        assert_eq!(some, Err(99));
+    }
+}
