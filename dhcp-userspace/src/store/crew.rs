@@ -3,11 +3,10 @@
 use parking_lot::Mutex;
 use std::thread::{self, Builder};
 
-/// Runs `work` once on each processor, this thread included, and returns when all have returned.
-pub(super) fn on_all(work: &(dyn Fn() + Sync)) {
-    let others = thread::available_parallelism().map_or(0, |count| count.get() - 1);
+/// Runs `work` once on each of so many threads, this one included, and returns when all have returned.
+pub(super) fn run(threads: usize, work: &(dyn Fn() + Sync)) {
     thread::scope(|scope| {
-        for _ in 0..others {
+        for _ in 1..threads {
             let builder = Builder::new().name("open".to_owned());
             // Without one more thread there is more to do for the others, of whom this one is sure.
             let _ = builder.spawn_scoped(scope, work);
@@ -16,17 +15,18 @@ pub(super) fn on_all(work: &(dyn Fn() + Sync)) {
     });
 }
 
-/// What `make` makes of the numbers below `count`, in order.
+/// What `make` makes of the numbers below `count`, in order, on so many threads.
 ///
 /// # Errors
 /// That of the lowest number with one.
 pub(super) fn make_all<T: Send, E: Send>(
+    threads: usize,
     count: u32,
     make: impl Fn(u32) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     let numbers = Mutex::new(0..count);
     let made = Mutex::new(Vec::new());
-    on_all(&|| {
+    run(threads, &|| {
         loop {
             let next = numbers.lock().next();
             let Some(number) = next else { return };
@@ -45,9 +45,9 @@ mod tests {
 
     #[test]
     fn everything_is_made_in_order_and_the_first_error_is_told() {
-        let all: Result<Vec<u32>, u32> = make_all(1000, |number| Ok(number * 2));
+        let all: Result<Vec<u32>, u32> = make_all(3, 1000, |number| Ok(number * 2));
         assert_eq!(all, Ok((0..1000).map(|number| number * 2).collect()));
-        let some = make_all(1000, |number| match number % 100 {
+        let some = make_all(3, 1000, |number| match number % 100 {
             99 => Err(number),
             _ => Ok(number),
         });
