@@ -64,6 +64,14 @@ pub struct StateDirectory {
     disk: Arc<dyn Disk>,
 }
 
+/// Whether the tables must be on stable storage before anything is promised. Otherwise they are synced while
+/// the server serves: the journal keeps what it had until then.
+fn must_sync_first(recovery: &Recovery, is_journal_short: bool) -> bool {
+    let is_written_beside_the_journal = recovery.repaired > 0 || !recovery.conflicts.is_empty();
+    let has_header = recovery.resume.header_number > 0 && !recovery.journal_headless;
+    is_journal_short || !has_header || is_written_beside_the_journal
+}
+
 /// An open store.
 pub struct Store {
     /// All bindings.
@@ -147,35 +155,45 @@ impl StateDirectory {
         drop(old);
         report(&recovery);
 
-        // What the journal had is in the tables now; only when it is there for good may it be forgotten.
-        for file in &table_files {
-            file.sync_data()
-                .map_err(file_error(file.path(), "cannot sync a lease table"))?;
-        }
-        if octets < *JOURNAL_OCTETS.start() {
-            // A crash while it was made, or a partial restore.
-            tracing::warn!(
-                journal = %path.display(),
-                octets,
-                "the journal was cut short; what it had was replayed, and a new one is made"
-            );
-            disk.remove(JOURNAL_NAME).map_err(file_error(
-                &path,
-                "cannot remove the journal that was cut short",
-            ))?;
-            journal = make_journal(disk, settings)?;
-        }
-        let octets = journal.octets();
         let fresh = random(disk).map_err(file_error(&path, "cannot get random octets"))?;
-        let (plan, write) =
-            Journal::restart(&header, octets, recovery.resume, u64::from_ne_bytes(fresh))
+        let fresh = u64::from_ne_bytes(fresh);
+        let is_short = octets < *JOURNAL_OCTETS.start();
+        let journal = if must_sync_first(&recovery, is_short) {
+            // What the journal had is in the tables now; only when it is there for good may it be forgotten.
+            for file in &table_files {
+                file.sync_data()
+                    .map_err(file_error(file.path(), "cannot sync a lease table"))?;
+            }
+            if is_short {
+                // A crash while it was made, or a partial restore.
+                tracing::warn!(
+                    journal = %path.display(),
+                    octets,
+                    "the journal was cut short; what it had was replayed, and a new one is made"
+                );
+                disk.remove(JOURNAL_NAME).map_err(file_error(
+                    &path,
+                    "cannot remove the journal that was cut short",
+                ))?;
+                journal = make_journal(disk, settings)?;
+            }
+            let restarted = Journal::restart(&header, journal.octets(), recovery.resume, fresh);
+            let (plan, write) = restarted
                 .map_err(io::Error::other)
                 .map_err(file_error(&path, "cannot use the journal"))?;
-        let disk = Arc::clone(&self.disk);
-        let journal = JournalFile::new(disk, Arc::from(journal), plan, table_files);
-        journal
-            .write_header(&write)
-            .map_err(file_error(&path, "cannot write the journal"))?;
+            let disk = Arc::clone(&self.disk);
+            let journal = JournalFile::new(disk, Arc::from(journal), plan, table_files);
+            journal
+                .write_header(&write)
+                .map_err(file_error(&path, "cannot write the journal"))?;
+            journal
+        } else {
+            let plan = Journal::go_on(&header, octets, recovery.resume, fresh)
+                .map_err(io::Error::other)
+                .map_err(file_error(&path, "cannot use the journal"))?;
+            let disk = Arc::clone(&self.disk);
+            JournalFile::new(disk, Arc::from(journal), plan, table_files)
+        };
         Ok(Store {
             partitions: Arc::new(partitions),
             recovery,

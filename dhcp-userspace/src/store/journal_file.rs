@@ -58,15 +58,19 @@ impl JournalFile {
         plan: Journal,
         tables: Vec<Arc<dyn DiskFile>>,
     ) -> Self {
-        let head = plan.head();
+        let (head, tail) = (plan.head(), plan.tail());
         Self {
             disk,
             file,
             plan,
             tables,
-            checkpoint: Checkpoint::Idle,
+            // What opening stored into the tables is not synced yet, and nobody waits for that.
+            checkpoint: Checkpoint::Settling {
+                to: head,
+                settled: Vec::new(),
+            },
             handed_back: head,
-            tail: head,
+            tail,
             places: Vec::new(),
         }
     }

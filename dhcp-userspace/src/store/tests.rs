@@ -101,6 +101,42 @@ fn what_the_journal_has_is_there_after_a_crash() {
     }
 }
 
+/// The server does not wait for the tables to be synced after a crash: until they are, the journal keeps
+/// what it had, and what it gets. So a second crash, before anything was synced, loses nothing.
+#[test]
+fn what_was_replayed_stays_in_the_journal_until_the_tables_are_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    let blank = || std::fs::read(table_path(directory.path(), 0)).unwrap();
+    let mut before = Vec::new();
+    for round in 0..3 {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let mut store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        assert_eq!(store.recovery.live, round * 50);
+        if round == 0 {
+            before = blank();
+        }
+        let mut log = ChangeLog::with_capacity(64);
+        for client in 0..50 {
+            let number = round as u16 * 50 + client;
+            commit(&store.partitions, &pools, number, &mut log);
+        }
+        let submission = Submission {
+            worker: 0,
+            log,
+            sequence: 0,
+        };
+        write(&mut store.journal, &mut [submission]);
+        drop((store, state));
+        // A power cut: nothing of this table ever reached the disk.
+        std::fs::write(table_path(directory.path(), 0), &before).unwrap();
+    }
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    assert_eq!((store.recovery.batches, store.recovery.live), (3, 150));
+}
+
 #[test]
 fn a_killed_process_keeps_what_it_wrote_into_the_tables() {
     let directory = tempfile::tempdir().unwrap();
