@@ -414,6 +414,11 @@ impl Checksum {
         SipHasher13::new_with_keys(low, high)
     }
 
+    /// A hash of other structures of the store, in whole words.
+    pub(crate) fn sip(&self) -> Sip {
+        Sip::new(self.key)
+    }
+
     /// The checksum that `image` must carry in slot `slot` of `partition`. The place is part of it, so
     /// a write that went astray is seen.
     pub fn of(&self, image: &Image, partition: u32, slot: u32) -> u64 {

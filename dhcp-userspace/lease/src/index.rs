@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 mod lines;
 
-pub(crate) use lines::ClientIndex;
+pub(crate) use lines::{ClientIndex, LINE_OCTETS};
 
 /// 128 bits that stand for a client, a kind of lease and an IA. Two identities have two digests: with a
 /// key that strangers do not know, a collision would take them 2^64 attempts that they cannot check.

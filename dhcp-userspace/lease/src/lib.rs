@@ -17,6 +17,7 @@ pub mod offers;
 pub mod partition;
 pub mod reader;
 pub mod recovery;
+pub mod snapshot;
 pub mod store;
 pub mod table;
 pub mod wheel;

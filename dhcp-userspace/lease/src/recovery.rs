@@ -11,7 +11,8 @@ use crate::binding::{Lease, Timestamp};
 use crate::format::ArchivedRecord;
 use crate::headers::{self, HeaderError, StoreHeader};
 use crate::journal::{self, Resume};
-use crate::partition::{Partition, Role, Room};
+use crate::partition::{Occupancy, Partition, Role, Room};
+use crate::snapshot::{Memory, Snapshot};
 use crate::store::{Durability, Partitions};
 use crate::table::{HEADER_OCTETS, Region, Table};
 use parking_lot::Mutex;
@@ -47,6 +48,9 @@ pub struct Opening {
 /// What opening found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
+    /// The server had stopped in good order and nothing has changed since: slots are looked at when they are
+    /// first read.
+    pub is_clean: bool,
     /// Leases that are somebody's.
     pub live: u64,
     /// Former ones.
@@ -121,14 +125,14 @@ impl Partitions {
         opening: &Opening,
         pools: &Pools,
     ) -> Result<(Self, Recovery), OpenError> {
-        Self::open_with(store, tables, journal, opening, pools, &|_| ())
+        Self::open_with(store, tables, journal, opening, pools, None, &|_| ())
     }
 
     /// Opens a store over its files' contents. `journal` is the whole journal file, or empty.
     ///
     /// What the journal had is in the tables afterwards, but not synced: sync them, and only then let
     /// `Journal::restart` forget it. The partitions are judged by `crew`; what comes out does not depend on
-    /// how many threads it has.
+    /// how many threads it has. With a snapshot that fits, slots are looked at when they are first read.
     ///
     /// # Errors
     /// [`OpenError`] when the files do not belong together; nothing was written then but perhaps headers
@@ -139,6 +143,7 @@ impl Partitions {
         journal: &[u8],
         opening: &Opening,
         pools: &Pools,
+        snapshot: Option<&Snapshot<'_>>,
         crew: Crew<'_>,
     ) -> Result<(Self, Recovery), OpenError> {
         if tables.len() as u64 != u64::from(store.partitions) {
@@ -162,6 +167,28 @@ impl Partitions {
             }
         }
         recovery.resume = replay.resume();
+        let is_untouched =
+            recovery.batches == 0 && recovery.redone == 0 && recovery.headers_rewritten == 0;
+        let fits = |snapshot: &&Snapshot<'_>| {
+            is_untouched && snapshot.fits(&recovery.resume, opening.now, pools)
+        };
+        let memories = snapshot
+            .filter(fits)
+            .and_then(|snapshot| remember(snapshot, &opened, pools, crew));
+        if let Some(memories) = memories {
+            let partition =
+                |((number, table), memory)| Partition::over(number, table, memory, store, opening);
+            let numbered = (0u32..).zip(opened).zip(memories);
+            let mut partitions: Vec<Partition> = numbered.map(partition).collect();
+            for partition in &mut partitions {
+                partition.trust_later();
+                recovery.add(&partition.occupancy());
+            }
+            recovery.is_clean = true;
+            recovery.latest = snapshot.map_or(opening.now, Snapshot::taken_at);
+            let opened = Self::of(partitions, store.spread_key, opening.durability);
+            return Ok((opened, recovery));
+        }
         let queue = Mutex::new((0u32..).zip(opened));
         let judged = Mutex::new((Vec::new(), Vec::new()));
         let work = || {
@@ -169,15 +196,9 @@ impl Partitions {
             loop {
                 let next = queue.lock().next();
                 let Some((number, table)) = next else { break };
-                let checksum = store.checksum();
-                let Opening {
-                    durability,
-                    room,
-                    now,
-                    ..
-                } = *opening;
-                let mut partition = Partition::new(number, durability, checksum, table, room, now);
-                judge.judge(&mut partition, &checksum);
+                let memory = Memory::blank(table.slots(), opening.now.0);
+                let mut partition = Partition::over(number, table, memory, store, opening);
+                judge.judge(&mut partition, &store.checksum());
                 judged.lock().0.push(partition);
             }
             judged.lock().1.push(judge);
@@ -191,6 +212,58 @@ impl Partitions {
             Self::of(partitions, store.spread_key, opening.durability),
             recovery,
         ))
+    }
+}
+
+/// What a snapshot says of every partition, if all of it is whole; then the pools have their bits.
+fn remember(
+    snapshot: &Snapshot<'_>,
+    tables: &[Table],
+    pools: &Pools,
+    crew: Crew<'_>,
+) -> Option<Vec<Memory>> {
+    let slots: Vec<u32> = tables.iter().map(Table::slots).collect();
+    let queue = Mutex::new((0u32..).zip(slots));
+    let memories = Mutex::new(Vec::with_capacity(tables.len()));
+    let work = || {
+        loop {
+            let next = queue.lock().next();
+            let Some((number, slots)) = next else { break };
+            let memory = snapshot.memory(number, slots);
+            memories.lock().push((number, memory));
+        }
+    };
+    crew(&work);
+    work(); // what a crew of none left undone
+    let mut memories = memories.into_inner();
+    memories.sort_unstable_by_key(|(number, _)| *number);
+    let memories: Option<Vec<Memory>> = memories.into_iter().map(|(_, memory)| memory).collect();
+    memories.filter(|_| snapshot.restore_pools(pools))
+}
+
+impl Partition {
+    fn over(
+        number: u32,
+        table: Table,
+        memory: Memory,
+        store: &StoreHeader,
+        opening: &Opening,
+    ) -> Self {
+        let Opening {
+            durability,
+            room,
+            now,
+            ..
+        } = *opening;
+        Self::new(
+            number,
+            durability,
+            store.checksum(),
+            table,
+            room,
+            now,
+            memory,
+        )
     }
 }
 
@@ -246,8 +319,15 @@ fn open_table(
 }
 
 impl Recovery {
+    fn add(&mut self, occupancy: &Occupancy) {
+        self.live += u64::from(occupancy.live);
+        self.former += u64::from(occupancy.former);
+        self.declined += u64::from(occupancy.declined);
+    }
+
     fn new(resume: Resume) -> Self {
         Self {
+            is_clean: false,
             live: 0,
             former: 0,
             declined: 0,

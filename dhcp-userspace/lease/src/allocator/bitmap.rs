@@ -158,6 +158,10 @@ impl Bitmap {
             - beyond
     }
 
+    pub(super) fn taken_words(&self) -> impl Iterator<Item = u64> {
+        self.taken.iter().map(|word| word.load(SeqCst))
+    }
+
     pub(super) fn taken_count(&self) -> u64 {
         self.taken
             .iter()

@@ -4,6 +4,7 @@
 
 use super::{Place, Pool, Pools};
 use crate::binding::Lease;
+use core::sync::atomic::Ordering;
 
 /// What one thread found to be held.
 #[derive(Debug)]
@@ -98,6 +99,64 @@ impl Pools {
         contested.sort_unstable_by_key(|&lease| Place::of(lease));
         contested.dedup();
         contested
+    }
+
+    /// Whether the bits alone say who holds what: every pool is open, and no lease of another shape lies over
+    /// its units.
+    pub(crate) fn are_plain(&self) -> bool {
+        let mut pools = (0..=self.pools.len()).filter_map(|number| self.numbered(number));
+        pools.all(|pool| pool.is_open() && !pool.blocks.any())
+    }
+
+    /// Visits numbers that say what the units and reservations are: two configurations with the same
+    /// numbers have the same bits.
+    pub(crate) fn describe(&self, mut visit: impl FnMut(u64)) {
+        let mut place = |place: Place| {
+            visit(u64::from(place.class.0) << 8 | u64::from(place.class.1));
+            visit(place.number as u64);
+            visit((place.number >> 64) as u64);
+        };
+        for pool in &self.pools {
+            place(Place::of(pool.range.first));
+        }
+        let singles = self.singles.as_deref();
+        for &single in singles.map(|singles| &singles.places).into_iter().flatten() {
+            place(single);
+        }
+        for number in 0..=self.pools.len() {
+            let pool = self.numbered(number);
+            visit(pool.map_or(0, |pool| pool.range.count));
+            for offset in pool.into_iter().flat_map(|pool| pool.bitmap.reserved()) {
+                visit(offset);
+            }
+        }
+    }
+
+    /// How many words the bits of a pool have.
+    pub(crate) fn words(&self, number: usize) -> usize {
+        self.numbered(number)
+            .map_or(0, |pool| pool.bitmap.taken_words().count())
+    }
+
+    /// Where the next search in a pool begins.
+    pub(crate) fn cursor(&self, number: usize) -> u64 {
+        self.numbered(number)
+            .map_or(0, |pool| pool.cursor.load(Ordering::Relaxed))
+    }
+
+    /// Visits the bits of a pool.
+    pub(crate) fn taken_words(&self, number: usize, visit: impl FnMut(u64)) {
+        if let Some(pool) = self.numbered(number) {
+            pool.bitmap.taken_words().for_each(visit);
+        }
+    }
+
+    /// Sets the bits of a pool and the place of its search to what they were.
+    pub(crate) fn restore(&self, number: usize, cursor: u64, words: &[u64]) {
+        if let Some(pool) = self.numbered(number) {
+            pool.bitmap.take_all(words, |_| ());
+            pool.cursor.store(cursor, Ordering::Relaxed);
+        }
     }
 
     /// A pool, or the reservations outside all of them, by the number that a [`Unit`] has.

@@ -25,7 +25,9 @@ struct Line {
     slots: [u32; ENTRIES],
 }
 
-const _: () = assert!(size_of::<Line>() == 64);
+/// Octets of a line, in memory and in a snapshot.
+pub(crate) const LINE_OCTETS: usize = 64;
+const _: () = assert!(size_of::<Line>() == LINE_OCTETS);
 
 impl Line {
     /// One bit for each entry with this tag.
@@ -35,6 +37,39 @@ impl Line {
             mask |= u16::from(other == tag && slot != 0) << entry;
         }
         mask
+    }
+
+    fn write(&self, octets: &mut [u8; LINE_OCTETS]) {
+        let Self {
+            passed,
+            tags,
+            slots,
+        } = self;
+        let (tag_octets, rest) = octets.split_at_mut(2 * ENTRIES);
+        let (slot_octets, passed_octets) = rest.split_at_mut(4 * ENTRIES);
+        for (place, tag) in tag_octets.as_chunks_mut().0.iter_mut().zip(tags) {
+            *place = tag.to_le_bytes();
+        }
+        for (place, slot) in slot_octets.as_chunks_mut().0.iter_mut().zip(slots) {
+            *place = slot.to_le_bytes();
+        }
+        passed_octets.copy_from_slice(&passed.to_le_bytes());
+    }
+
+    fn read(octets: &[u8; LINE_OCTETS]) -> Self {
+        let mut line = Self::default();
+        let (tag_octets, rest) = octets.split_at(2 * ENTRIES);
+        let (slot_octets, passed_octets) = rest.split_at(4 * ENTRIES);
+        for (tag, octets) in line.tags.iter_mut().zip(tag_octets.as_chunks().0) {
+            *tag = u16::from_le_bytes(*octets);
+        }
+        for (slot, octets) in line.slots.iter_mut().zip(slot_octets.as_chunks().0) {
+            *slot = u32::from_le_bytes(*octets);
+        }
+        line.passed = passed_octets
+            .first_chunk()
+            .map_or(0, |octets| u32::from_le_bytes(*octets));
+        line
     }
 
     fn slot(&self, entry: usize) -> Option<u32> {
@@ -76,9 +111,29 @@ pub(crate) struct ClientIndex {
 impl ClientIndex {
     /// For so many slots, each of which is in it at most once.
     pub(crate) fn new(slots: u32) -> Self {
-        let lines = 2 * slots as usize / SLOTS_PER_TWO_LINES + 1;
         Self {
-            lines: vec![Line::default(); lines],
+            lines: vec![Line::default(); lines_for(slots)],
+        }
+    }
+
+    /// What [`ClientIndex::write`] wrote, if it was for so many slots.
+    pub(crate) fn read(slots: u32, octets: &[u8]) -> Option<Self> {
+        let (lines, _) = octets.as_chunks();
+        (lines.len() == lines_for(slots)).then(|| Self {
+            lines: lines.iter().map(Line::read).collect(),
+        })
+    }
+
+    /// How many lines there are.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Writes all lines, each into [`LINE_OCTETS`].
+    pub(crate) fn write(&self, octets: &mut [u8]) {
+        let (places, _) = octets.as_chunks_mut();
+        for (place, line) in places.iter_mut().zip(&self.lines) {
+            line.write(place);
         }
     }
 
@@ -134,10 +189,26 @@ impl ClientIndex {
         is_found
     }
 
+    /// Removes a slot whose digest nobody knows any more. It looks at every line, and leaves counts behind
+    /// that are too high, which costs searches a line and nothing else.
+    pub(crate) fn forget(&mut self, slot: u32) {
+        for line in &mut self.lines {
+            for (tag, place) in line.tags.iter_mut().zip(&mut line.slots) {
+                if *place == slot + 1 {
+                    (*tag, *place) = (0, 0);
+                }
+            }
+        }
+    }
+
     /// The line in which an entry lies if it has room. The tag comes from other bits.
     fn home(&self, digest: Digest) -> usize {
         ((u128::from(digest.low) * self.lines.len() as u128) >> 64) as usize
     }
+}
+
+fn lines_for(slots: u32) -> usize {
+    2 * slots as usize / SLOTS_PER_TWO_LINES + 1
 }
 
 fn tag(digest: Digest) -> u16 {

@@ -114,8 +114,9 @@ impl Partition {
             self.number
         );
         let slot = oldest.unwrap_or(NO_SLOT);
-        if let Some(digest) = self.digest_at(slot) {
-            self.leave_index(slot, digest);
+        match self.digest_at(slot) {
+            Some(digest) => self.leave_index(slot, digest),
+            None => self.index.forget(slot),
         }
         // Its own slot is written over as a whole, now or not at all. Its extensions must stay what they
         // are until that is durable.

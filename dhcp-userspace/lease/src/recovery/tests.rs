@@ -537,7 +537,8 @@ fn many_judges_come_to_the_conclusion_of_one() {
         };
         let store = store(PARTITIONS);
         let opened =
-            Partitions::open_with(&store, tables.collect(), &[], &opening, &pools, crew).unwrap();
+            Partitions::open_with(&store, tables.collect(), &[], &opening, &pools, None, crew)
+                .unwrap();
         let (partitions, recovery) = opened;
         let next: Vec<_> = core::iter::from_fn(|| pools.claim_next(PoolIndex(0))).collect();
         (recovery, next, format!("{partitions:?}"))

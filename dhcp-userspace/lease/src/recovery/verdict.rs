@@ -114,7 +114,7 @@ impl Partition {
 
     /// Tries to put one wrong bit right. Keyed checksums make it practically sure that the bit is the
     /// right one: any other would have to have the same 64 bits by chance.
-    pub(super) fn repair(&mut self, slot: u32, checksum: &Checksum) -> bool {
+    pub(crate) fn repair(&mut self, slot: u32, checksum: &Checksum) -> bool {
         let number = self.number;
         let is_right =
             |image: &Image| image == &[0; SLOT_OCTETS] || checksum.is_right(image, number, slot);
