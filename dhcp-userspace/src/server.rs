@@ -4,14 +4,14 @@
 //! workers and its XDP program; it may go away and come back without the others noticing.
 
 use crate::clock::Clock;
-use crate::commit::{self, Handle, StoreState, StoreStatus};
+use crate::commit::{self, Handle, StoreState, StoreStatus, Trouble};
 use crate::counters::Totals;
 use crate::interface::{self, Device, Membership};
 use crate::io::afxdp::{self, BindError, InForce, Socket};
 use crate::operator::{Operator, ReleaseError};
 use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
 use crate::snapshot::Shared;
-use crate::store::{OpenError, StateDirectory};
+use crate::store::{JournalFile, OpenError, StateDirectory};
 use crate::wake::Waker;
 use crate::worker::{self, Control, Round, Surroundings};
 use crate::xdp::{self, AttachError, Attached, Placed};
@@ -73,7 +73,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 pub struct Server {
     shared: Arc<Inner>,
     keeper: Option<JoinHandle<()>>,
-    committer: Option<JoinHandle<()>>,
+    committer: Option<JoinHandle<JournalFile>>,
 }
 
 /// What the server's own threads share.
@@ -384,9 +384,9 @@ impl Server {
             .collect()
     }
 
-    /// Whether the store takes no commits at the moment, because of disk trouble.
-    pub fn is_store_suspended(&self) -> bool {
-        self.shared.store.is_suspended()
+    /// The trouble for which the process must end, if there is one.
+    pub fn must_end(&self) -> Option<Trouble> {
+        self.shared.store.end()
     }
 }
 
@@ -414,7 +414,11 @@ impl Drop for Server {
             link.seats.clear(); // with the last handle the journal's thread ends
         }
         if let Some(committer) = self.committer.take() {
-            let _ = committer.join();
+            // After a panic, or without good order, there is nothing to keep.
+            if let Ok(journal) = committer.join() {
+                let pools = &self.shared.policy.load().pools;
+                journal.keep_snapshot(pools, self.shared.clock.now());
+            }
         }
     }
 }

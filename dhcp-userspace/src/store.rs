@@ -20,6 +20,7 @@ use dhcp_wire::id::Duid;
 use error::file_error;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ mod crew;
 mod duid;
 mod error;
 mod journal_file;
+mod renewal;
+mod snapshot;
 mod tables;
 
 pub use error::OpenError;
@@ -62,6 +65,7 @@ pub fn journal_path(directory: &Path) -> PathBuf {
 #[derive(Clone)]
 pub struct StateDirectory {
     disk: Arc<dyn Disk>,
+    journal_octets: RangeInclusive<u64>,
 }
 
 /// Whether the tables must be on stable storage before anything is promised. Otherwise they are synced while
@@ -100,7 +104,19 @@ impl StateDirectory {
 
     /// One on any disk.
     pub fn on(disk: Arc<dyn Disk>) -> Self {
-        Self { disk }
+        Self {
+            disk,
+            journal_octets: JOURNAL_OCTETS,
+        }
+    }
+
+    /// With other bounds on the journal: in simulation one that is soon full, so that checkpoints are
+    /// many.
+    pub fn with_journal(self, octets: RangeInclusive<u64>) -> Self {
+        Self {
+            journal_octets: octets,
+            ..self
+        }
     }
 
     /// This server's DUID: made once, then kept for ever.
@@ -125,7 +141,7 @@ impl StateDirectory {
         let disk = &*self.disk;
         let header = match self.header()? {
             Some(header) => header,
-            None => create(disk, settings)?,
+            None => create(disk, settings, &self.journal_octets)?,
         };
         let (tables, table_files) = open_tables(disk, &header, settings)?;
         let mut journal = self.journal_file(settings)?;
@@ -147,7 +163,21 @@ impl StateDirectory {
         };
         let replayed = old.as_ref().map_or(&[][..], |old| old.octets());
         let crew = |work: &(dyn Fn() + Sync)| crew::run(disk.threads(), work);
-        let opened = Partitions::open_with(&header, tables, replayed, &opening, pools, &crew);
+        let snapshots = snapshot::files(disk).map_err(file_error(
+            &disk.path(""),
+            "cannot list the state directory",
+        ))?;
+        let kept = snapshot::find(disk, &snapshots, &header, &table_files);
+        let snapshot = kept.as_ref().and_then(|kept| kept.read(&header));
+        let opened = Partitions::open_with(
+            &header,
+            tables,
+            replayed,
+            &opening,
+            pools,
+            snapshot.as_ref(),
+            &crew,
+        );
         let (partitions, recovery) = opened.map_err(|source| OpenError::Contents {
             directory: disk.path(""),
             source,
@@ -157,45 +187,57 @@ impl StateDirectory {
 
         let fresh = random(disk).map_err(file_error(&path, "cannot get random octets"))?;
         let fresh = u64::from_ne_bytes(fresh);
-        let is_short = octets < *JOURNAL_OCTETS.start();
-        let journal = if must_sync_first(&recovery, is_short) {
+        let is_short = octets < *self.journal_octets.start();
+        let must_sync = must_sync_first(&recovery, is_short);
+        if must_sync {
             // What the journal had is in the tables now; only when it is there for good may it be forgotten.
             for file in &table_files {
                 file.sync_data()
                     .map_err(file_error(file.path(), "cannot sync a lease table"))?;
             }
-            if is_short {
-                // A crash while it was made, or a partial restore.
-                tracing::warn!(
-                    journal = %path.display(),
-                    octets,
-                    "the journal was cut short; what it had was replayed, and a new one is made"
-                );
-                disk.remove(JOURNAL_NAME).map_err(file_error(
-                    &path,
-                    "cannot remove the journal that was cut short",
-                ))?;
-                journal = make_journal(disk, settings)?;
-            }
-            let restarted = Journal::restart(&header, journal.octets(), recovery.resume, fresh);
-            let (plan, write) = restarted
-                .map_err(io::Error::other)
-                .map_err(file_error(&path, "cannot use the journal"))?;
-            let disk = Arc::clone(&self.disk);
-            let journal = JournalFile::new(disk, Arc::from(journal), plan, table_files);
+        }
+        if is_short {
+            // A crash while it was made, or a partial restore.
+            tracing::warn!(
+                journal = %path.display(),
+                octets,
+                "the journal was cut short; what it had was replayed, and a new one is made"
+            );
+            disk.remove(JOURNAL_NAME).map_err(file_error(
+                &path,
+                "cannot remove the journal that was cut short",
+            ))?;
+            journal = make_journal(disk, settings, &self.journal_octets)?;
+        }
+        let octets = journal.octets();
+        let (plan, write) = if must_sync || recovery.is_clean {
+            Journal::restart(&header, octets, recovery.resume, fresh)
+                .map(|(plan, write)| (plan, Some(write)))
+        } else {
+            Journal::go_on(&header, octets, recovery.resume, fresh).map(|plan| (plan, None))
+        }
+        .map_err(io::Error::other)
+        .map_err(file_error(&path, "cannot use the journal"))?;
+        let partitions = Arc::new(partitions);
+        let journal = JournalFile::new(
+            Arc::clone(&self.disk),
+            header,
+            Arc::clone(&partitions),
+            Arc::from(journal),
+            plan,
+            table_files,
+        );
+        if let Some(write) = write {
             journal
                 .write_header(&write)
                 .map_err(file_error(&path, "cannot write the journal"))?;
-            journal
-        } else {
-            let plan = Journal::go_on(&header, octets, recovery.resume, fresh)
-                .map_err(io::Error::other)
-                .map_err(file_error(&path, "cannot use the journal"))?;
-            let disk = Arc::clone(&self.disk);
-            JournalFile::new(disk, Arc::from(journal), plan, table_files)
-        };
+        }
+        snapshot::discard(disk, &snapshots).map_err(file_error(
+            &disk.path(snapshot::NAME),
+            "cannot remove the snapshot of the last stop",
+        ))?;
         Ok(Store {
-            partitions: Arc::new(partitions),
+            partitions,
             recovery,
             header,
             journal,
@@ -222,7 +264,7 @@ impl StateDirectory {
                 // Only somebody who removed it can be behind this; the tables are whole but for what was
                 // under way at the last power cut.
                 tracing::warn!(journal = %path.display(), "the journal is missing; a new one is made");
-                make_journal(&*self.disk, settings)
+                make_journal(&*self.disk, settings, &self.journal_octets)
             }
             Err(error) => Err(file_error(&path, "cannot open the journal")(error)),
         }
@@ -240,6 +282,7 @@ impl From<Durability> for dhcp_lease::Durability {
 
 fn report(recovery: &Recovery) {
     let Recovery {
+        is_clean,
         live,
         former,
         declined,
@@ -251,6 +294,7 @@ fn report(recovery: &Recovery) {
         ..
     } = recovery;
     tracing::info!(
+        is_clean,
         live,
         former,
         declined,
@@ -275,5 +319,7 @@ fn report(recovery: &Recovery) {
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use dhcp_lease::{
 };
 use dhcp_userspace::commit::{self, Handle, StoreState};
 use dhcp_userspace::settings::{Durability, Settings, XdpLog};
-use dhcp_userspace::store::{StateDirectory, Store};
+use dhcp_userspace::store::{JournalFile, StateDirectory, Store};
 use dhcp_userspace::wake::Waker;
 use dhcp_wire::id::{HardwareAddress, Iaid};
 use std::net::Ipv4Addr;
@@ -35,7 +35,7 @@ pub struct World {
     /// When it was opened.
     pub now: Timestamp,
     handle: Option<Handle>,
-    journal: Option<JoinHandle<()>>,
+    journal: Option<JoinHandle<JournalFile>>,
 }
 
 impl World {
@@ -68,7 +68,7 @@ impl World {
         let (mut handles, committer) = commit::connect(vec![Arc::new(Waker::new()?)], &state);
         let thread = Builder::new().name("journal".to_owned()).spawn(move || {
             let _directory = state_directory;
-            committer.run(journal);
+            committer.run(journal)
         })?;
         Ok(Self {
             store: partitions,
@@ -158,11 +158,11 @@ impl World {
     /// The journal's thread panicked.
     pub fn stop(mut self) -> Result<()> {
         drop(self.handle.take()); // with the last handle the journal's thread ends
-        let thread = self.journal.take().map(JoinHandle::join);
-        anyhow::ensure!(
-            thread.is_none_or(|result| result.is_ok()),
-            "the journal's thread panicked"
-        );
+        let journal = self.journal.take().map(JoinHandle::join);
+        let Some(Ok(journal)) = journal else {
+            anyhow::bail!("the journal's thread panicked");
+        };
+        journal.keep_snapshot(&self.pools, self.now);
         Ok(())
     }
 }

@@ -7,9 +7,9 @@ use dhcp_wire::id::HardwareAddress;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-const NOW: Timestamp = Timestamp(1_700_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000);
 
-fn settings(directory: &Path, durability: Durability) -> Settings {
+pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
     Settings {
         interfaces: vec![InterfaceSettings {
             name: "test0".to_owned(),
@@ -26,7 +26,7 @@ fn settings(directory: &Path, durability: Durability) -> Settings {
     }
 }
 
-fn pools() -> Pools {
+pub(super) fn pools() -> Pools {
     let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));
     Pools::new(
         &[PoolRange {
@@ -37,7 +37,7 @@ fn pools() -> Pools {
     )
 }
 
-fn binding(number: u16) -> Binding {
+pub(super) fn binding(number: u16) -> Binding {
     let [high, low] = number.to_be_bytes();
     Binding {
         lease: Lease::V4(Ipv4Addr::new(10, 0, high, low)),
@@ -52,7 +52,7 @@ fn binding(number: u16) -> Binding {
 }
 
 /// Commits a binding and returns without letting it count.
-fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
+pub(super) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
     let binding = binding(number);
     pools.claim(binding.lease);
     let index = partitions.index_of(binding.hardware.as_slice());
@@ -99,6 +99,122 @@ fn what_the_journal_has_is_there_after_a_crash() {
         assert_eq!(count(&store.partitions), 150);
         assert_eq!(pools.claim(binding(149).lease), dhcp_lease::Claim::Taken);
     }
+}
+
+/// Opens the store, commits some bindings, and ends in good order.
+fn run_and_stop(settings: &Settings, numbers: std::ops::Range<u16>, now: Timestamp) -> Recovery {
+    let state = StateDirectory::open(&settings.state_dir).unwrap();
+    let pools = pools();
+    let store = state.store(settings, &pools, 3600, now).unwrap();
+    let mut log = ChangeLog::with_capacity(64);
+    for number in numbers {
+        commit(&store.partitions, &pools, number, &mut log);
+    }
+    let mut journal = store.journal;
+    assert!(log.is_empty());
+    journal.finish().unwrap();
+    journal.keep_snapshot(&pools, now);
+    store.recovery
+}
+
+#[test]
+fn a_stop_in_good_order_spares_the_next_start_the_look_at_every_slot() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    let snapshot = directory.path().join("snapshot");
+    assert!(!run_and_stop(&settings, 0..500, NOW).is_clean);
+    for (round, numbers) in [500..600, 600..700].into_iter().enumerate() {
+        assert!(snapshot.exists());
+        let recovery = run_and_stop(&settings, numbers, NOW);
+        assert!(recovery.is_clean);
+        assert_eq!(recovery.live, 500 + 100 * round as u64);
+    }
+    // Killed: there is none any more, from the first moment on.
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    assert!(store.recovery.is_clean && !snapshot.exists());
+    drop((store, state));
+    let recovery = run_and_stop(&settings, 700..701, NOW);
+    assert!(!recovery.is_clean);
+    assert_eq!(recovery.live, 700);
+}
+
+/// Whatever happened to the files in between: every slot is looked at.
+#[test]
+fn a_snapshot_of_files_that_were_touched_since_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    let table = table_path(directory.path(), 1);
+    let snapshot = directory.path().join("snapshot");
+    let copy = directory.path().join("copy");
+    let touch: [&dyn Fn(); 6] = [
+        // Written to, be it with what it had.
+        &|| {
+            let octets = std::fs::read(&table).unwrap();
+            std::fs::write(&table, octets).unwrap();
+        },
+        // Restored, with the time of the original.
+        &|| {
+            std::fs::copy(&table, &copy).unwrap();
+            let modified = table.metadata().unwrap().modified().unwrap();
+            std::fs::File::options()
+                .append(true)
+                .open(&copy)
+                .unwrap()
+                .set_modified(modified)
+                .unwrap();
+            std::fs::rename(&copy, &table).unwrap();
+        },
+        // The journal of another time.
+        &|| std::fs::remove_file(journal_path(directory.path())).unwrap(),
+        // The snapshot itself: damaged, cut short, emptied.
+        &|| {
+            let mut octets = std::fs::read(&snapshot).unwrap();
+            let middle = octets.len() / 2;
+            octets[middle] ^= 1;
+            std::fs::write(&snapshot, octets).unwrap();
+        },
+        &|| {
+            let octets = std::fs::read(&snapshot).unwrap();
+            std::fs::write(&snapshot, &octets[..octets.len() / 2]).unwrap();
+        },
+        &|| std::fs::write(&snapshot, []).unwrap(),
+    ];
+    run_and_stop(&settings, 0..100, NOW);
+    for (number, touch) in touch.into_iter().enumerate() {
+        assert!(
+            run_and_stop(&settings, 0..0, NOW).is_clean,
+            "before {number}"
+        );
+        touch();
+        let recovery = run_and_stop(&settings, 0..0, NOW);
+        assert!(!recovery.is_clean, "{number}");
+        assert_eq!(recovery.live, 100, "{number}");
+    }
+    // The clock went back.
+    let before = Timestamp(NOW.0 - 10);
+    assert!(!run_and_stop(&settings, 0..0, before).is_clean);
+}
+
+/// A snapshot that is put back later, when the server has run and was killed since.
+#[test]
+fn a_stale_snapshot_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    run_and_stop(&settings, 0..100, NOW);
+    let snapshot = directory.path().join("snapshot");
+    let stale = std::fs::read(&snapshot).unwrap();
+    {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        let mut log = ChangeLog::with_capacity(64);
+        commit(&store.partitions, &pools, 100, &mut log);
+    }
+    std::fs::write(&snapshot, stale).unwrap();
+    let recovery = run_and_stop(&settings, 0..0, NOW);
+    assert!(!recovery.is_clean);
+    assert_eq!(recovery.live, 101);
 }
 
 /// The server does not wait for the tables to be synced after a crash: until they are, the journal keeps
@@ -312,7 +428,10 @@ fn small_journal(state: &StateDirectory, store: &Store) -> JournalFile {
     let octets = Journal::OCTETS_MIN;
     let file = state.disk.create("small", octets).unwrap();
     let (plan, write) = Journal::restart(&store.header, octets, store.recovery.resume, 1).unwrap();
-    let journal = JournalFile::new(Arc::clone(&state.disk), Arc::from(file), plan, Vec::new());
+    let disk = Arc::clone(&state.disk);
+    let partitions = Arc::clone(&store.partitions);
+    let file = Arc::from(file);
+    let journal = JournalFile::new(disk, store.header, partitions, file, plan, Vec::new());
     journal.write_header(&write).unwrap();
     journal
 }
@@ -445,4 +564,39 @@ fn a_journal_that_was_cut_short_is_replayed_and_made_anew() {
         assert_eq!(store.recovery.live, 1, "{octets}");
         assert_eq!(path.metadata().unwrap().len(), whole, "{octets}");
     }
+}
+
+#[test]
+fn a_second_server_on_hard_links_of_the_files_is_refused() {
+    let first = tempfile::tempdir().unwrap();
+    let second = tempfile::tempdir_in(first.path().parent().unwrap()).unwrap();
+    let settings = settings(first.path(), Durability::Power);
+    let state = StateDirectory::open(first.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    let link = |which: &dyn Fn(&str) -> bool| {
+        for name in state.disk.list().unwrap().iter().filter(|name| which(name)) {
+            fs::hard_link(first.path().join(name), second.path().join(name)).unwrap();
+        }
+    };
+    let refused = |because: &str| {
+        let started = std::time::Instant::now();
+        let second = StateDirectory::open(second.path());
+        let refused = second.and_then(|state| state.store(&settings, &pools(), 3600, NOW));
+        let refused = refused.err().unwrap().to_string();
+        assert!(started.elapsed() < Duration::from_millis(100));
+        let holder = format!("process {}", std::process::id());
+        assert!(
+            refused.contains(because) && refused.contains(&holder),
+            "{refused}"
+        );
+    };
+    // Without the lock file, and then with all of them.
+    link(&|name| name != "lock");
+    refused("another server");
+    fs::remove_file(second.path().join("lock")).unwrap();
+    link(&|name| name == "lock");
+    refused("in use by another server");
+    drop((store, state));
+    let state = StateDirectory::open(second.path()).unwrap();
+    state.store(&settings, &pools(), 3600, NOW).unwrap();
 }

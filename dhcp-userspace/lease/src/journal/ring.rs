@@ -176,6 +176,11 @@ impl Journal {
         self.used() > self.end.saturating_sub(DATA_OFFSET) / 2
     }
 
+    /// The number of the header that is in force.
+    pub fn header_number(&self) -> u64 {
+        self.header.number
+    }
+
     /// Before the first batch that is not known to be in the tables for good.
     pub fn tail(&self) -> Cursor {
         self.header.tail
