@@ -5,10 +5,11 @@
 //! - Nothing here allocates, logs or calls the system, once the buffers have their size.
 //! - A thread holds one partition lock at a time, and none across [`Port`] or the journal.
 //! - A reply leaves at once only if deciding it changed nothing. The engine writes down whatever it
-//!   promises before it promises it, also when the promise is the same as a moment ago; so a reply
-//!   without a change of its own (OFFER, NAK, Advertise, answers to INFORM, Confirm and
-//!   Information-request) promises no lease. All others wait for the log that holds their change. A
-//!   repeated REQUEST is written again and waits for its own log, whichever worker serves it.
+//!   promises before it promises it, unless the same is on record already, durable, and the promise ends
+//!   with the record (a duplicate, a renewal within `cache-threshold`). So a reply without a change of its
+//!   own (OFFER, NAK, Advertise, answers to INFORM, Confirm and Information-request, and those) needs no
+//!   log. All others wait for the log that holds their change. A REQUEST that is repeated while its first
+//!   copy waits is written again and waits for its own log, whichever worker serves it.
 
 use crate::commit::{Handle, LOGS_PER_WORKER, Returned};
 use crate::counters::Counters;
@@ -20,9 +21,9 @@ use dhcp_wire::frame::{Addresses, Datagram, Malformed};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Records that a change log has room for: four for each frame of a batch (an address and a prefix, each
-/// with an extension). A batch that changes more costs an allocation.
-const LOG_RECORDS: usize = 4 * BATCH_FRAMES;
+/// Records that a change log has room for: eight for each frame of a batch (an address and a prefix, each
+/// with three extensions of context). A batch that changes more costs an allocation, once.
+const LOG_RECORDS: usize = 8 * BATCH_FRAMES;
 
 /// What a batch is served with: one policy, one moment.
 #[derive(Clone, Copy, Debug)]

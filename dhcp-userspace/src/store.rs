@@ -11,6 +11,7 @@
 use crate::disk::{Directory, Disk, DiskFile};
 use crate::settings::{Durability, Settings};
 use create::{JOURNAL_OCTETS, create, make_journal, random};
+use dhcp_lease::format::VERSION;
 use dhcp_lease::headers::StoreHeader;
 use dhcp_lease::journal::Journal;
 use dhcp_lease::recovery::{Opening, Recovery};
@@ -24,7 +25,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tables::open_tables;
+use tables::{map_tables, open_files, refuse_newer};
 
 mod create;
 mod crew;
@@ -71,7 +72,8 @@ pub struct StateDirectory {
 /// Whether the tables must be on stable storage before anything is promised. Otherwise they are synced while
 /// the server serves: the journal keeps what it had until then.
 fn must_sync_first(recovery: &Recovery, is_journal_short: bool) -> bool {
-    let is_written_beside_the_journal = recovery.repaired > 0 || !recovery.conflicts.is_empty();
+    let is_written_beside_the_journal =
+        recovery.repaired > 0 || recovery.tables_upgraded > 0 || !recovery.conflicts.is_empty();
     let has_header = recovery.resume.header_number > 0 && !recovery.journal_headless;
     is_journal_short || !has_header || is_written_beside_the_journal
 }
@@ -143,8 +145,10 @@ impl StateDirectory {
             Some(header) => header,
             None => create(disk, settings, &self.journal_octets)?,
         };
-        let (tables, table_files) = open_tables(disk, &header, settings)?;
+        let files = open_files(disk, &header)?;
         let mut journal = self.journal_file(settings)?;
+        refuse_newer(&*journal, &header)?;
+        let (tables, table_files) = map_tables(disk, files, &header, settings)?;
         let octets = journal.octets();
         let path = disk.path(JOURNAL_NAME);
         let opening = Opening {
@@ -232,6 +236,9 @@ impl StateDirectory {
                 .write_header(&write)
                 .map_err(file_error(&path, "cannot write the journal"))?;
         }
+        // Last, when all other files are of the present format: as long as it is not, the next start does
+        // over whatever was left undone.
+        self.bring_up_to_date(&header)?;
         snapshot::discard(disk, &snapshots).map_err(file_error(
             &disk.path(snapshot::NAME),
             "cannot remove the snapshot of the last stop",
@@ -242,6 +249,26 @@ impl StateDirectory {
             header,
             journal,
         })
+    }
+
+    /// Writes the store's own file anew if it is of an earlier format or a copy in it is damaged.
+    fn bring_up_to_date(&self, header: &StoreHeader) -> Result<(), OpenError> {
+        let path = self.disk.path(HEADER_NAME);
+        let octets = self
+            .disk
+            .read_whole(HEADER_NAME)
+            .map_err(file_error(&path, "cannot read the lease store"))?;
+        if header.is_current(&octets) {
+            return Ok(());
+        }
+        self.disk
+            .write_whole(HEADER_NAME, &header.octets())
+            .map_err(file_error(&path, "cannot bring the lease store up to date"))?;
+        tracing::info!(
+            format = VERSION,
+            "the lease store is of the present format now"
+        );
+        Ok(())
     }
 
     fn header(&self) -> Result<Option<StoreHeader>, OpenError> {

@@ -8,7 +8,7 @@
 //! - The head never reaches the tail: nothing is overwritten that a checkpoint has not made needless.
 
 use crate::binding::Lease;
-use crate::format::{Checksum, Group, Image, SLOT_OCTETS, VERSION, archive};
+use crate::format::{Checksum, Image, SLOT_OCTETS, VERSION, archive};
 use crate::headers::{COPY_DISTANCE, StoreHeader};
 use core::hash::Hasher;
 use rkyv::{Archive, Serialize};
@@ -116,16 +116,14 @@ impl ChangeLog {
         self.count
     }
 
-    pub(crate) fn push(&mut self, partition: u32, group: &Group) {
+    pub(crate) fn push(&mut self, partition: u32, slot: u32, image: &Image) {
         if self.octets.len() < BATCH_HEADER_OCTETS {
             self.octets.resize(BATCH_HEADER_OCTETS, 0);
         }
-        for (slot, image) in group.images() {
-            self.octets.extend_from_slice(&partition.to_le_bytes());
-            self.octets.extend_from_slice(&slot.to_le_bytes());
-            self.octets.extend_from_slice(image);
-            self.count += 1;
-        }
+        self.octets.extend_from_slice(&partition.to_le_bytes());
+        self.octets.extend_from_slice(&slot.to_le_bytes());
+        self.octets.extend_from_slice(image);
+        self.count += 1;
     }
 
     pub(crate) fn free_lease(&mut self, partition: u32, lease: Lease) {

@@ -10,6 +10,7 @@
 
 pub mod allocator;
 pub mod binding;
+pub mod context;
 pub mod format;
 pub mod headers;
 pub mod journal;
@@ -28,7 +29,10 @@ mod overlay;
 mod sip;
 
 pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
-pub use binding::{Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Timestamp};
+pub use binding::{
+    Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Terms, Timestamp,
+};
+pub use context::Context;
 pub use declines::DECLINES_MAX;
 pub use headers::{HeaderError, StoreHeader};
 pub use journal::{ChangeLog, Journal};

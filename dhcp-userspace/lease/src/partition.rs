@@ -8,7 +8,8 @@
 //!   `Damaged`.
 
 use crate::allocator::{Claim, Pools};
-use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Timestamp};
+use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Terms, Timestamp};
+use crate::context::Context;
 use crate::declines::Declines;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
 use crate::index::{ClientIndex, Digest, Digester, Identity};
@@ -48,7 +49,7 @@ pub(crate) enum Role {
     Former,
     /// A declined lease; in the wheel.
     Declined,
-    /// The rest of another slot's identity; in no list.
+    /// The rest of another slot's identity and context; in no list.
     Extension,
     /// Not to be trusted; in the wheel, its lease (if that can be read) set aside.
     Damaged,
@@ -288,11 +289,34 @@ impl Partition {
         found.max_by_key(|(rank, _)| *rank).map(|(_, slot)| slot)
     }
 
-    /// Reads a binding, the newest version even when it is not durable yet. `into` is overwritten.
+    /// Reads a binding with its context, the newest version even when it is not durable yet. `into` is
+    /// overwritten. [`Partition::terms`] is cheaper.
     pub fn read(&self, slot: SlotNumber, into: &mut Binding) {
         if let Some(record) = self.record(slot.0) {
             self.read_record(record, into);
         }
+    }
+
+    /// What a binding says but whose it is and in what surroundings, the newest version even when it is not
+    /// durable yet. Costs no more than the cache line in which it lies.
+    pub fn terms(&self, slot: SlotNumber) -> Option<Terms> {
+        self.record(slot.0)?.terms()
+    }
+
+    /// Reads the context of a binding alone. Whether there is any; it costs little if not.
+    pub fn context(&self, slot: SlotNumber, into: &mut Context) -> bool {
+        into.clear();
+        if let Some(record) = self.record(slot.0) {
+            self.read_context(record, into);
+        }
+        !into.is_empty()
+    }
+
+    /// Whether committing `binding` over `slot` would change nothing but times (when the client was heard,
+    /// and when the lease ends), and what is recorded is as durable as it ever will be. A reply that
+    /// promises no more than the recorded end may leave without a commit then.
+    pub fn is_known(&self, slot: SlotNumber, binding: &Binding) -> bool {
+        self.is_durable(slot) && self.is_same_but_times(slot, binding)
     }
 
     /// Claims a lease for a client: like [`Pools::claim`], but it also takes over what only the client's
@@ -336,8 +360,7 @@ impl Partition {
         log: &mut ChangeLog,
         now: Timestamp,
     ) -> Result<SlotNumber, TableFull> {
-        let identity_len = binding.hardware.as_slice().len() + binding.client.len();
-        let mut slots = self.slots_for(slot, format::extensions_for(identity_len))?;
+        let (mut slots, context) = self.slots_for(slot, binding)?;
         let digest = self.digester.of_binding(binding);
         let head = match slot {
             Some(SlotNumber(head)) => head,
@@ -359,7 +382,7 @@ impl Partition {
             self.forget_decline(head);
         }
         self.reindex(head, before, role.is_indexed().then_some(digest));
-        self.write(head, &slots, binding, log);
+        self.write(head, &slots, binding, context, log);
         if role == Role::Declined {
             self.count_decline(head, binding.expires);
         }

@@ -168,11 +168,11 @@ impl Reader {
             next = extension.next.to_native();
         }
         record.is_sound().then_some(())?;
-        let identity = format::gather(record, |slot| {
+        let pieces = format::pieces(record, |slot| {
             let place = numbers.iter().position(|&number| number == slot)?;
             extensions.get(place)
         });
-        format::read(record, &identity, binding);
+        format::read(record, &format::gather(pieces), binding);
         Some(Sort::Binding)
     }
 }

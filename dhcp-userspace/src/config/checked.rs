@@ -40,6 +40,9 @@ mod default {
     pub(super) const LEASE_CAPACITY_LEAST: u64 = 1 << 16;
     /// What nobody asked for in numbers does not take more than a few gigabytes of disk.
     pub(super) const LEASE_CAPACITY_MOST: u64 = 1 << 25;
+    /// A relayed DHCPv6 client has an extension; with as many again every lease has a slot even if each
+    /// takes three (docs/lease-format.md).
+    pub(super) const SLOTS_PER_LEASE: u64 = 2;
     /// Of an IPv6 pool so many leases count for the capacity: who has more clients says so.
     pub(super) const IPV6_POOL_COUNTED: u64 = 1 << 20;
     /// Where the lease tables live.
@@ -183,7 +186,7 @@ fn value_or<T: Copy>(written: &Option<At<T>>, otherwise: T) -> T {
     written.as_ref().map_or(otherwise, |it| it.value)
 }
 
-/// Room for every lease. (That clients spread unevenly over the partitions is the store's own business.)
+/// Room for every lease, in slots: a long identifier or what relay agents say takes another one. (That clients spread unevenly over the partitions is the store's own business.)
 /// IPv6 ranges are as large as nobody's clientele: of each only so much counts as clients may come.
 fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
     let counted = |range: &PoolRange| match range.first {
@@ -192,7 +195,9 @@ fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
     };
     let pools = ranges.iter().map(counted).fold(0, u64::saturating_add);
     let leases = pools.saturating_add(reserved as u64);
-    leases.clamp(default::LEASE_CAPACITY_LEAST, default::LEASE_CAPACITY_MOST)
+    leases
+        .saturating_mul(default::SLOTS_PER_LEASE)
+        .clamp(default::LEASE_CAPACITY_LEAST, default::LEASE_CAPACITY_MOST)
 }
 
 struct Checker<'r> {

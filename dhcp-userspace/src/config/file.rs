@@ -60,6 +60,9 @@ pub(super) struct Parameters {
     pub(super) preferred_lifetime: Option<At<u32>>,
     pub(super) renew_timer: Option<At<u32>>,
     pub(super) rebind_timer: Option<At<u32>>,
+    /// In millionths.
+    pub(super) cache_threshold: Option<At<u32>>,
+    pub(super) cache_max_age: Option<At<u32>>,
     pub(super) rapid_commit: Option<At<bool>>,
     pub(super) preference: Option<At<u8>>,
     pub(super) next_server: Option<At<Ipv4Addr>>,
@@ -82,6 +85,8 @@ impl Parameters {
             preferred_lifetime: either(&self.preferred_lifetime, &outer.preferred_lifetime),
             renew_timer: either(&self.renew_timer, &outer.renew_timer),
             rebind_timer: either(&self.rebind_timer, &outer.rebind_timer),
+            cache_threshold: either(&self.cache_threshold, &outer.cache_threshold),
+            cache_max_age: either(&self.cache_max_age, &outer.cache_max_age),
             rapid_commit: either(&self.rapid_commit, &outer.rapid_commit),
             preference: either(&self.preference, &outer.preference),
             next_server: either(&self.next_server, &outer.next_server),
@@ -232,6 +237,10 @@ impl Parameters {
             valid_lifetime: table.read("valid-lifetime", report, lifetime),
             renew_timer: table.read("renew-timer", report, timer),
             rebind_timer: table.read("rebind-timer", report, timer),
+            cache_threshold: table.read("cache-threshold", report, Value::millionths),
+            cache_max_age: table.read("cache-max-age", report, |value| {
+                value.whole_u32(0, u32::MAX)
+            }),
             rapid_commit: table.read("rapid-commit", report, Value::boolean),
             options: OptionData::list(table, spaces, report),
             ..Self::default()

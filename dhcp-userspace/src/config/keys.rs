@@ -117,7 +117,7 @@ pub(super) const TOP: TableKeys = TableKeys {
             "lease-capacity",
             "leases, 1024 to 268435456",
             "from the pools",
-            "For how many leases the lease tables have room, former ones included. Without it: for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
+            "For how many leases the lease tables have room, former ones included. A lease with a long identifier, or of a client behind DHCPv6 relay agents, counts as two or more. Without it: twice for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
         ),
         key(
             "partitions",
@@ -210,6 +210,18 @@ const LIFETIMES: &[Key] = &[
         TIMER,
         "7/8 (v4), 0.8 (v6)",
         "T2: when a client begins to ask any server. Without it DHCPv4 takes 7/8 of the valid lifetime, DHCPv6 0.8 of the preferred one.",
+    ),
+    key(
+        "cache-threshold",
+        "share of `valid-lifetime`, 0 to 1",
+        "none",
+        "Until this share of a lease has passed, a renewal that changes nothing is answered with what is left of it and not written down: for clients that renew far too often. 0.25 is a good value. Without it and `cache-max-age` only requests that are repeated within ten seconds are answered so; 0 turns that off too.",
+    ),
+    key(
+        "cache-max-age",
+        "seconds, 0 to 4294967295",
+        "none",
+        "Until a lease is so old, a renewal that changes nothing is not written down. With `cache-threshold` the earlier of both counts. 0: everything is written down, requests that are repeated at once too.",
     ),
     key(
         "rapid-commit",

@@ -2,7 +2,7 @@
 
 use crate::store::{header_path, journal_path, table_path};
 use dhcp_lease::format::SLOT_OCTETS;
-use dhcp_lease::headers::{HeaderError, StoreHeader};
+use dhcp_lease::headers::{HeaderError, StoreHeader, refuse_newer};
 use dhcp_lease::reader::{Found, Reader, Tally};
 use dhcp_lease::table::HEADER_OCTETS;
 use dhcp_lease::{Binding, Lease};
@@ -31,8 +31,8 @@ pub enum ReadError {
         /// What the system says.
         source: io::Error,
     },
-    /// A file is not what it should be.
-    #[error("{}: {source}; restore the state directory from a backup", path.display())]
+    /// A file is not what it should be, or is of a later format.
+    #[error("{}: {source}", path.display())]
     Header {
         /// Which one.
         path: PathBuf,
@@ -90,6 +90,7 @@ pub fn for_each(directory: &Path, mut visit: impl FnMut(&Binding)) -> Result<Sum
     let mut reader =
         Reader::new(&header, &journal).map_err(|source| ReadError::Header { path, source })?;
     drop(journal);
+    refuse_newer_tables(directory, &header)?;
     let mut summary = Summary {
         partitions: header.partitions,
         ..Summary::default()
@@ -100,6 +101,19 @@ pub fn for_each(directory: &Path, mut visit: impl FnMut(&Binding)) -> Result<Sum
             .map_err(|source| ReadError::File { path, source })?;
     }
     Ok(summary)
+}
+
+/// A later program that was interrupted in its upgrade may have changed a table and not the store's file.
+fn refuse_newer_tables(directory: &Path, header: &StoreHeader) -> Result<(), ReadError> {
+    for path in (0..header.partitions).map(|partition| table_path(directory, partition)) {
+        let mut beginning = vec![0; HEADER_OCTETS];
+        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut beginning, 0));
+        if let Err(source) = read {
+            return Err(ReadError::File { path, source });
+        }
+        refuse_newer(header, &beginning).map_err(|source| ReadError::Header { path, source })?;
+    }
+    Ok(())
 }
 
 fn read_table(

@@ -2,10 +2,12 @@
 
 mod files;
 mod render;
+mod surroundings;
 
 pub use files::{Damage, ReadError, Summary, for_each};
 pub(crate) use render::columns;
 pub use render::{Format, render};
+pub use surroundings::{ContextView, RelayView};
 
 use crate::config::notation::{self, Family};
 use dhcp_lease::{Binding, Lease, LeaseKind, State, Timestamp};
@@ -61,6 +63,9 @@ pub struct LeaseView {
     pub last_transaction: u64,
     /// When it ends, in seconds since 1970; nothing for never.
     pub expires: Option<u64>,
+    /// From where it was asked for.
+    #[serde(default, skip_serializing_if = "ContextView::is_empty")]
+    pub context: ContextView,
 }
 
 impl LeaseView {
@@ -91,6 +96,7 @@ impl LeaseView {
             preferred_lifetime: binding.preferred_seconds,
             last_transaction: binding.last_transaction.0,
             expires: (binding.expires != Timestamp::NEVER).then_some(binding.expires.0),
+            context: ContextView::new(&binding.context),
         }
     }
 }

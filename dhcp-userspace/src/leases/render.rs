@@ -24,7 +24,8 @@ const KEA_V6: &str = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime
                       prefix_len,fqdn_fwd,fqdn_rev,hostname,hwaddr,state,user_context,hwtype,\
                       hwaddr_source,pool_id";
 const CSV: &str = "address,kind,state,subnet-id,client,hw-address,hw-type,iaid,valid-lifetime,\
-                   preferred-lifetime,last-transaction,expires";
+                   preferred-lifetime,last-transaction,expires,hostname,giaddr,relay-source,\
+                   circuit-id,remote-id,relay-path";
 
 /// Leases as text, with a line break at the end. `v6` says which of Kea's two files is wanted.
 pub fn render(leases: &[LeaseView], format: Format, v6: bool) -> String {
@@ -47,9 +48,14 @@ pub fn render(leases: &[LeaseView], format: Format, v6: bool) -> String {
 
 fn csv(lease: &LeaseView) -> String {
     let expires = lease.expires.map(|at| at.to_string()).unwrap_or_default();
-    // No value can hold a comma or a quote: all of them are numbers, words and hexadecimal.
+    let context = &lease.context;
+    let way = match context.relay_path.is_empty() {
+        true => String::new(),
+        false => cell(&context.way()),
+    };
+    // No value up to `expires` can hold a comma or a quote: they are numbers, words and hexadecimal.
     format!(
-        "{},{},{},{},{},{},{},{},{},{},{},{expires}",
+        "{},{},{},{},{},{},{},{},{},{},{},{expires},{},{},{},{},{},{way}",
         lease.address,
         lease.kind,
         lease.state,
@@ -61,7 +67,21 @@ fn csv(lease: &LeaseView) -> String {
         lease.valid_lifetime,
         lease.preferred_lifetime,
         lease.last_transaction,
+        cell(&context.hostname),
+        context.giaddr,
+        context.relay_source,
+        cell(&context.circuit_id),
+        cell(&context.remote_id),
     )
+}
+
+/// A value that may hold anything printable (RFC 4180 section 2). It is no formula to a spreadsheet: it
+/// begins with a letter, a digit, a colon or an apostrophe, or has no sign that a formula needs.
+fn cell(value: &str) -> String {
+    match value.contains([',', '"']) {
+        true => format!("\"{}\"", value.replace('"', "\"\"")),
+        false => value.to_owned(),
+    }
 }
 
 fn kea_v4(lease: &LeaseView) -> String {
@@ -125,7 +145,10 @@ fn kea_state(lease: &LeaseView) -> u8 {
 }
 
 fn table(leases: &[LeaseView]) -> String {
-    let heading = ["ADDRESS", "STATE", "SUBNET", "CLIENT", "HARDWARE", "ENDS"].map(str::to_owned);
+    let heading = [
+        "ADDRESS", "STATE", "SUBNET", "CLIENT", "HARDWARE", "ENDS", "NAME", "RELAY",
+    ]
+    .map(str::to_owned);
     let row = |lease: &LeaseView| {
         let client = match (lease.client.as_str(), lease.iaid) {
             (client, 0) => client.to_owned(),
@@ -138,6 +161,8 @@ fn table(leases: &[LeaseView]) -> String {
             client,
             lease.hw_address.clone(),
             lease.expires.map_or_else(|| "never".to_owned(), time),
+            lease.context.hostname.clone(),
+            lease.context.way(),
         ]
     };
     let rows: Vec<_> = std::iter::once(heading)
@@ -235,12 +260,32 @@ mod tests {
         let table = render(&[lease()], Format::Table, false);
         assert_eq!(
             table,
-            "ADDRESS     STATE   SUBNET  CLIENT                HARDWARE           ENDS\n\
+            "ADDRESS     STATE   SUBNET  CLIENT                HARDWARE           ENDS                  \
+             NAME  RELAY\n\
              192.0.2.10  leased  7       01:02:00:00:00:00:01  02:00:00:00:00:01  1970-01-01T01:16:40Z\n"
         );
         let csv = render(&[lease()], Format::Csv, false);
         let counts: Vec<_> = csv.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(counts, [12, 12]);
+        assert_eq!(counts, [18, 18]);
+    }
+
+    #[test]
+    fn what_strangers_say_stays_in_its_cell() {
+        let mut lease = lease();
+        lease.context.hostname = "printer".into();
+        lease.context.giaddr = "192.0.2.1".into();
+        lease.context.circuit_id = "'a,\"b\"'".into();
+        let csv = render(&[lease.clone()], Format::Csv, false);
+        let line = csv.lines().nth(1).unwrap();
+        assert!(
+            line.ends_with(",4600,printer,192.0.2.1,,\"'a,\"\"b\"\"'\",,"),
+            "{line}"
+        );
+        let table = render(&[lease], Format::Table, false);
+        assert!(
+            table.ends_with("  printer  192.0.2.1 circuit 'a,\"b\"'\n"),
+            "{table}"
+        );
     }
 
     #[test]

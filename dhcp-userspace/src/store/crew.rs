@@ -15,22 +15,22 @@ pub(super) fn run(threads: usize, work: &(dyn Fn() + Sync)) {
     });
 }
 
-/// What `make` makes of the numbers below `count`, in order, on so many threads.
+/// What `make` makes of each item, in order, on so many threads.
 ///
 /// # Errors
-/// That of the lowest number with one.
-pub(super) fn make_all<T: Send, E: Send>(
+/// That of the first item with one.
+pub(super) fn make_all<I: Send, T: Send, E: Send>(
     threads: usize,
-    count: u32,
-    make: impl Fn(u32) -> Result<T, E> + Sync,
+    items: impl IntoIterator<Item = I, IntoIter: Send>,
+    make: impl Fn(I) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
-    let numbers = Mutex::new(0..count);
+    let items = Mutex::new(items.into_iter().enumerate());
     let made = Mutex::new(Vec::new());
     run(threads, &|| {
         loop {
-            let next = numbers.lock().next();
-            let Some(number) = next else { return };
-            let result = make(number);
+            let next = items.lock().next();
+            let Some((number, item)) = next else { return };
+            let result = make(item);
             made.lock().push((number, result));
         }
     });
@@ -45,9 +45,9 @@ mod tests {
 
     #[test]
     fn everything_is_made_in_order_and_the_first_error_is_told() {
-        let all: Result<Vec<u32>, u32> = make_all(3, 1000, |number| Ok(number * 2));
+        let all: Result<Vec<u32>, u32> = make_all(3, 0..1000, |number| Ok(number * 2));
         assert_eq!(all, Ok((0..1000).map(|number| number * 2).collect()));
-        let some = make_all(3, 1000, |number| match number % 100 {
+        let some = make_all(3, 0..1000, |number| match number % 100 {
             99 => Err(number),
             _ => Ok(number),
         });
