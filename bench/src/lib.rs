@@ -1,4 +1,4 @@
-//! The packet blaster and the plain reflector: what xdhcpd is measured and checked with.
+//! The packet blaster, the plain reflector and the measurements of the lease store.
 //!
 //! The blaster plays whole DHCP clients against any server and judges every answer; the reflector sends
 //! frames back as they came, which is the ceiling that a server on the same link can reach. One thread
@@ -19,6 +19,7 @@ pub mod program;
 pub mod relay;
 pub mod report;
 pub mod statistics;
+pub mod store;
 pub mod v4;
 pub mod v6;
 mod writer;

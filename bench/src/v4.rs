@@ -302,7 +302,7 @@ impl<'a> Answer<'a> {
             let octets = value
                 .try_into()
                 .map_err(|_| "a time of other than four octets")?;
-            Ok(Some(u32::from_be_bytes(octets)))
+            Ok::<_, &str>(Some(u32::from_be_bytes(octets)))
         };
         match code {
             51 => self.lease_seconds = number()?,

@@ -287,15 +287,15 @@ pub fn connect(wakers: Vec<Arc<Waker>>, state: &Arc<StoreState>) -> (Vec<Handle>
 }
 
 impl Committer {
-    /// Serves until every worker has dropped its handle, then closes the storage.
-    pub fn run(mut self, mut storage: impl Storage) {
+    /// Serves until every worker has dropped its handle, then closes the storage and gives it back.
+    pub fn run<S: Storage>(mut self, mut storage: S) -> S {
         let started = Instant::now();
         let time = || started.elapsed();
         loop {
             match self.step(&mut storage, &time) {
                 Step::Again => {}
                 Step::Wait(pause) => self.wait(pause),
-                Step::Ended => return,
+                Step::Ended => return storage,
             }
         }
     }

@@ -81,6 +81,12 @@ pub trait Disk: Send + Sync {
     /// Those of the system.
     fn random(&self, octets: &mut [u8]) -> io::Result<()>;
 
+    /// How many threads may use the disk at the same time while a store is opened. Where a run is to be a
+    /// function of a seed, it is one.
+    fn threads(&self) -> usize {
+        1
+    }
+
     /// Syncs files one after the other, beside whatever goes on: on a thread, or whenever a simulation
     /// gets to it.
     ///
@@ -124,6 +130,15 @@ pub trait DiskFile: Send + Sync {
     /// And those of the system.
     fn check(&self) -> io::Result<()>;
 
+    /// What tells whether it is the file that it was, with the same contents: its size, its number, and when
+    /// contents and file were last changed, in nanoseconds.
+    ///
+    /// # Errors
+    /// Those of the system; `Unsupported` where files have no times.
+    fn stamp(&self) -> io::Result<[u64; 4]> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Makes it longer, with zeros that are on stable storage. What is mapped stays as it is.
     ///
     /// # Errors
@@ -135,6 +150,15 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// Those of the system; `InvalidInput` when the file is not that long.
     fn map_next(&mut self, octets: u64) -> io::Result<Box<dyn Region>>;
+
+    /// As [`DiskFile::map_next`], with all of it read already, where that can be had: what cannot be read
+    /// is an error here and not a signal later.
+    ///
+    /// # Errors
+    /// As in [`DiskFile::map_next`].
+    fn map_loaded(&mut self, octets: u64) -> io::Result<Box<dyn Region>> {
+        self.map_next(octets)
+    }
 }
 
 /// Files that are being synced.

@@ -14,8 +14,8 @@ use crate::disk::{
     lock::{DirectoryLock, lock_file},
 };
 use dhcp_lease::table::Region;
-use memmap2::{MmapMut, MmapOptions};
-use rustix::fs::{FallocateFlags, fallocate};
+use memmap2::{Advice, MmapMut, MmapOptions};
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -68,9 +68,12 @@ impl WholeFile {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         lock_file(&file, path)?;
         let octets = file.metadata()?.len();
-        // A copy of a store may have holes; a hole on a full file system would be a SIGBUS later. For
-        // blocks that are there this does nothing.
-        allocate(&file, octets)?;
+        // A copy of a store may have holes; a hole on a full file system would be a SIGBUS later. A file
+        // without holes is left alone: allocating would change its times, by which a snapshot knows it.
+        let first_hole = rustix::fs::seek(&file, SeekFrom::Hole(0));
+        if first_hole.is_ok_and(|hole| hole < octets) {
+            allocate(&file, octets)?;
+        }
         Ok(Self::new(file, path, lock, octets))
     }
 
@@ -116,6 +119,21 @@ impl DiskFile for WholeFile {
         })
     }
 
+    fn stamp(&self) -> io::Result<[u64; 4]> {
+        let metadata = self.file.metadata()?;
+        let nanoseconds = |seconds: i64, rest: i64| {
+            (seconds as u64)
+                .wrapping_mul(1_000_000_000)
+                .wrapping_add(rest as u64)
+        };
+        Ok([
+            metadata.len(),
+            metadata.ino(),
+            nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        ])
+    }
+
     fn write_at(&self, pieces: &[&[u8]], position: u64) -> io::Result<()> {
         write_run(&self.file, pieces, position)
     }
@@ -131,6 +149,18 @@ impl DiskFile for WholeFile {
     }
 
     fn map_next(&mut self, octets: u64) -> io::Result<Box<dyn Region>> {
+        Ok(Box::new(self.map(octets)?))
+    }
+
+    fn map_loaded(&mut self, octets: u64) -> io::Result<Box<dyn Region>> {
+        let mapping = self.map(octets)?;
+        mapping.load()?;
+        Ok(Box::new(mapping))
+    }
+}
+
+impl WholeFile {
+    fn map(&mut self, octets: u64) -> io::Result<Mapping> {
         let out_of_range =
             || io::Error::new(io::ErrorKind::InvalidInput, "beyond the end of the file");
         let offset = self.mapped_until;
@@ -146,10 +176,10 @@ impl DiskFile for WholeFile {
         // once for each file while it is in use (`store`).
         let mapping = unsafe { options.map_mut(&self.file)? };
         self.mapped_until = end;
-        Ok(Box::new(Mapping {
+        Ok(Mapping {
             mapping,
             _lock: Arc::clone(&self.lock),
-        }))
+        })
     }
 }
 
@@ -218,6 +248,21 @@ struct Mapping {
     _lock: Arc<DirectoryLock>,
 }
 
+impl Mapping {
+    /// Has all of it in memory, so that the first to touch a page need not wait, and what cannot be read is
+    /// an error here and not a signal later.
+    ///
+    /// # Errors
+    /// Those of the system: "bad address" for a page that cannot be read.
+    fn load(&self) -> io::Result<()> {
+        match self.mapping.advise(Advice::PopulateRead) {
+            // Before Linux 5.14 pages come when they are touched.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        }
+    }
+}
+
 impl Region for Mapping {
     fn octets(&self) -> &[u8] {
         &self.mapping
@@ -264,6 +309,19 @@ mod tests {
         assert!(DirectoryLock::take(directory.path()).is_err());
         drop(mapping);
         assert!(DirectoryLock::take(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_no_signal() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = locked(directory.path());
+        let path = directory.path().join("table");
+        let mut file = WholeFile::create(&path, 4 << 12, &lock).unwrap();
+        file.map_loaded(1 << 12).unwrap();
+        // What a page does that the disk cannot read, a page does that is no longer there.
+        file.file.set_len(2 << 12).unwrap();
+        let error = file.map_loaded(3 << 12).err().unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::EFAULT), "{error}");
     }
 
     #[test]

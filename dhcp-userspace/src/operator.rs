@@ -215,7 +215,7 @@ mod tests {
         operator: Operator,
         partitions: Partitions,
         pools: Pools,
-        journal: JoinHandle<()>,
+        journal: JoinHandle<Disk>,
     }
 
     fn lease(last: u8) -> Lease {

@@ -14,7 +14,7 @@ use crate::leases::places::Places;
 use crate::operator::{Operator, ReleaseError, Target};
 use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
 use crate::snapshot::Shared;
-use crate::store::{Found, OpenError, StateDirectory};
+use crate::store::{Found, JournalFile, OpenError, StateDirectory};
 use crate::wake::Waker;
 use crate::worker::{self, Control, Round, Surroundings};
 use crate::xdp::{self, AttachError, Attached, Placed};
@@ -79,7 +79,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 pub struct Server {
     shared: Arc<Inner>,
     keeper: Option<JoinHandle<()>>,
-    committer: Option<JoinHandle<()>>,
+    committer: Option<JoinHandle<JournalFile>>,
     /// Ends after the journal's thread: until then there may be something to write.
     history: Option<Keeper>,
 }
@@ -494,7 +494,11 @@ impl Drop for Server {
             link.seats.clear(); // with the last handle the journal's thread ends
         }
         if let Some(committer) = self.committer.take() {
-            let _ = committer.join();
+            // After a panic, or without good order, there is nothing to keep.
+            if let Ok(journal) = committer.join() {
+                let pools = &self.shared.policy.load().pools;
+                journal.keep_snapshot(pools, self.shared.clock.now());
+            }
         }
         drop(self.history.take());
     }

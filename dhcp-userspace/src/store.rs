@@ -13,27 +13,29 @@ use crate::disk::{Directory, Disk, DiskFile};
 use crate::settings::{Durability, Settings};
 use create::{JOURNAL_OCTETS, create, make_journal, random};
 use dhcp_lease::format::VERSION;
-use dhcp_lease::headers::{COPY_DISTANCE, StoreHeader, refuse_newer};
+use dhcp_lease::headers::StoreHeader;
 use dhcp_lease::journal::Journal;
 use dhcp_lease::recovery::{Opening, Recovery};
 use dhcp_lease::{Partitions, Pools, Room, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use error::file_error;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tables::open_tables;
+use tables::{map_tables, open_files, refuse_newer};
 
 mod create;
+mod crew;
 mod duid;
 mod error;
 mod geometry;
 mod journal_file;
 mod renewal;
+mod snapshot;
 mod tables;
 
 pub use error::OpenError;
@@ -91,6 +93,15 @@ pub struct Found<'a> {
 pub struct StateDirectory {
     disk: Arc<dyn Disk>,
     journal_octets: RangeInclusive<u64>,
+}
+
+/// Whether the tables must be on stable storage before anything is promised. Otherwise they are synced while
+/// the server serves: the journal keeps what it had until then.
+fn must_sync_first(recovery: &Recovery, is_journal_short: bool) -> bool {
+    let is_written_beside_the_journal =
+        recovery.repaired > 0 || recovery.tables_upgraded > 0 || !recovery.conflicts.is_empty();
+    let has_header = recovery.resume.header_number > 0 && !recovery.journal_headless;
+    is_journal_short || !has_header || is_written_beside_the_journal
 }
 
 /// An open store.
@@ -174,7 +185,11 @@ impl StateDirectory {
             Some(header) => header,
             None => create(&*self.disk, settings, &self.journal_octets)?,
         };
-        self.refuse_newer(&header)?;
+        let disk = &*self.disk;
+        let snapshots = snapshot::files(disk).map_err(file_error(
+            &disk.path(""),
+            "cannot list the state directory",
+        ))?;
         let opening = Opening {
             durability: settings.durability.into(),
             room: Room::default(),
@@ -186,17 +201,23 @@ impl StateDirectory {
             recovery,
             tables,
             mut journal,
-        } = self.open_files(&header, settings, &opening, pools, look)?;
+        } = self.recover(&header, settings, &opening, pools, &snapshots, look)?;
         report(&recovery);
 
-        // What the journal had is in the tables now; only when it is there for good may it be forgotten.
-        for file in &tables {
-            file.sync_data()
-                .map_err(file_error(file.path(), "cannot sync a lease table"))?;
-        }
         let octets = journal.octets();
         let path = journal.path().to_owned();
-        if octets < *self.journal_octets.start() {
+        let fresh = random(disk).map_err(file_error(&path, "cannot get random octets"))?;
+        let fresh = u64::from_ne_bytes(fresh);
+        let is_short = octets < *self.journal_octets.start();
+        let must_sync = must_sync_first(&recovery, is_short);
+        if must_sync {
+            // What the journal had is in the tables now; only when it is there for good may it be forgotten.
+            for file in &tables {
+                file.sync_data()
+                    .map_err(file_error(file.path(), "cannot sync a lease table"))?;
+            }
+        }
+        if is_short {
             // A crash while it was made, or a partial restore.
             tracing::warn!(
                 journal = %path.display(),
@@ -212,52 +233,40 @@ impl StateDirectory {
             journal = make_journal(&*self.disk, header.epoch, settings, &self.journal_octets)?;
         }
         let octets = journal.octets();
-        let fresh = random(&*self.disk).map_err(file_error(&path, "cannot get random octets"))?;
-        let (plan, write) =
-            Journal::restart(&header, octets, recovery.resume, u64::from_ne_bytes(fresh))
-                .map_err(io::Error::other)
-                .map_err(file_error(&path, "cannot use the journal"))?;
-        let disk = Arc::clone(&self.disk);
+        let (plan, write) = if must_sync || recovery.is_clean {
+            Journal::restart(&header, octets, recovery.resume, fresh)
+                .map(|(plan, write)| (plan, Some(write)))
+        } else {
+            Journal::go_on(&header, octets, recovery.resume, fresh).map(|plan| (plan, None))
+        }
+        .map_err(io::Error::other)
+        .map_err(file_error(&path, "cannot use the journal"))?;
         let journal = JournalFile::new(
-            disk,
+            Arc::clone(&self.disk),
             header,
             Arc::clone(&partitions),
             Arc::from(journal),
             plan,
             tables,
         );
-        journal
-            .write_header(&write)
-            .map_err(file_error(&path, "cannot write the journal"))?;
+        if let Some(write) = write {
+            journal
+                .write_header(&write)
+                .map_err(file_error(&path, "cannot write the journal"))?;
+        }
         // Last, when all other files are of the present format: as long as it is not, the next start does
         // over whatever was left undone.
         self.bring_up_to_date(&header)?;
+        snapshot::discard(disk, &snapshots).map_err(file_error(
+            &disk.path(snapshot::NAME),
+            "cannot remove the snapshot of the last stop",
+        ))?;
         Ok(Store {
             partitions,
             recovery,
             header,
             journal,
         })
-    }
-
-    /// A later program that was interrupted in its upgrade may have changed some files and not yet the
-    /// store's own. Nothing is touched then.
-    fn refuse_newer(&self, header: &StoreHeader) -> Result<(), OpenError> {
-        let tables = (0..header.partitions).map(|partition| table_name(header.epoch, partition));
-        for name in tables.chain([journal_name(header.epoch)]) {
-            let path = self.disk.path(&name);
-            // A file that is not there, or is too short, is somebody else's complaint.
-            let Ok(file) = File::open(&path) else {
-                continue;
-            };
-            let mut beginning = Vec::with_capacity(2 * COPY_DISTANCE);
-            file.take(2 * COPY_DISTANCE as u64)
-                .read_to_end(&mut beginning)
-                .map_err(file_error(&path, "cannot be read"))?;
-            refuse_newer(header, &beginning)
-                .map_err(|source| OpenError::Header { path, source })?;
-        }
-        Ok(())
     }
 
     /// Writes the store's own file anew if it is of an earlier format or a copy in it is damaged.
@@ -280,17 +289,22 @@ impl StateDirectory {
         Ok(())
     }
 
-    /// Opens the files of a store and recovers what is in them. Nothing is synced.
-    fn open_files(
+    /// Opens the files of a store and recovers what is in them, with one of `snapshots` if it fits.
+    /// Nothing is synced.
+    fn recover(
         &self,
         header: &StoreHeader,
         settings: &Settings,
         opening: &Opening,
         pools: &Pools,
+        snapshots: &[String],
         look: impl FnOnce(&Found<'_>),
     ) -> Result<Opened, OpenError> {
-        let (tables, files) = open_tables(&*self.disk, header, settings)?;
+        let disk = &*self.disk;
+        let files = open_files(disk, header)?;
         let mut journal = self.journal_file(header, settings)?;
+        refuse_newer(&*journal, header)?;
+        let (tables, files) = map_tables(disk, files, header, settings)?;
         let octets = journal.octets();
         let unread = "cannot read the journal";
         let old = match octets {
@@ -301,11 +315,16 @@ impl StateDirectory {
             }
         };
         let replayed = old.as_ref().map_or(&[][..], |old| old.octets());
-        let (partitions, recovery) = Partitions::open(header, tables, replayed, opening, pools)
-            .map_err(|source| OpenError::Contents {
-                directory: self.disk.path(""),
-                source,
-            })?;
+        let crew = |work: &(dyn Fn() + Sync)| crew::run(disk.threads(), work);
+        let kept = snapshot::find(disk, snapshots, header, &files);
+        let snapshot = kept.as_ref().and_then(|kept| kept.read(header));
+        let snapshot = snapshot.as_ref();
+        let opened =
+            Partitions::open_with(header, tables, replayed, opening, pools, snapshot, &crew);
+        let (partitions, recovery) = opened.map_err(|source| OpenError::Contents {
+            directory: disk.path(""),
+            source,
+        })?;
         let partitions = Arc::new(partitions);
         look(&Found {
             header,
@@ -376,6 +395,7 @@ impl From<Durability> for dhcp_lease::Durability {
 
 fn report(recovery: &Recovery) {
     let Recovery {
+        is_clean,
         live,
         former,
         declined,
@@ -387,6 +407,7 @@ fn report(recovery: &Recovery) {
         ..
     } = recovery;
     tracing::info!(
+        is_clean,
         live,
         former,
         declined,

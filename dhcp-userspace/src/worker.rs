@@ -109,9 +109,24 @@ pub fn tick_all(round: &Round, partitions: &Partitions, policy: &Policy, now: Ti
 
 /// Clears up a part of a partition. Whether there is more to be done in it.
 fn tick(partitions: &Partitions, index: usize, policy: &Policy, now: Timestamp) -> bool {
-    partitions
-        .lock(index)
-        .is_some_and(|mut partition| partition.tick(now, TICK_BUDGET, &policy.pools).more)
+    let Some(mut partition) = partitions.lock(index) else {
+        return false;
+    };
+    let ticked = partition.tick(now, TICK_BUDGET, &policy.pools);
+    drop(partition);
+    if ticked.repaired > 0 {
+        tracing::warn!(
+            count = ticked.repaired,
+            "lease records had a wrong bit, and are right again"
+        );
+    }
+    if ticked.damaged > 0 {
+        tracing::error!(
+            count = ticked.damaged,
+            "damaged lease records were found and set aside; their addresses are nobody's until the next start"
+        );
+    }
+    ticked.more
 }
 
 /// The thread's remote control: signals to it, and what it reports.

@@ -11,6 +11,7 @@
 
 mod bitmap;
 mod blocks;
+mod marks;
 
 use crate::binding::{Lease, LeaseKind, Timestamp};
 use bitmap::Bitmap;
@@ -20,6 +21,8 @@ use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+pub(crate) use marks::{Marks, Unit};
 
 /// A range to allocate from, as configured. Ranges do not overlap (the configuration checks that).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +42,7 @@ impl PoolRange {
     fn lease(&self, offset: u64) -> Option<Lease> {
         let Place { class, number } = Place::of(self.first);
         let number = number.checked_add(u128::from(offset))?;
-        Some(match class.kind() {
-            LeaseKind::V4 => Lease::V4(Ipv4Addr::from(u32::try_from(number).ok()?)),
-            LeaseKind::Address => Lease::Address(Ipv6Addr::from(number)),
-            LeaseKind::Prefix => {
-                let address = number << class.shift();
-                Lease::Prefix(Ipv6Addr::from(address), class.length())
-            }
-        })
+        Place { class, number }.lease()
     }
 
     /// The range cut to what a pool can be and to the end of the address space.
@@ -114,6 +110,18 @@ impl Place {
             IpAddr::V6(address) => u128::from(address) >> class.shift(),
         };
         Self { class, number }
+    }
+
+    fn lease(self) -> Option<Lease> {
+        let Self { class, number } = self;
+        Some(match class.kind() {
+            LeaseKind::V4 => Lease::V4(Ipv4Addr::from(u32::try_from(number).ok()?)),
+            LeaseKind::Address => Lease::Address(Ipv6Addr::from(number)),
+            LeaseKind::Prefix => {
+                let address = number << class.shift();
+                Lease::Prefix(Ipv6Addr::from(address), class.length())
+            }
+        })
     }
 
     /// The first and the last place of another class of IPv6 that have an address in common with it.
@@ -339,12 +347,10 @@ impl Pools {
         pool.range.lease(pool.claim_next()?)
     }
 
-    /// Has the next search in the lease's pool begin after it.
-    pub(crate) fn go_on_after(&self, lease: Lease) {
-        if let Some((index, offset)) = self.find(Place::of(lease))
-            && let Some(pool) = self.pool(PoolIndex(index))
-        {
-            pool.go_on_after(offset);
+    /// Has the next search in a pool begin after a unit of it.
+    pub(crate) fn go_on_after(&self, unit: Unit) {
+        if let Some(pool) = self.pools.get(unit.pool) {
+            pool.go_on_after(unit.offset);
         }
     }
 

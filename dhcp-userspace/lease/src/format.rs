@@ -6,7 +6,7 @@
 
 use crate::binding::{Binding, Lease, LeaseKind, State, SubnetId, Terms, Timestamp};
 use crate::context::CONTEXT_OCTETS_MAX;
-use core::hash::Hasher;
+use crate::sip::Sip;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{HardwareAddress, Iaid};
 use rkyv::api::low;
@@ -144,6 +144,12 @@ pub enum Slot<'a> {
     Binding(&'a ArchivedRecord),
     /// The rest of a binding's identity and context.
     Extension(&'a ArchivedExtension),
+}
+
+/// Whether a slot was never written.
+pub fn is_blank(image: &Image) -> bool {
+    // One octet tells most others apart.
+    image.get(KIND_OFFSET) == Some(&KIND_BLANK) && image == &[0; SLOT_OCTETS]
 }
 
 /// Reads a slot whose checksum is known to be right (or that is to be judged). `None`: no such kind.
@@ -494,13 +500,23 @@ impl Checksum {
         SipHasher13::new_with_keys(low, high)
     }
 
+    /// A hash of other structures of the store, in whole words.
+    pub(crate) fn sip(&self) -> Sip {
+        Sip::new(self.key)
+    }
+
     /// The checksum that `image` must carry in slot `slot` of `partition`. The place is part of it, so
     /// a write that went astray is seen.
     pub fn of(&self, image: &Image, partition: u32, slot: u32) -> u64 {
-        let mut hasher = self.hasher();
-        hasher.write(image.get(8..).unwrap_or_default());
-        hasher.write_u64(u64::from(partition) << 32 | u64::from(slot));
-        hasher.finish()
+        let (words, _) = image.as_chunks::<8>();
+        let covered = words.iter().skip(1);
+        covered
+            .fold(Sip::new(self.key), |sip, word| {
+                sip.word(u64::from_le_bytes(*word))
+            })
+            .word(u64::from(partition) << 32 | u64::from(slot))
+            .last(SLOT_OCTETS, &[])
+            .finish()
     }
 
     /// The image with its checksum filled in.

@@ -1,11 +1,15 @@
-//! By what is a client found? A keyed digest of what identifies it.
+//! By what is a client found? A keyed digest of what identifies it, and a table from digests to slots.
 
 use crate::binding::{Binding, Key, LeaseKind};
 use crate::format::{ArchivedRecord, Checksum};
+use crate::sip::Sip;
 use core::hash::Hasher;
 use dhcp_wire::id::{HardwareAddress, Iaid};
 use hashbrown::HashTable;
-use siphasher::sip128::{Hasher128, SipHasher13};
+
+mod lines;
+
+pub(crate) use lines::{ClientIndex, LINE_OCTETS};
 
 /// 128 bits that stand for a client, a kind of lease and an IA. Two identities have two digests: with a
 /// key that strangers do not know, a collision would take them 2^64 attempts that they cannot check.
@@ -16,10 +20,10 @@ pub(crate) struct Digest {
 }
 
 /// Makes digests.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Digester {
     /// With the key taken in already.
-    start: SipHasher13,
+    start: Sip,
 }
 
 impl Digester {
@@ -30,7 +34,7 @@ impl Digester {
         let low = hasher.finish();
         hasher.write(b"more");
         Self {
-            start: SipHasher13::new_with_keys(low, hasher.finish()),
+            start: Sip::wide([low, hasher.finish()]),
         }
     }
 
@@ -58,6 +62,7 @@ impl Digester {
         self.of_key(&any).high
     }
 
+    #[inline]
     fn digest(
         &self,
         kind: LeaseKind,
@@ -70,16 +75,17 @@ impl Digester {
             // No hardware type has this number, so the two sorts of identity never mix.
             client => (0xffff, client),
         };
-        let mut hasher = self.start;
         let [a, b] = htype.to_le_bytes();
         let [c, d, e, f] = iaid.0.to_le_bytes();
-        hasher.write(&[kind as u8, identity.len() as u8, a, b, c, d, e, f]);
-        hasher.write(identity);
-        let hash = hasher.finish128();
-        Digest {
-            low: hash.h1,
-            high: hash.h2,
-        }
+        let head = u64::from_le_bytes([kind as u8, identity.len() as u8, a, b, c, d, e, f]);
+        let [low, high] = self.start.word(head).last(8, identity).finish_wide();
+        Digest { low, high }
+    }
+}
+
+impl core::fmt::Debug for Digester {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Digester(secret)")
     }
 }
 

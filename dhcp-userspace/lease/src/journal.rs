@@ -48,8 +48,9 @@ struct BatchHeader {
     length: u32,
     /// Records.
     count: u32,
-    /// Zero in this version.
-    reserved: u64,
+    /// A random number of the run that wrote it: so no batch that an earlier run lost can follow, not even
+    /// when this one says what the lost one's neighbour said.
+    run: u64,
 }
 
 const _: () = assert!(size_of::<ArchivedBatchHeader>() == BATCH_HEADER_OCTETS);
@@ -178,7 +179,14 @@ impl ChangeLog {
     }
 
     /// Turns it into a batch, to be written where [`Journal::append`] says. Returns its checksum.
-    pub(crate) fn seal(&mut self, sequence: u64, previous: Chain, store: &StoreHeader) -> Chain {
+    /// `run` is a random number of the run that writes it.
+    pub(crate) fn seal(
+        &mut self,
+        sequence: u64,
+        previous: Chain,
+        run: u64,
+        store: &StoreHeader,
+    ) -> Chain {
         let length = padded(BATCH_HEADER_OCTETS + self.count * RECORD_OCTETS);
         self.octets.resize(length, 0);
         let header = BatchHeader {
@@ -190,7 +198,7 @@ impl ChangeLog {
             previous: previous.0,
             length: length as u32,
             count: self.count as u32,
-            reserved: 0,
+            run,
         };
         let header: [u8; BATCH_HEADER_OCTETS] = archive(&header);
         if let Some(room) = self.octets.first_chunk_mut() {

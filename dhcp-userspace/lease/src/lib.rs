@@ -21,6 +21,7 @@ pub mod offers;
 pub mod partition;
 pub mod reader;
 pub mod recovery;
+pub mod snapshot;
 pub mod store;
 pub mod table;
 pub mod wheel;
@@ -28,6 +29,7 @@ pub mod wheel;
 mod declines;
 mod index;
 mod overlay;
+mod sip;
 
 pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
 pub use binding::{

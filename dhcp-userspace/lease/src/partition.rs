@@ -13,20 +13,22 @@ use crate::context::Context;
 use crate::declines::Declines;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
 use crate::history::{Entry, Tracker};
-use crate::index::{Digest, Digester, Identity};
+use crate::index::{ClientIndex, Digest, Digester, Identity};
 use crate::journal::ChangeLog;
 use crate::offers::{Offer, Offers};
 use crate::overlay::Overlay;
+use crate::snapshot::Memory;
 use crate::store::Durability;
 use crate::table::Table;
 use crate::wheel::{Shelf, Wheel};
 use core::ops::Range;
-use hashbrown::HashTable;
 use std::collections::VecDeque;
 
 mod commit;
+mod trust;
 
-use commit::{WANTED, digest_of};
+use commit::WANTED;
+pub(crate) use trust::Unseen;
 
 /// The place of a binding in its partition's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +75,23 @@ impl Role {
     pub(crate) fn is_indexed(self) -> bool {
         matches!(self, Self::Live | Self::Former)
     }
+
+    fn is_binding(self) -> bool {
+        matches!(self, Self::Live | Self::Former | Self::Declined)
+    }
+
+    /// The role with this number.
+    pub(crate) fn of(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::Free,
+            1 => Self::Live,
+            2 => Self::Former,
+            3 => Self::Declined,
+            4 => Self::Extension,
+            5 => Self::Damaged,
+            _ => return None,
+        })
+    }
 }
 
 /// What [`Partition::tick`] did.
@@ -82,6 +101,10 @@ pub struct Ticked {
     pub expired: usize,
     /// Offers that lapsed.
     pub lapsed_offers: usize,
+    /// Slots in which one bit was wrong and is right again.
+    pub repaired: usize,
+    /// Bindings that cannot be trusted and were set apart.
+    pub damaged: usize,
     /// Whether the budget ended the work; call again.
     pub more: bool,
 }
@@ -118,9 +141,11 @@ pub struct Partition {
     pub(crate) table: Table,
     pub(crate) overlay: Overlay,
     digester: Digester,
-    index: HashTable<u32>,
+    pub(crate) index: ClientIndex,
     pub(crate) wheel: Wheel,
     pub(crate) roles: Vec<Role>,
+    /// What nobody has looked at; `None`: all was.
+    unseen: Option<Unseen>,
     pub(crate) offers: Offers,
     declines: Declines,
     /// The generation of the last commit.
@@ -154,7 +179,7 @@ impl Default for Room {
 }
 
 impl Partition {
-    /// A partition over a table that nobody has looked at: every slot is `Free` and on no shelf.
+    /// A partition over a table of which `memory` tells what the slots are for.
     pub(crate) fn new(
         number: u32,
         durability: Durability,
@@ -162,8 +187,14 @@ impl Partition {
         table: Table,
         room: Room,
         now: Timestamp,
+        memory: Memory,
     ) -> Self {
-        let slots = table.slots();
+        let Memory {
+            roles,
+            wheel,
+            index,
+            generation,
+        } = memory;
         let unsettled = match durability {
             Durability::Power => room.unsettled,
             Durability::Process => 0,
@@ -174,18 +205,50 @@ impl Partition {
             checksum,
             overlay: Overlay::new(unsettled),
             digester: Digester::new(&checksum),
-            index: crate::index::table_for(slots as usize),
-            wheel: Wheel::new(slots, now.0),
-            roles: vec![Role::Free; slots as usize],
+            role_counts: count_roles(&roles),
+            index,
+            wheel,
+            roles,
+            unseen: None,
             offers: Offers::new(room.offers),
             declines: Declines::new(),
-            generation: 0,
+            generation,
             leaving: VecDeque::with_capacity(unsettled),
             free_count: 0,
-            role_counts: [slots, 0, 0, 0, 0, 0], // all `Free`, whose number is 0
             quarantine_end: now,
             table,
         }
+    }
+
+    /// Takes over what a snapshot says, before anybody has looked at the slots.
+    pub(crate) fn trust_later(&mut self) {
+        self.unseen = Some(Unseen::all(self.table.slots()));
+        self.free_count = self.role_count(Role::Free);
+        let declined = (0u32..).zip(&self.roles);
+        let declined: Vec<u32> = declined
+            .filter(|(_, role)| **role == Role::Declined)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in declined {
+            let until = self.record(slot).map(ArchivedRecord::expires);
+            if let Some(until) = until {
+                self.count_decline(slot, until);
+            }
+        }
+    }
+
+    /// Ends all offers: their leases go back to `pools`.
+    pub(crate) fn end_offers(&mut self, pools: &Pools) {
+        while let Some(offer) = self.offers.pop_lapsed(Timestamp::NEVER) {
+            pools.give_back(offer.lease);
+        }
+    }
+
+    /// Whether everything is durable and to be trusted, so that a snapshot says all.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let is_settled = self.overlay.len() == 0 && self.leaving.is_empty();
+        let all_shelved = self.free_count == self.role_count(Role::Free);
+        is_settled && all_shelved && self.offers.len() == 0 && self.role_count(Role::Damaged) == 0
     }
 
     /// Stage 2 of a batch: begins loading what [`Partition::find`] will read, so that the cache misses
@@ -195,7 +258,7 @@ impl Partition {
     /// nothing waits for: the processor goes on to the next key while they are under way.
     pub fn touch(&self, key: &Key<'_>) {
         let digest = self.digester.of_key(key);
-        if let Some(&slot) = self.index.find(digest.low, |_| true) {
+        if let Some(slot) = self.index.candidates(digest).next() {
             let first = self.table.image(slot).and_then(|image| image.first());
             core::hint::black_box(first.copied());
         }
@@ -221,7 +284,7 @@ impl Partition {
     ) -> Option<SlotNumber> {
         let identity = Identity::of_key(key);
         let digest = self.digester.of_key(key);
-        let found = self.index.iter_hash(digest.low).filter_map(|&slot| {
+        let found = self.index.candidates(digest).filter_map(|slot| {
             let record = self.record(slot)?;
             let same = record.kind == key.kind as u8
                 && record.iaid.to_native() == key.iaid.0
@@ -420,6 +483,7 @@ impl Partition {
     /// follows from its record and the time.
     pub fn tick(&mut self, now: Timestamp, budget: usize, pools: &Pools) -> Ticked {
         let mut ticked = Ticked::default();
+        self.scrub(&mut ticked);
         let mut left = budget;
         while left > 0 {
             left -= 1;
@@ -487,7 +551,7 @@ impl Partition {
         let mark = |lease: Lease| pools.mark_in_closed(lease);
         for (slot, role) in (0u32..).zip(&self.roles) {
             if role.holds_its_lease() {
-                self.record(slot)
+                self.record_as_it_is(slot)
                     .and_then(ArchivedRecord::lease)
                     .into_iter()
                     .for_each(mark);
@@ -573,7 +637,7 @@ impl Partition {
     }
 
     pub(crate) fn record(&self, slot: u32) -> Option<&ArchivedRecord> {
-        format::record(self.image(slot)?)
+        self.record_as_it_is(slot).filter(|_| self.is_trusted(slot))
     }
 
     /// Gives a slot its role and puts it into that role's list. `until` counts for the wheel only.
@@ -589,6 +653,10 @@ impl Partition {
             *count += 1;
         }
         self.wheel.unlink(slot);
+        self.list(slot, role, until);
+    }
+
+    fn list(&mut self, slot: u32, role: Role, until: Timestamp) {
         match role {
             Role::Free => {
                 self.free_count += 1;
@@ -602,25 +670,27 @@ impl Partition {
         }
     }
 
-    /// Enters a binding into the client index.
-    pub(crate) fn enter(&mut self, slot: u32, digest: Digest) {
-        let Self {
-            index,
-            table,
-            overlay,
-            digester,
-            ..
-        } = self;
-        let rehash = |&other: &u32| {
-            let image = |slot| overlay.image(slot).or_else(|| table.image(slot));
-            digest_of(other, digester, image).map_or(0, |digest| digest.low)
-        };
-        index.insert_unique(digest.low, slot, rehash);
+    /// As [`Partition::assign`] for a slot that is in no list yet, in a partition that is being opened.
+    pub(crate) fn assign_first(&mut self, slot: u32, role: Role, until: Timestamp) {
+        if let Some(place) = self.roles.get_mut(slot as usize) {
+            *place = role;
+            self.list(slot, role, until);
+        }
     }
 
-    /// The digest of the binding in a slot.
-    pub(crate) fn digest_at(&self, slot: u32) -> Option<Digest> {
-        digest_of(slot, &self.digester, |slot| self.image(slot))
+    /// Counts the roles that were assigned first.
+    pub(crate) fn count_roles(&mut self) {
+        self.role_counts = count_roles(&self.roles);
+    }
+
+    /// Begins loading what [`Partition::enter`] will change.
+    pub(crate) fn touch_index(&self, digest: Digest) {
+        self.index.touch(digest);
+    }
+
+    /// Enters a binding into the client index.
+    pub(crate) fn enter(&mut self, slot: u32, digest: Digest) {
+        self.index.insert(digest, slot);
     }
 }
 

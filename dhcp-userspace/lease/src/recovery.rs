@@ -6,18 +6,22 @@
 //!   what it replaces, or mends it.
 //! - A slot that cannot be trusted is never served; its lease is set aside, and the start goes on.
 
-use crate::allocator::{PoolIndex, Pools};
+use crate::allocator::Pools;
 use crate::binding::{Lease, Timestamp};
-use crate::format::{ArchivedRecord, Checksum};
+use crate::format::ArchivedRecord;
 use crate::headers::{self, HeaderError, StoreHeader, TableHeader};
 use crate::journal::{self, Resume};
-use crate::partition::{Partition, Role, Room};
+use crate::partition::{Occupancy, Partition, Role, Room};
+use crate::snapshot::{Memory, Snapshot};
 use crate::store::{Durability, Partitions};
 use crate::table::{HEADER_OCTETS, Region, Table};
-use std::collections::{HashMap, HashSet};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 
+mod judge;
 mod verdict;
-use verdict::{Found, Verdict};
+
+use judge::Judge;
 
 /// What one table lies in.
 pub struct TableRegions {
@@ -44,6 +48,9 @@ pub struct Opening {
 /// What opening found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
+    /// The server had stopped in good order and nothing has changed since: slots are looked at when they are
+    /// first read.
+    pub is_clean: bool,
     /// Leases that are somebody's.
     pub live: u64,
     /// Former ones.
@@ -104,24 +111,42 @@ pub enum OpenError {
     Journal(HeaderError),
 }
 
-/// A slot is repaired by trying every bit; that is for a bad bit, not for a bad disk.
-const REPAIRS_MAX: u64 = 1_024;
+/// Who judges the partitions: runs what it is given once on each of as many threads as it likes, at the
+/// same time, and returns when all have returned.
+pub type Crew<'a> = &'a dyn Fn(&(dyn Fn() + Sync));
 
 impl Partitions {
-    /// Opens a store over its files' contents. `journal` is the whole journal file, or empty.
-    ///
-    /// What the journal had is in the tables afterwards, but not synced: sync them, and only then let
-    /// `Journal::restart` forget it.
+    /// As [`Partitions::open_with`], on the caller's thread alone.
     ///
     /// # Errors
-    /// [`OpenError`] when the files do not belong together, or are of a later format; nothing was written
-    /// then. Damage to slots is never an error.
+    /// The same.
     pub fn open(
         store: &StoreHeader,
         tables: Vec<TableRegions>,
         journal: &[u8],
         opening: &Opening,
         pools: &Pools,
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_with(store, tables, journal, opening, pools, None, &|_| ())
+    }
+
+    /// Opens a store over its files' contents. `journal` is the whole journal file, or empty.
+    ///
+    /// What the journal had is in the tables afterwards, but not synced: sync them, and only then let
+    /// `Journal::restart` forget it. The partitions are judged by `crew`; what comes out does not depend on
+    /// how many threads it has. With a snapshot that fits, slots are looked at when they are first read.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the files do not belong together, or are of a later format; nothing was written
+    /// then. Damage to slots is never an error.
+    pub fn open_with(
+        store: &StoreHeader,
+        tables: Vec<TableRegions>,
+        journal: &[u8],
+        opening: &Opening,
+        pools: &Pools,
+        snapshot: Option<&Snapshot<'_>>,
+        crew: Crew<'_>,
     ) -> Result<(Self, Recovery), OpenError> {
         if tables.len() as u64 != u64::from(store.partitions) {
             return Err(OpenError::Tables {
@@ -151,32 +176,131 @@ impl Partitions {
             }
         }
         recovery.resume = replay.resume();
-        let mut judge = Judge::new(opening.now, pools);
-        let mut partitions = Vec::with_capacity(opened.len());
-        for (number, table) in (0u32..).zip(opened) {
-            let checksum = store.checksum();
-            let Opening {
-                durability,
-                room,
-                now,
-                ..
-            } = *opening;
-            let mut partition = Partition::new(number, durability, checksum, table, room, now);
-            judge.judge(&mut partition, &checksum, &mut recovery);
-            partitions.push(partition);
+        let is_untouched = recovery.batches == 0
+            && recovery.redone == 0
+            && recovery.headers_rewritten == 0
+            && recovery.tables_upgraded == 0;
+        let fits = |snapshot: &&Snapshot<'_>| {
+            is_untouched && snapshot.fits(&recovery.resume, opening.now, pools)
+        };
+        let memories = snapshot
+            .filter(fits)
+            .and_then(|snapshot| remember(snapshot, &opened, pools, crew));
+        if let Some(memories) = memories {
+            let partition =
+                |((number, table), memory)| Partition::over(number, table, memory, store, opening);
+            let numbered = (0u32..).zip(opened).zip(memories);
+            let mut partitions: Vec<Partition> = numbered.map(partition).collect();
+            for partition in &mut partitions {
+                partition.trust_later();
+                recovery.add(&partition.occupancy());
+            }
+            recovery.is_clean = true;
+            recovery.latest = snapshot.map_or(opening.now, Snapshot::taken_at);
+            let opened = Self::of(partitions, store.spread_key, opening.durability);
+            return Ok((opened, recovery));
         }
-        judge.settle_conflicts(&mut partitions, &mut recovery);
-        let until = opening.now.after(opening.quarantine_seconds);
-        judge.set_aside(&mut partitions, until, &mut recovery);
-        judge.place_cursors();
-        for partition in &mut partitions {
-            partition.shelve_all_free();
-        }
+        let queue = Mutex::new((0u32..).zip(opened));
+        let judged = Mutex::new((Vec::new(), Vec::new()));
+        let work = || {
+            let mut judge = Judge::new(opening.now, pools);
+            loop {
+                let next = queue.lock().next();
+                let Some((number, table)) = next else { break };
+                let memory = Memory::blank(table.slots(), opening.now.0);
+                let mut partition = Partition::over(number, table, memory, store, opening);
+                judge.judge(&mut partition, &store.checksum());
+                judged.lock().0.push(partition);
+            }
+            judged.lock().1.push(judge);
+        };
+        crew(&work);
+        work(); // what a crew of none left undone
+        let (mut partitions, judges) = judged.into_inner();
+        partitions.sort_unstable_by_key(|partition: &Partition| partition.number);
+        put_together(&mut partitions, judges, opening, pools, &mut recovery);
         Ok((
             Self::of(partitions, store.spread_key, opening.durability),
             recovery,
         ))
     }
+}
+
+/// What a snapshot says of every partition, if all of it is whole; then the pools have their bits.
+fn remember(
+    snapshot: &Snapshot<'_>,
+    tables: &[Table],
+    pools: &Pools,
+    crew: Crew<'_>,
+) -> Option<Vec<Memory>> {
+    let slots: Vec<u32> = tables.iter().map(Table::slots).collect();
+    let queue = Mutex::new((0u32..).zip(slots));
+    let memories = Mutex::new(Vec::with_capacity(tables.len()));
+    let work = || {
+        loop {
+            let next = queue.lock().next();
+            let Some((number, slots)) = next else { break };
+            let memory = snapshot.memory(number, slots);
+            memories.lock().push((number, memory));
+        }
+    };
+    crew(&work);
+    work(); // what a crew of none left undone
+    let mut memories = memories.into_inner();
+    memories.sort_unstable_by_key(|(number, _)| *number);
+    let memories: Option<Vec<Memory>> = memories.into_iter().map(|(_, memory)| memory).collect();
+    memories.filter(|_| snapshot.restore_pools(pools))
+}
+
+impl Partition {
+    fn over(
+        number: u32,
+        table: Table,
+        memory: Memory,
+        store: &StoreHeader,
+        opening: &Opening,
+    ) -> Self {
+        let Opening {
+            durability,
+            room,
+            now,
+            ..
+        } = *opening;
+        Self::new(
+            number,
+            durability,
+            store.checksum(),
+            table,
+            room,
+            now,
+            memory,
+        )
+    }
+}
+
+/// What concerns the store as a whole: who holds what, and what several claim. Nothing here depends on
+/// which judge had which partition.
+fn put_together(
+    partitions: &mut [Partition],
+    judges: Vec<Judge<'_>>,
+    opening: &Opening,
+    pools: &Pools,
+    recovery: &mut Recovery,
+) {
+    judge::place_cursors(&judges, pools);
+    let mut damaged = Vec::new();
+    let mut marks = Vec::new();
+    for judge in judges {
+        judge.report(recovery);
+        damaged.extend(judge.damaged);
+        marks.push(judge.marks);
+    }
+    damaged.sort_unstable();
+    let contested = pools.mark_all(marks);
+    settle_conflicts(&contested, partitions, recovery);
+    recovery.conflicts = contested;
+    let until = opening.now.after(opening.quarantine_seconds);
+    set_aside(&damaged, partitions, until, pools, recovery);
 }
 
 fn check_table(
@@ -221,8 +345,15 @@ fn open_table(
 }
 
 impl Recovery {
+    fn add(&mut self, occupancy: &Occupancy) {
+        self.live += u64::from(occupancy.live);
+        self.former += u64::from(occupancy.former);
+        self.declined += u64::from(occupancy.declined);
+    }
+
     fn new(resume: Resume) -> Self {
         Self {
+            is_clean: false,
             live: 0,
             former: 0,
             declined: 0,
@@ -241,182 +372,57 @@ impl Recovery {
     }
 }
 
-/// Goes through all slots of all partitions.
-struct Judge<'a> {
-    now: Timestamp,
-    pools: &'a Pools,
-    /// Leases outside every pool that somebody holds.
-    outside: HashSet<Lease>,
-    contested: HashSet<Lease>,
-    /// Partition and slot of what cannot be trusted.
-    damaged: Vec<(usize, u32)>,
-    /// Of each pool the lease last heard of, held or not: when, and in which commit.
-    last_heard: HashMap<PoolIndex, (Timestamp, u64, Lease)>,
-}
-
-impl<'a> Judge<'a> {
-    fn new(now: Timestamp, pools: &'a Pools) -> Self {
-        Self {
-            now,
-            pools,
-            outside: HashSet::new(),
-            contested: HashSet::new(),
-            damaged: Vec::new(),
-            last_heard: HashMap::new(),
-        }
+/// Of several records that hold one lease, the one last heard of keeps it; the others become their
+/// clients' former bindings, in the table too.
+fn settle_conflicts(contested: &[Lease], partitions: &mut [Partition], recovery: &mut Recovery) {
+    if contested.is_empty() {
+        return;
     }
-
-    /// A restart must not hand the addresses that were given back last to the next clients (requirement
-    /// A12), so each pool goes on after the lease last heard of. The place of the search itself is not
-    /// recorded: a renewal moves it back to an earlier one, which costs the order and nothing else.
-    fn place_cursors(&self) {
-        for &(_, _, lease) in self.last_heard.values() {
-            self.pools.go_on_after(lease);
-        }
-    }
-
-    fn hear_of(&mut self, found: &Found) {
-        if let Some(pool) = self.pools.pool_of(found.lease) {
-            let this = (found.last_transaction, found.generation, found.lease);
-            let last = self.last_heard.entry(pool).or_insert(this);
-            if (last.0, last.1) < (this.0, this.1) {
-                *last = this;
-            }
-        }
-    }
-
-    /// Gives every slot of a partition its role but the free and the damaged ones.
-    fn judge(&mut self, partition: &mut Partition, checksum: &Checksum, recovery: &mut Recovery) {
-        let mut former: Vec<(Timestamp, u32)> = Vec::new();
-        let mut repairs = 0;
-        for slot in 0..partition.table.slots() {
-            let mut found = partition.verdict(slot, checksum, self.now);
-            if matches!(found, Verdict::Damaged) && repairs < REPAIRS_MAX {
-                repairs += 1;
-                if partition.repair(slot, checksum) {
-                    recovery.repaired += 1;
-                    found = partition.verdict(slot, checksum, self.now);
-                }
-            }
-            match found {
-                Verdict::Nothing => {}
-                Verdict::Extension(generation) => {
-                    partition.generation = partition.generation.max(generation);
-                }
-                Verdict::Damaged => self.damaged.push((partition.number as usize, slot)),
-                Verdict::Binding(found) => {
-                    partition.generation = partition.generation.max(found.generation);
-                    recovery.latest = recovery.latest.max(found.last_transaction);
-                    self.hear_of(&found);
-                    let role = found.role(self.now);
-                    // Those of a declined record that ended were free with it, and may be others' now.
-                    if role != Role::Free {
-                        partition.adopt_extensions(slot);
-                    }
-                    self.enter(partition, slot, role, &found, recovery);
-                    if role == Role::Former {
-                        let ended = found.expires.min(found.last_transaction_if_released());
-                        former.push((ended, slot));
-                    }
-                }
-            }
-        }
-        former.sort_unstable();
-        recovery.former += former.len() as u64;
-        for (_, slot) in former {
-            partition.assign(slot, Role::Former, Timestamp::NEVER);
-        }
-    }
-
-    fn enter(
-        &mut self,
-        partition: &mut Partition,
-        slot: u32,
-        role: Role,
-        found: &Found,
-        recovery: &mut Recovery,
-    ) {
-        match role {
-            Role::Live => recovery.live += 1,
-            Role::Declined => recovery.declined += 1,
-            Role::Free | Role::Former | Role::Extension | Role::Damaged => {}
-        }
-        if role == Role::Live || role == Role::Declined {
-            let first = self
-                .pools
-                .mark(found.lease)
-                .unwrap_or_else(|| self.outside.insert(found.lease));
-            if !first {
-                self.contested.insert(found.lease);
-            }
-            partition.assign(slot, role, role.ends(found.expires));
-        }
-        if role == Role::Declined {
-            partition.count_decline(slot, found.expires);
-        }
-        if let Some(digest) = partition.digest_at(slot).filter(|_| role.is_indexed()) {
-            partition.enter(slot, digest);
-        }
-    }
-
-    /// Of several records that hold one lease, the one last heard of keeps it; the others become their
-    /// clients' former bindings, in the table too.
-    fn settle_conflicts(&mut self, partitions: &mut [Partition], recovery: &mut Recovery) {
-        if self.contested.is_empty() {
-            return;
-        }
-        let mut best: HashMap<Lease, (Timestamp, usize, u32)> = HashMap::new();
-        let mut losers = Vec::new();
-        for (number, partition) in partitions.iter().enumerate() {
-            for (slot, record) in partition.holders() {
-                let Some(lease) = record
-                    .lease()
-                    .filter(|lease| self.contested.contains(lease))
-                else {
-                    continue;
-                };
-                let this = (record.last_transaction(), number, slot);
-                match best.insert(lease, this) {
-                    Some(other) if other > this => {
-                        best.insert(lease, other);
-                        losers.push(this);
-                    }
-                    Some(other) => losers.push(other),
-                    None => {}
-                }
-            }
-        }
-        for (_, number, slot) in losers {
-            if let Some(partition) = partitions.get_mut(number) {
-                match partition.role(slot) {
-                    Role::Live => recovery.live -= 1,
-                    _ => recovery.declined -= 1,
-                }
-                partition.demote(slot);
-                recovery.former += 1;
-            }
-        }
-        recovery.conflicts.extend(self.contested.drain());
-    }
-
-    /// Keeps the leases of damaged slots from everybody for as long as they might have been granted. A
-    /// lease that a sound record holds is that record's; the damaged slot is of no use then.
-    fn set_aside(
-        &mut self,
-        partitions: &mut [Partition],
-        until: Timestamp,
-        recovery: &mut Recovery,
-    ) {
-        for &(number, slot) in &self.damaged {
-            let Some(partition) = partitions.get_mut(number) else {
+    let mut best: HashMap<Lease, Option<(Timestamp, usize, u32)>> =
+        contested.iter().map(|&lease| (lease, None)).collect();
+    let mut losers = Vec::new();
+    for (number, partition) in partitions.iter().enumerate() {
+        for (slot, record) in partition.holders() {
+            let Some(best) = record.lease().and_then(|lease| best.get_mut(&lease)) else {
                 continue;
             };
-            recovery.damaged += 1;
-            partition.quarantine_end = until;
-            let lease = partition.record(slot).and_then(ArchivedRecord::lease);
-            if lease.is_none_or(|lease| self.pools.mark(lease) != Some(false)) {
-                partition.assign(slot, Role::Damaged, until);
+            let this = Some((record.last_transaction(), number, slot));
+            losers.extend((*best).min(this));
+            *best = (*best).max(this);
+        }
+    }
+    for (_, number, slot) in losers {
+        if let Some(partition) = partitions.get_mut(number) {
+            match partition.role(slot) {
+                Role::Live => recovery.live -= 1,
+                _ => recovery.declined -= 1,
             }
+            partition.demote(slot);
+            recovery.former += 1;
+        }
+    }
+}
+
+/// Keeps the leases of damaged slots from everybody for as long as they might have been granted. A
+/// lease that a sound record holds is that record's; the damaged slot is of no use then, but free.
+fn set_aside(
+    damaged: &[(u32, u32)],
+    partitions: &mut [Partition],
+    until: Timestamp,
+    pools: &Pools,
+    recovery: &mut Recovery,
+) {
+    for &(number, slot) in damaged {
+        let Some(partition) = partitions.get_mut(number as usize) else {
+            continue;
+        };
+        recovery.damaged += 1;
+        partition.quarantine_end = until;
+        let lease = partition.record(slot).and_then(ArchivedRecord::lease);
+        if lease.is_none_or(|lease| pools.mark(lease) != Some(false)) {
+            partition.assign(slot, Role::Damaged, until);
+        } else {
+            partition.shelve_free(slot);
         }
     }
 }

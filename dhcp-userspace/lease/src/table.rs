@@ -31,7 +31,8 @@ pub struct Table {
     checksum: Checksum,
     header: Box<dyn Region>,
     segments: Vec<Box<dyn Region>>,
-    slots_per_segment: u32,
+    /// A segment has two to the power of this slots.
+    segment_bits: u32,
     slots: u32,
 }
 
@@ -62,12 +63,16 @@ impl Table {
                 .min(slots_per_segment)
         });
         let slots = slots.fold(0u32, u32::saturating_add).min(u32::MAX / 2);
+        assert!(
+            slots_per_segment.is_power_of_two(),
+            "{slots_per_segment} slots per segment"
+        );
         Self {
             partition,
             checksum,
             header,
             segments,
-            slots_per_segment,
+            segment_bits: slots_per_segment.trailing_zeros(),
             slots,
         }
     }
@@ -79,25 +84,31 @@ impl Table {
 
     /// A slot's octets, in place.
     pub fn image(&self, slot: u32) -> Option<&Image> {
-        let segment = self
-            .segments
-            .get((slot / self.slots_per_segment) as usize)?;
+        let (segment, place) = self.place(slot);
+        let segment = self.segments.get(segment)?;
         let (images, _) = segment.octets().as_chunks::<SLOT_OCTETS>();
-        images.get((slot % self.slots_per_segment) as usize)
+        images.get(place)
     }
 
     /// Writes a slot. A reader of the file, or the kernel, may see it half done.
     pub(crate) fn store(&mut self, slot: u32, image: &Image) {
-        let Some(segment) = self
-            .segments
-            .get_mut((slot / self.slots_per_segment) as usize)
-        else {
+        let (segment, place) = self.place(slot);
+        let Some(segment) = self.segments.get_mut(segment) else {
             return;
         };
         let (images, _) = segment.octets_mut().as_chunks_mut::<SLOT_OCTETS>();
-        if let Some(room) = images.get_mut((slot % self.slots_per_segment) as usize) {
+        if let Some(room) = images.get_mut(place) {
             *room = *image;
         }
+    }
+
+    /// The segment of a slot, and its place there.
+    fn place(&self, slot: u32) -> (usize, usize) {
+        let segment = slot >> self.segment_bits;
+        (
+            segment as usize,
+            (slot - (segment << self.segment_bits)) as usize,
+        )
     }
 
     /// Writes a group of slots so that a reader of the file finds all of them or none, whenever the

@@ -22,6 +22,9 @@ pub enum Shelf {
 }
 const LISTS: u32 = LEVELS * BUCKETS + 2;
 
+/// Octets of a slot's two numbers in a snapshot.
+pub(crate) const LINK_OCTETS: usize = 8;
+
 /// Circular doubly linked lists: every list has a node of its own that stands for both its ends, so a
 /// slot leaves its list without knowing which one it is.
 #[derive(Debug, Default)]
@@ -90,6 +93,45 @@ impl Wheel {
         Self {
             links: Links::new(slots, LISTS),
             time: now,
+        }
+    }
+
+    /// What [`Wheel::write`] wrote for so many slots.
+    pub(crate) fn read(slots: u32, time: u64, octets: &[u8]) -> Option<Self> {
+        let (links, _) = octets.as_chunks::<LINK_OCTETS>();
+        let nodes = slots.checked_add(LISTS)?;
+        (links.len() == nodes as usize).then(|| Self {
+            links: Links {
+                links: links
+                    .iter()
+                    .map(|&[a, b, c, d, e, f, g, h]| {
+                        [
+                            u32::from_le_bytes([a, b, c, d]),
+                            u32::from_le_bytes([e, f, g, h]),
+                        ]
+                    })
+                    .collect(),
+                items: slots,
+            },
+            time,
+        })
+    }
+
+    /// How many links there are, those of the lists included.
+    pub(crate) fn links(&self) -> usize {
+        self.links.links.len()
+    }
+
+    /// The next second to look at.
+    pub(crate) fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// Writes all links, each into [`LINK_OCTETS`].
+    pub(crate) fn write(&self, octets: &mut [u8]) {
+        let (places, _) = octets.as_chunks_mut::<LINK_OCTETS>();
+        for (place, [before, after]) in places.iter_mut().zip(&self.links.links) {
+            *place = (u64::from(*after) << 32 | u64::from(*before)).to_le_bytes();
         }
     }
 

@@ -5,6 +5,7 @@ use super::{Disk, DiskFile, LockError, NotSynced, Syncing, sync_all};
 use crate::mapping::WholeFile;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,10 @@ impl Directory {
 }
 
 impl Disk for Directory {
+    fn threads(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, NonZero::get)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

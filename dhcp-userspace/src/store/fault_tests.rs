@@ -364,11 +364,15 @@ fn leases(path: &Path) -> BTreeSet<Lease> {
     let control = Arc::default();
     let state = directory_with(path, &control);
     let store = state.store(&small(path, Durability::Power), &pools(), 3600, NOW);
-    control.cut();
     let mut found = BTreeSet::new();
-    store.unwrap().partitions.for_each(|binding| {
-        found.insert(binding.lease);
-    });
+    if let Ok(store) = &store {
+        // Before the cut: what was replayed is in memory, and need not be on the disk yet.
+        store.partitions.for_each(|binding| {
+            found.insert(binding.lease);
+        });
+    }
+    control.cut();
+    drop(store.unwrap());
     found
 }
 

@@ -164,7 +164,7 @@ impl StateDirectory {
             lease_capacity: 0,
             ..settings.clone()
         };
-        let from = self.open_files(old, &as_they_are, &opening, &Pools::default(), |_| {})?;
+        let from = self.recover(old, &as_they_are, &opening, &Pools::default(), &[], |_| {})?;
         let (to, recovery, files) = make_tables(disk, new, table, &opening)?;
         let held = from.recovery.live + from.recovery.declined;
         let mut progress = |moved: u64| tracing::info!(moved, held, "moving leases");

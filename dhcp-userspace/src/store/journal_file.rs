@@ -7,12 +7,14 @@
 //! - The tail moves only when every table was synced without an error after the stores that it passes.
 
 use super::renewal::Renewal;
+use super::{crew, snapshot};
 use crate::commit::{Cause, Settlements, Storage, Submission, Trouble};
 use crate::disk::{Disk, DiskFile, NotSynced, Syncing, sync_all};
 use crate::history::Intake;
 use dhcp_lease::headers::StoreHeader;
 use dhcp_lease::journal::{Cursor, HeaderWrite, Journal};
-use dhcp_lease::{ChangeLog, Durability, Partitions};
+use dhcp_lease::snapshot::{Circumstances, take};
+use dhcp_lease::{ChangeLog, Durability, Partitions, Pools, Timestamp};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +60,8 @@ pub struct JournalFile {
     renewals: u32,
     checked_at: Duration,
     synced_at: Duration,
+    /// Everything is on stable storage, and nothing more will come.
+    is_closed: bool,
 }
 
 /// How far a checkpoint has come.
@@ -91,7 +95,7 @@ impl JournalFile {
         plan: Journal,
         tables: Vec<Arc<dyn DiskFile>>,
     ) -> Self {
-        let head = plan.head();
+        let (head, tail) = (plan.head(), plan.tail());
         Self {
             disk,
             header,
@@ -99,15 +103,20 @@ impl JournalFile {
             file,
             plan,
             tables,
-            checkpoint: Checkpoint::Idle,
+            // What opening stored into the tables is not synced yet, and nobody waits for that.
+            checkpoint: Checkpoint::Settling {
+                to: head,
+                settled: Vec::new(),
+            },
             handed_back: head,
-            tail: head,
+            tail,
             places: Vec::new(),
             history: None,
             ailment: None,
             renewals: 0,
             checked_at: Duration::ZERO,
             synced_at: Duration::ZERO,
+            is_closed: false,
         }
     }
 
@@ -125,6 +134,29 @@ impl JournalFile {
     pub(super) fn write_header(&self, write: &HeaderWrite) -> io::Result<()> {
         self.file.write_at(&[&write.octets], write.position)?;
         self.file.sync_data()
+    }
+
+    /// After the end: spares the next start the look at every slot. Nobody may use the store any more, and
+    /// offers end. Without a snapshot the next start takes longer, and that is all.
+    pub fn keep_snapshot(&self, pools: &Pools, now: Timestamp) {
+        if !self.is_closed {
+            return;
+        }
+        let crew = |work: &(dyn Fn() + Sync)| crew::run(self.disk.threads(), work);
+        let Ok(files) = snapshot::stamp(&self.header, &self.tables) else {
+            return;
+        };
+        let circumstances = Circumstances {
+            files,
+            journal_header: self.plan.header_number(),
+            journal: self.plan.head(),
+        };
+        let (header, partitions) = (&self.header, &self.partitions);
+        let taken = take(header, partitions, pools, &circumstances, now, &crew);
+        let Some(octets) = taken else { return };
+        if let Err(error) = self.disk.write_whole(snapshot::NAME, &octets) {
+            tracing::warn!(%error, "no snapshot was kept; the next start looks at every slot");
+        }
     }
 
     #[cfg(test)]
@@ -369,6 +401,8 @@ impl Storage for JournalFile {
             }
             std::thread::sleep(CHECKPOINT_PAUSE);
         }
-        self.announce(to)
+        self.announce(to)?;
+        self.is_closed = true;
+        Ok(())
     }
 }

@@ -3,9 +3,11 @@ use crate::commit::{Step, Storage, StoreState, Submission, connect};
 use crate::settings::{InterfaceSettings, XdpMode};
 use crate::wake::Waker;
 use dhcp_lease::format::SLOT_OCTETS;
+use dhcp_lease::headers::COPY_DISTANCE;
 use dhcp_lease::table::HEADER_OCTETS;
 use dhcp_lease::{Binding, ChangeLog, Lease, PoolRange, State, SubnetId};
 use dhcp_wire::id::HardwareAddress;
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
@@ -108,6 +110,158 @@ fn what_the_journal_has_is_there_after_a_crash() {
         assert_eq!(count(&store.partitions), 150);
         assert_eq!(pools.claim(binding(149).lease), dhcp_lease::Claim::Taken);
     }
+}
+
+/// Opens the store, commits some bindings, and ends in good order.
+fn run_and_stop(settings: &Settings, numbers: std::ops::Range<u16>, now: Timestamp) -> Recovery {
+    let state = StateDirectory::open(&settings.state_dir).unwrap();
+    let pools = pools();
+    let store = state.store(settings, &pools, 3600, now).unwrap();
+    let mut log = ChangeLog::with_capacity(64);
+    for number in numbers {
+        commit(&store.partitions, &pools, number, &mut log);
+    }
+    let mut journal = store.journal;
+    assert!(log.is_empty());
+    journal.finish().unwrap();
+    journal.keep_snapshot(&pools, now);
+    store.recovery
+}
+
+#[test]
+fn a_stop_in_good_order_spares_the_next_start_the_look_at_every_slot() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    let snapshot = directory.path().join("snapshot");
+    assert!(!run_and_stop(&settings, 0..500, NOW).is_clean);
+    for (round, numbers) in [500..600, 600..700].into_iter().enumerate() {
+        assert!(snapshot.exists());
+        let recovery = run_and_stop(&settings, numbers, NOW);
+        assert!(recovery.is_clean);
+        assert_eq!(recovery.live, 500 + 100 * round as u64);
+    }
+    // Killed: there is none any more, from the first moment on.
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    assert!(store.recovery.is_clean && !snapshot.exists());
+    drop((store, state));
+    let recovery = run_and_stop(&settings, 700..701, NOW);
+    assert!(!recovery.is_clean);
+    assert_eq!(recovery.live, 700);
+}
+
+/// Whatever happened to the files in between: every slot is looked at.
+#[test]
+fn a_snapshot_of_files_that_were_touched_since_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    let table = table_path(directory.path(), 0, 1);
+    let snapshot = directory.path().join("snapshot");
+    let copy = directory.path().join("copy");
+    let touch: [&dyn Fn(); 6] = [
+        // Written to, be it with what it had.
+        &|| {
+            let octets = std::fs::read(&table).unwrap();
+            std::fs::write(&table, octets).unwrap();
+        },
+        // Restored, with the time of the original.
+        &|| {
+            std::fs::copy(&table, &copy).unwrap();
+            let modified = table.metadata().unwrap().modified().unwrap();
+            std::fs::File::options()
+                .append(true)
+                .open(&copy)
+                .unwrap()
+                .set_modified(modified)
+                .unwrap();
+            std::fs::rename(&copy, &table).unwrap();
+        },
+        // The journal of another time.
+        &|| std::fs::remove_file(journal_path(directory.path(), 0)).unwrap(),
+        // The snapshot itself: damaged, cut short, emptied.
+        &|| {
+            let mut octets = std::fs::read(&snapshot).unwrap();
+            let middle = octets.len() / 2;
+            octets[middle] ^= 1;
+            std::fs::write(&snapshot, octets).unwrap();
+        },
+        &|| {
+            let octets = std::fs::read(&snapshot).unwrap();
+            std::fs::write(&snapshot, &octets[..octets.len() / 2]).unwrap();
+        },
+        &|| std::fs::write(&snapshot, []).unwrap(),
+    ];
+    run_and_stop(&settings, 0..100, NOW);
+    for (number, touch) in touch.into_iter().enumerate() {
+        assert!(
+            run_and_stop(&settings, 0..0, NOW).is_clean,
+            "before {number}"
+        );
+        touch();
+        let recovery = run_and_stop(&settings, 0..0, NOW);
+        assert!(!recovery.is_clean, "{number}");
+        assert_eq!(recovery.live, 100, "{number}");
+    }
+    // The clock went back.
+    let before = Timestamp(NOW.0 - 10);
+    assert!(!run_and_stop(&settings, 0..0, before).is_clean);
+}
+
+/// A snapshot that is put back later, when the server has run and was killed since.
+#[test]
+fn a_stale_snapshot_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Process);
+    run_and_stop(&settings, 0..100, NOW);
+    let snapshot = directory.path().join("snapshot");
+    let stale = std::fs::read(&snapshot).unwrap();
+    {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        let mut log = ChangeLog::with_capacity(64);
+        commit(&store.partitions, &pools, 100, &mut log);
+    }
+    std::fs::write(&snapshot, stale).unwrap();
+    let recovery = run_and_stop(&settings, 0..0, NOW);
+    assert!(!recovery.is_clean);
+    assert_eq!(recovery.live, 101);
+}
+
+/// The server does not wait for the tables to be synced after a crash: until they are, the journal keeps
+/// what it had, and what it gets. So a second crash, before anything was synced, loses nothing.
+#[test]
+fn what_was_replayed_stays_in_the_journal_until_the_tables_are_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), Durability::Power);
+    let blank = || std::fs::read(table_path(directory.path(), 0, 0)).unwrap();
+    let mut before = Vec::new();
+    for round in 0..3 {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let pools = pools();
+        let mut store = state.store(&settings, &pools, 3600, NOW).unwrap();
+        assert_eq!(store.recovery.live, round * 50);
+        if round == 0 {
+            before = blank();
+        }
+        let mut log = ChangeLog::with_capacity(64);
+        for client in 0..50 {
+            let number = round as u16 * 50 + client;
+            commit(&store.partitions, &pools, number, &mut log);
+        }
+        let submission = Submission {
+            worker: 0,
+            log,
+            sequence: 0,
+        };
+        write(&mut store.journal, &mut [submission]);
+        drop((store, state));
+        // A power cut: nothing of this table ever reached the disk.
+        std::fs::write(table_path(directory.path(), 0, 0), &before).unwrap();
+    }
+    let state = StateDirectory::open(directory.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    assert_eq!((store.recovery.batches, store.recovery.live), (3, 150));
 }
 
 #[test]

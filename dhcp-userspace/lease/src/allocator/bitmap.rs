@@ -16,6 +16,7 @@
 //! While such a race goes on a search can pass by a bit that was just given back. `free` is therefore
 //! counted: a search that finds nothing though there should be something looks at every word.
 
+use super::marks::ones;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 
 const WORD_BITS: u64 = 64;
@@ -71,6 +72,25 @@ impl Bitmap {
             self.free.fetch_sub(1, SeqCst);
         }
         claimed
+    }
+
+    /// Takes every bit that is set in `wanted`; `taken_before` has those that were not clear.
+    pub(super) fn take_all(&self, wanted: &[u64], mut taken_before: impl FnMut(u64)) {
+        let mut claimed_free = 0;
+        let words = wanted.iter().zip(&self.taken).zip(&self.reserved);
+        for (word, ((&mask, taken), &reserved)) in words.enumerate() {
+            if mask == 0 {
+                continue;
+            }
+            let before = taken.fetch_or(mask, SeqCst);
+            claimed_free += i64::from((mask & !before & !reserved).count_ones());
+            if before | mask | reserved == FULL {
+                self.hint(0, word as u64);
+            }
+            let first = word as u64 * WORD_BITS;
+            ones(&[before & mask]).for_each(|bit| taken_before(first + bit));
+        }
+        self.free.fetch_sub(claimed_free, SeqCst);
     }
 
     /// Takes the first clear bit that is not reserved, from `from` on, cyclic.
@@ -136,6 +156,10 @@ impl Bitmap {
             .map(|word| u64::from(word.count_ones()))
             .sum::<u64>()
             - beyond
+    }
+
+    pub(super) fn taken_words(&self) -> impl Iterator<Item = u64> {
+        self.taken.iter().map(|word| word.load(SeqCst))
     }
 
     pub(super) fn taken_count(&self) -> u64 {

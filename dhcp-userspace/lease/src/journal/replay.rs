@@ -14,6 +14,8 @@ use rkyv::rancor::Failure;
 pub struct Resume {
     /// After the last batch that counts.
     pub next: Cursor,
+    /// Before the first batch that counts.
+    pub tail: Cursor,
     /// The number of the header that was in force.
     pub header_number: u64,
 }
@@ -41,6 +43,7 @@ pub struct Replay<'a> {
     octets: &'a [u8],
     store: StoreHeader,
     next: Cursor,
+    tail: Cursor,
     header_number: u64,
     /// Both copies of the header are lost: every whole batch counts, wherever it lies.
     scan: bool,
@@ -63,12 +66,14 @@ pub fn replay<'a>(store: &StoreHeader, octets: &'a [u8]) -> Result<Replay<'a>, H
         octets,
         store: *store,
         next: start,
+        tail: start,
         header_number: 0,
         scan: false,
     };
     match JournalHeader::read(store, octets) {
         Ok(header) => Ok(Replay {
             next: header.tail,
+            tail: header.tail,
             header_number: header.number,
             ..replay
         }),
@@ -106,6 +111,7 @@ impl<'a> Replay<'a> {
     pub fn resume(&self) -> Resume {
         Resume {
             next: self.next,
+            tail: self.tail,
             header_number: self.header_number,
         }
     }

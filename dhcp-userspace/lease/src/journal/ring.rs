@@ -49,6 +49,8 @@ pub struct Journal {
     end: u64,
     header: JournalHeader,
     head: Cursor,
+    /// A random number of this run.
+    run: u64,
 }
 
 impl Journal {
@@ -96,8 +98,35 @@ impl Journal {
             end,
             header,
             head: tail,
+            run: fresh,
         };
         Ok((journal, write))
+    }
+
+    /// A journal that goes on where the old one ends, with everything that was replayed: so the server need
+    /// not wait until the tables are synced. A checkpoint at [`Journal::head`] does that later. `fresh` is a
+    /// random number: a batch of this run is none of an earlier one's, so none of those can follow it.
+    ///
+    /// Not for a journal without a header, of which no one knows in what order its batches lie.
+    ///
+    /// # Errors
+    /// [`JournalTooSmall`], as in [`Journal::restart`].
+    pub fn go_on(
+        store: &StoreHeader,
+        octets: u64,
+        last: Resume,
+        fresh: u64,
+    ) -> Result<Self, JournalTooSmall> {
+        let (journal, _) = Self::restart(store, octets, last, fresh)?;
+        let header = JournalHeader {
+            number: last.header_number,
+            tail: last.tail,
+        };
+        Ok(Self {
+            header,
+            head: last.next,
+            ..journal
+        })
     }
 
     /// Seals a log as the next batch. Write its octets at the given position.
@@ -107,7 +136,7 @@ impl Journal {
     pub fn append(&mut self, log: &mut ChangeLog) -> Result<Placed, JournalFull> {
         let length = padded(BATCH_HEADER_OCTETS + log.len() * RECORD_OCTETS) as u64;
         let position = self.place(length).ok_or(JournalFull)?;
-        let chain = log.seal(self.head.sequence, self.head.chain, &self.store);
+        let chain = log.seal(self.head.sequence, self.head.chain, self.run, &self.store);
         self.head = Cursor {
             position: position + length,
             sequence: self.head.sequence + 1,
@@ -145,6 +174,16 @@ impl Journal {
     /// Whether it is time for a checkpoint: half of the ring is in use.
     pub fn is_checkpoint_due(&self) -> bool {
         self.used() > self.end.saturating_sub(DATA_OFFSET) / 2
+    }
+
+    /// The number of the header that is in force.
+    pub fn header_number(&self) -> u64 {
+        self.header.number
+    }
+
+    /// Before the first batch that is not known to be in the tables for good.
+    pub fn tail(&self) -> Cursor {
+        self.header.tail
     }
 
     /// After the last batch.

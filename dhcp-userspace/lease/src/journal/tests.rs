@@ -153,6 +153,40 @@ fn what_an_earlier_life_left_behind_is_not_replayed() {
     assert_eq!(marks(&mut replay(&store(), &file).unwrap()), [(2, 2, 2)]);
 }
 
+/// The next run says word for word what the batch said that was lost, and what came after that one lies
+/// whole where the new one ends.
+#[test]
+fn a_journal_that_goes_on_is_not_followed_by_what_was_lost() {
+    let (mut file, mut journal) = fresh();
+    let mut old = Vec::new();
+    for mark in 1..6 {
+        let mut log = log(2, mark);
+        let placed = journal.append(&mut log).unwrap();
+        put(&mut file, placed.position, log.octets());
+        old.push(placed);
+    }
+    put(&mut file, old[1].position, &[0; ALIGNMENT]);
+    for run in [78, 79] {
+        let mut found = replay(&store(), &file).unwrap();
+        let before = marks(&mut found);
+        let octets = file.len() as u64;
+        let mut journal = Journal::go_on(&store(), octets, found.resume(), run).unwrap();
+        assert_eq!(journal.tail(), fresh().1.tail());
+        let mark = before.len() as u64 + 1;
+        let mut log = log(2, mark);
+        let placed = journal.append(&mut log).unwrap();
+        assert_eq!(placed.position, old[before.len()].position);
+        put(&mut file, placed.position, log.octets());
+        let after = marks(&mut replay(&store(), &file).unwrap());
+        assert_eq!(after, [before, vec![(mark, 2, mark)]].concat());
+        // The checkpoint that was put off.
+        let write = journal.checkpoint(placed.after);
+        let mut checked = file.clone();
+        put(&mut checked, write.position, &write.octets);
+        assert_eq!(marks(&mut replay(&store(), &checked).unwrap()), []);
+    }
+}
+
 #[test]
 fn without_a_header_every_whole_batch_counts() {
     let (mut file, mut journal) = fresh();

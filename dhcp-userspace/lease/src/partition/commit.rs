@@ -8,7 +8,7 @@ use crate::format::{
     self, ArchivedRecord, EXTENSIONS_MAX, Group, IDENTITY_OCTETS_MAX, Image, NO_SLOT,
     extensions_for,
 };
-use crate::index::{Digest, Digester, Identity};
+use crate::index::{Digest, Identity};
 use crate::journal::ChangeLog;
 use crate::offers::Offer;
 use crate::store::Durability;
@@ -143,8 +143,9 @@ impl Partition {
             self.number
         );
         let slot = oldest.unwrap_or(NO_SLOT);
-        if let Some(digest) = self.digest_at(slot) {
-            self.leave_index(slot, digest);
+        match self.digest_at(slot) {
+            Some(digest) => self.leave_index(slot, digest),
+            None => self.index.forget(slot),
         }
         // Its own slot is written over as a whole, now or not at all. Its extensions must stay what they
         // are until that is durable.
@@ -188,9 +189,7 @@ impl Partition {
     }
 
     fn leave_index(&mut self, slot: u32, digest: Digest) {
-        if let Ok(entry) = self.index.find_entry(digest.low, |&other| other == slot) {
-            entry.remove();
-        }
+        self.index.remove(digest, slot);
     }
 
     /// Writes all images of a binding as one.
@@ -365,8 +364,19 @@ impl Partition {
 
     /// What stands for the client of the binding in a slot, whatever it leases.
     fn client_at(&self, slot: u32) -> Option<u64> {
+        let record = self.record(slot)?;
         let image = |slot| self.image(slot);
-        with_key(slot, image, |key| self.digester.of_client(key))
+        with_key(record, image, |key| self.digester.of_client(key))
+    }
+
+    /// The digest of the binding in a slot.
+    pub(crate) fn digest_at(&self, slot: u32) -> Option<Digest> {
+        self.digest_of_record(self.record(slot)?)
+    }
+
+    pub(crate) fn digest_of_record<'a>(&'a self, record: &'a ArchivedRecord) -> Option<Digest> {
+        let image = |slot| self.image(slot);
+        with_key(record, image, |key| self.digester.of_key(key))
     }
 
     pub(super) fn is_identity(&self, record: &ArchivedRecord, identity: Identity<'_>) -> bool {
@@ -429,22 +439,14 @@ impl Partition {
     }
 }
 
-pub(super) fn digest_of<'a>(
-    slot: u32,
-    digester: &Digester,
-    image: impl Fn(u32) -> Option<&'a Image>,
-) -> Option<Digest> {
-    with_key(slot, image, |key| digester.of_key(key))
-}
-
-/// What `make` makes of the key of the binding in a slot.
+/// What `make` makes of the key of a binding.
 fn with_key<'a, T>(
-    slot: u32,
+    record: &'a ArchivedRecord,
     image: impl Fn(u32) -> Option<&'a Image>,
     make: impl FnOnce(&Key<'_>) -> T,
 ) -> Option<T> {
-    let record = format::record(image(slot)?)?;
     let gathered: [u8; IDENTITY_OCTETS_MAX];
+    // Nearly every identity lies in its slot as a whole.
     let stored = if record.identity_len() <= record.octets.len() {
         record.octets.as_slice()
     } else {

@@ -488,6 +488,82 @@ fn a_lease_of_another_shape_holds_what_it_overlaps_after_a_restart() {
     assert_eq!(changed.free_count(PoolIndex(0)), 32);
 }
 
+/// What one judge finds and what many find at the same time is the same, to the last list.
+#[test]
+fn many_judges_come_to_the_conclusion_of_one() {
+    const PARTITIONS: u32 = 8;
+    let files = files(PARTITIONS);
+    {
+        let pools = pools();
+        let (partitions, _) = open_all(&files, &pools).unwrap();
+        let mut log = ChangeLog::default();
+        for number in 0..60u8 {
+            let mut binding = binding(number, usize::from(number));
+            // Leases that several claim, ended, released, declined, outside every pool.
+            binding.lease = match number % 10 {
+                1 => address(0),
+                2 => Lease::V4(Ipv4Addr::new(192, 0, 2, number / 20)),
+                _ => address(number),
+            };
+            binding.last_transaction = Timestamp(NOW.0 - u64::from(number % 7));
+            match number % 6 {
+                3 => binding.state = State::Released,
+                4 => binding.state = State::Declined,
+                5 => binding.expires = Timestamp(NOW.0 - u64::from(number)),
+                _ => {}
+            }
+            let mut partition = partitions.lock(usize::from(number) % 8).unwrap();
+            let written = partition.commit(None, &binding, &Pools::default(), &mut log, NOW);
+            written.unwrap();
+        }
+    }
+    // Beyond repair: two bits.
+    for partition in [2, 5] {
+        files[partition][1].flip(8 * 40);
+        files[partition][1].flip(8 * 90);
+    }
+    let kept: Vec<[Vec<u8>; 2]> = files
+        .iter()
+        .map(|table| table.each_ref().map(|file| file.0.lock().unwrap().clone()))
+        .collect();
+    let open = |crew: Crew<'_>| {
+        let pools = pools();
+        let tables = kept.iter().map(|[header, slots]| TableRegions {
+            header: Box::new(header.clone()),
+            segments: vec![Box::new(slots.clone())],
+        });
+        let opening = Opening {
+            durability: Durability::Process,
+            room: Room::default(),
+            now: NOW,
+            quarantine_seconds: 100,
+        };
+        let store = store(PARTITIONS);
+        let opened =
+            Partitions::open_with(&store, tables.collect(), &[], &opening, &pools, None, crew)
+                .unwrap();
+        let (partitions, recovery) = opened;
+        let next: Vec<_> = core::iter::from_fn(|| pools.claim_next(PoolIndex(0))).collect();
+        (recovery, next, format!("{partitions:?}"))
+    };
+    let alone = open(&|_| ());
+    assert!(
+        alone.0.conflicts.len() >= 2 && alone.0.damaged == 2,
+        "{:?}",
+        alone.0
+    );
+    for threads in [2, 5] {
+        let together = open(&|work| {
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(work);
+                }
+            });
+        });
+        assert_eq!(together, alone);
+    }
+}
+
 /// A binding of nine slots: whatever bit of them is wrong, it is found and mended; of two in one slot at least
 /// the damage is seen, wherever in the chain that slot is.
 #[test]

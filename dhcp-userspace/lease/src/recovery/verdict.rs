@@ -2,14 +2,17 @@
 
 use crate::binding::{Binding, Lease, State, Timestamp};
 use crate::format::{self, ArchivedRecord, Checksum, Group, Image, SLOT_OCTETS, Slot};
+use crate::index::Digest;
 use crate::partition::{Partition, Role};
 
 /// What a slot is found to be.
 pub(super) enum Verdict {
     /// Blank, or the rest of nothing.
     Nothing,
-    /// A binding, whole.
+    /// A binding in this one slot, whole.
     Binding(Found),
+    /// A binding of several slots, of which this one is whole.
+    Extended,
     /// An extension of this generation, whole; perhaps nobody's.
     Extension(u64),
     /// Not to be trusted.
@@ -23,9 +26,24 @@ pub(super) struct Found {
     pub(super) expires: Timestamp,
     pub(super) last_transaction: Timestamp,
     pub(super) generation: u64,
+    pub(super) is_extended: bool,
+    pub(super) digest: Digest,
 }
 
 impl Found {
+    fn of(record: &ArchivedRecord, digest: Option<Digest>) -> Option<Self> {
+        record.is_sound().then_some(())?;
+        Some(Self {
+            is_extended: record.extensions > 0,
+            digest: digest?,
+            lease: record.lease()?,
+            state: record.state()?,
+            expires: record.expires(),
+            last_transaction: record.last_transaction(),
+            generation: record.generation.to_native(),
+        })
+    }
+
     pub(super) fn role(&self, now: Timestamp) -> Role {
         match self.state {
             State::Leased if Role::Live.ends(self.expires) > now => Role::Live,
@@ -44,11 +62,12 @@ impl Found {
 }
 
 impl Partition {
-    pub(super) fn verdict(&self, slot: u32, checksum: &Checksum, now: Timestamp) -> Verdict {
+    /// What a slot alone tells.
+    pub(super) fn verdict(&self, slot: u32, checksum: &Checksum) -> Verdict {
         let Some(image) = self.table.image(slot) else {
             return Verdict::Damaged;
         };
-        if image == &[0; SLOT_OCTETS] {
+        if format::is_blank(image) {
             return Verdict::Nothing;
         }
         if !checksum.is_right(image, self.number, slot) {
@@ -58,28 +77,30 @@ impl Partition {
             Some(Slot::Extension(extension)) => {
                 Verdict::Extension(extension.generation.to_native())
             }
-            Some(Slot::Binding(record)) => self
-                .found(slot, record, checksum, now)
-                .map_or(Verdict::Damaged, Verdict::Binding),
+            Some(Slot::Binding(record)) if record.extensions > 0 => Verdict::Extended,
+            Some(Slot::Binding(record)) => {
+                let digest = self.digest_of_record(record);
+                Found::of(record, digest).map_or(Verdict::Damaged, Verdict::Binding)
+            }
             Some(Slot::Blank) | None => Verdict::Damaged,
         }
     }
 
-    pub(super) fn found(
+    /// A binding of several slots, of which the first is whole. `is_whole` says whether another one is.
+    pub(super) fn found_extended(
         &self,
         slot: u32,
-        record: &ArchivedRecord,
-        checksum: &Checksum,
         now: Timestamp,
+        is_whole: impl Fn(u32) -> bool,
     ) -> Option<Found> {
+        let record = format::record(self.table.image(slot)?)?;
         let mut next = record.extension.to_native();
         // A declined record that ended let its extensions go; others may have them.
         let is_over = record.state() == Some(State::Declined) && record.expires() <= now;
         let extensions = if is_over { 0 } else { record.extensions };
         for part in 1..=extensions {
-            let image = self.table.image(next)?;
-            let extension = format::extension(image)?;
-            let ours = checksum.is_right(image, self.number, next)
+            let extension = format::extension(self.table.image(next)?)?;
+            let ours = is_whole(next)
                 && extension.generation == record.generation
                 && extension.head.to_native() == slot
                 && extension.part == part;
@@ -88,49 +109,18 @@ impl Partition {
                 return None;
             }
         }
-        record.is_sound().then_some(())?;
-        Some(Found {
-            lease: record.lease()?,
-            state: record.state()?,
-            expires: record.expires(),
-            last_transaction: record.last_transaction(),
-            generation: record.generation.to_native(),
-        })
-    }
-
-    /// Tries to put wrong bits right, one in the slot and one in each of its extensions.
-    pub(super) fn repair(&mut self, slot: u32, checksum: &Checksum) -> bool {
-        if !self.repair_one(slot, checksum) {
-            return false;
-        }
-        let Some(record) = self.record(slot) else {
-            return true;
-        };
-        let mut next = record.extension.to_native();
-        for _ in 0..record.extensions {
-            if !self.repair_one(next, checksum) {
-                return false;
-            }
-            let Some(extension) = self.image(next).and_then(format::extension) else {
-                return false;
-            };
-            next = extension.next.to_native();
-        }
-        true
+        Found::of(record, self.digest_of_record(record))
     }
 
     /// Tries to put one wrong bit right. Keyed checksums make it practically sure that the bit is the
     /// right one: any other would have to have the same 64 bits by chance.
-    fn repair_one(&mut self, slot: u32, checksum: &Checksum) -> bool {
+    pub(crate) fn repair(&mut self, slot: u32, checksum: &Checksum) -> bool {
         let number = self.number;
         let is_right =
             |image: &Image| image == &[0; SLOT_OCTETS] || checksum.is_right(image, number, slot);
-        let Some(image) = self.table.image(slot) else {
+        let Some(image) = self.table.image(slot).filter(|image| !is_right(image)) else {
             return false;
         };
-        if is_right(image) {
-            return true;
-        }
         let mended = mended(image, is_right);
         mended
             .inspect(|image| self.table.store(slot, image))
@@ -141,7 +131,7 @@ impl Partition {
     pub(super) fn adopt_extensions(&mut self, head: u32) {
         let (extensions, owned) = self.extensions(head);
         for extension in extensions.into_iter().take(owned) {
-            self.assign(extension, Role::Extension, Timestamp::NEVER);
+            self.assign_first(extension, Role::Extension, Timestamp::NEVER);
         }
     }
 
@@ -188,13 +178,16 @@ impl Partition {
         self.table.commit(&group);
     }
 
-    /// Shelves every slot that is nothing else.
-    pub(super) fn shelve_all_free(&mut self) {
+    /// Shelves every slot that has got no role, but those that are damaged (ascending). The last thing to
+    /// be done in a new partition.
+    pub(super) fn shelve_rest(&mut self, damaged: &[u32]) {
+        let mut damaged = damaged.iter().copied().peekable();
         for slot in 0..self.table.slots() {
-            if self.role(slot) == Role::Free {
-                self.shelve_free(slot);
+            if damaged.next_if_eq(&slot).is_none() && self.role(slot) == Role::Free {
+                self.assign_first(slot, Role::Free, Timestamp::NEVER);
             }
         }
+        self.count_roles();
     }
 }
 
