@@ -35,6 +35,8 @@ pub(crate) enum Purpose {
     Test,
     /// Measurements
     Bench,
+    /// Coverage-guided fuzzing
+    Fuzz,
 }
 
 /// A package of the distribution.
@@ -91,6 +93,7 @@ const TEST: &[Package] = &[
     program("bpftool", &["bpftool", "linux-tools-common"]),
 ];
 const BENCH: &[Package] = &[program("perf", &["linux-perf", "linux-tools-generic"])];
+const FUZZ: &[Package] = &[program("g++", &["g++"])];
 
 impl Purpose {
     fn packages(self) -> &'static [Package] {
@@ -99,6 +102,7 @@ impl Purpose {
             Self::Network => NETWORK,
             Self::Test => TEST,
             Self::Bench => BENCH,
+            Self::Fuzz => FUZZ,
         }
     }
 
@@ -108,6 +112,7 @@ impl Purpose {
             Self::Network => "to make network namespaces",
             Self::Test => "to test against real DHCP clients and to look at what is sent",
             Self::Bench => "to count system calls",
+            Self::Fuzz => "to compile libFuzzer, which is C++",
         }
     }
 }
@@ -120,6 +125,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
             Purpose::Network,
             Purpose::Test,
             Purpose::Bench,
+            Purpose::Fuzz,
         ],
     };
     let toolchain = ensure(project, &purposes)?;
