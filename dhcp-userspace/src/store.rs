@@ -21,6 +21,7 @@ use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 
 /// Bounds on the journal. Between them it is as large as the tables: the larger, the fewer pages of the
 /// tables must be written at each checkpoint.
-const JOURNAL_OCTETS: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
+const JOURNAL_OCTETS: RangeInclusive<u64> = 64 << 20..=1 << 30;
 /// How long a group without room waits before it looks again.
 const FULL_PAUSE: Duration = Duration::from_millis(1);
 /// How often it is logged, at most, that there is no room.
@@ -94,6 +95,7 @@ pub enum OpenError {
 pub struct StateDirectory {
     lock: DirectoryLock,
     path: PathBuf,
+    journal_octets: RangeInclusive<u64>,
 }
 
 /// An open store.
@@ -143,7 +145,18 @@ impl StateDirectory {
         Ok(Self {
             lock,
             path: path.to_owned(),
+            journal_octets: JOURNAL_OCTETS,
         })
+    }
+
+    /// Puts other bounds on the size of the journal: one of a few pages has its checkpoints often enough
+    /// for a test to see what a crash makes of them. At least [`Journal::OCTETS_MIN`].
+    #[must_use]
+    pub fn with_journal_octets(self, journal_octets: RangeInclusive<u64>) -> Self {
+        Self {
+            journal_octets,
+            ..self
+        }
     }
 
     /// This server's DUID: made once, then kept for ever.
@@ -232,7 +245,7 @@ impl StateDirectory {
             file.sync_data()
                 .map_err(file_error(&self.path, "cannot sync the lease tables"))?;
         }
-        if octets < *JOURNAL_OCTETS.start() {
+        if octets < *self.journal_octets.start() {
             // A crash while it was made, or a partial restore.
             tracing::warn!(
                 journal = %path.display(),
@@ -326,7 +339,7 @@ impl StateDirectory {
     fn make_journal(&self, settings: &Settings) -> Result<WholeFile, OpenError> {
         let path = journal_path(&self.path);
         let like_tables = settings.lease_capacity.saturating_mul(SLOT_OCTETS as u64);
-        let octets = like_tables.clamp(*JOURNAL_OCTETS.start(), *JOURNAL_OCTETS.end());
+        let octets = like_tables.clamp(*self.journal_octets.start(), *self.journal_octets.end());
         let octets = octets.next_multiple_of(4096);
         let made = WholeFile::create(&path, octets).and_then(|file| {
             File::open(&self.path)?.sync_all()?;

@@ -1,0 +1,201 @@
+//! Crash campaigns: power cuts, kills at every system call, a disk that fails, flipped bits.
+//!
+//! `cargo xtask crash` builds and runs this; see `xdhcp-crash --help`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a campaign that cannot go on is a test that failed")]
+
+use clap::Parser;
+use dhcp_lease::Journal;
+use dhcp_tests::crash::drive::{BEGINNING, Run};
+use dhcp_tests::crash::power::{self, Campaign};
+use dhcp_tests::crash::record;
+use dhcp_tests::crash::rig::FileSystem;
+use dhcp_tests::crash::server::Place;
+use dhcp_userspace::settings::Durability;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(Parser)]
+#[command(about = "Crash campaigns against the lease store", arg_required_else_help = true)]
+enum Campaigns {
+    /// Power cuts: images of every moment of a recorded disk are mounted and opened
+    Power(PowerArgs),
+    /// Look again at an image that a campaign kept
+    Look {
+        /// Its file system
+        #[arg(long)]
+        fs: FileSystem,
+        /// The image
+        #[arg(long)]
+        image: PathBuf,
+        /// Its ledger
+        #[arg(long)]
+        ledger: PathBuf,
+        /// How many barriers were complete
+        #[arg(long)]
+        barrier: u64,
+    },
+    /// Serve clients by chance and keep a ledger (the campaigns start this)
+    #[command(hide = true)]
+    Drive(DriveArgs),
+    /// Judge the disks that standard input names (the campaigns start this)
+    #[command(hide = true)]
+    Judge {
+        #[arg(long)]
+        fs: FileSystem,
+        #[arg(long)]
+        device: PathBuf,
+        #[arg(long)]
+        files: PathBuf,
+        #[arg(long)]
+        ledger: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct PowerArgs {
+    /// On which file system
+    #[arg(long)]
+    fs: FileSystem,
+    /// At least so many images
+    #[arg(long, default_value_t = 20_000)]
+    images: u64,
+    /// The seed of all chance but that of threads and kernel
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Rounds of each life of the store
+    #[arg(long, default_value_t = 150)]
+    rounds: u64,
+    /// Images at the same time
+    #[arg(long, default_value_t = 2)]
+    lanes: usize,
+    /// Where images are kept that do not recover
+    #[arg(long, default_value = "crash-violations")]
+    keep: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct DriveArgs {
+    #[arg(long)]
+    state: PathBuf,
+    #[arg(long)]
+    position: Option<PathBuf>,
+    #[arg(long)]
+    ledger: PathBuf,
+    #[arg(long)]
+    capacity: u64,
+    #[arg(long)]
+    end: End,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    rounds: u64,
+    #[arg(long, default_value_t = BEGINNING)]
+    now: u64,
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum End {
+    Stop,
+    Kill,
+}
+
+fn main() -> ExitCode {
+    match Campaigns::parse() {
+        Campaigns::Power(args) => cut_power(&args),
+        Campaigns::Look { fs, image, ledger, barrier } => {
+            match power::look(&program(), fs, &image, &ledger, barrier) {
+                Ok(promises) => println!("all {promises} promises are kept"),
+                Err(text) => {
+                    println!("{text}");
+                    return ExitCode::FAILURE;
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        Campaigns::Drive(args) => drive(&args),
+        Campaigns::Judge { fs, device, files, ledger } => {
+            power::judge(fs, &device, &files, &ledger);
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
+fn cut_power(args: &PowerArgs) -> ExitCode {
+    let start = Instant::now();
+    let bar = ProgressBar::new(args.images);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} images, {per_sec}, {eta} left");
+    bar.set_style(style.unwrap());
+    let campaign = Campaign {
+        program: program(),
+        kind: args.fs,
+        images: args.images,
+        seed: args.seed,
+        rounds: args.rounds,
+        lanes: args.lanes,
+        keep: args.keep.clone(),
+    };
+    let outcome = campaign.run(&|done, _| bar.set_position(done));
+    bar.finish_and_clear();
+    let seconds = start.elapsed().as_secs_f64();
+    for violation in &outcome.violations {
+        eprintln!("VIOLATION {violation}");
+    }
+    let (barriers, groups) = outcome.steady;
+    let report = json!({
+        "campaign": "power",
+        "fs": args.fs.name(),
+        "seed": args.seed,
+        "images": outcome.images,
+        "violations": outcome.violations.len(),
+        "barriers": outcome.barriers,
+        "writes": outcome.writes,
+        "groups": outcome.groups,
+        "acknowledged": outcome.acknowledged,
+        "promises_looked_for": outcome.promises,
+        "barriers_per_group": barriers as f64 / groups as f64,
+        "seconds": seconds,
+        "images_per_second": outcome.images as f64 / seconds,
+    });
+    println!("{report}");
+    match outcome.violations.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn drive(args: &DriveArgs) -> ExitCode {
+    let run = Run {
+        place: Place {
+            directory: args.state.clone(),
+            capacity: args.capacity,
+            journal_octets: Journal::OCTETS_MIN,
+            durability: Durability::Power,
+        },
+        seed: args.seed,
+        rounds: args.rounds,
+        workers: args.workers,
+        position: args.position.clone(),
+        now: args.now,
+        batch_max: 12,
+    };
+    let mut ledger = File::create(&args.ledger).unwrap();
+    match run.run(&mut ledger, args.end == End::Stop) {
+        Ok(ran) => println!("{}", record::report(&ran)),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    // With `End::Kill` the server's threads still run; they end here, in the middle of what they do.
+    std::process::exit(0)
+}

@@ -1,0 +1,19 @@
+//! Does every cut recover? Power cuts on a real file system, a real process killed, a disk that fails.
+//!
+//! A server without a network ([`server`]) serves clients by chance ([`clients`], [`drive`]), who keep a
+//! ledger of what they were promised; and whatever happens to the store, it is judged by that ([`ledger`]).
+//!
+//! Power cuts ([`power`]): a disk of ours ([`fuse`], [`image`], [`rig`]) writes down what it is told
+//! ([`record`]); from that come the images of all moments ([`cuts`]), and each is mounted and opened.
+
+pub mod clients;
+pub mod cuts;
+pub mod drive;
+pub mod fuse;
+pub mod image;
+pub mod ledger;
+pub mod power;
+pub mod random;
+pub mod record;
+pub mod rig;
+pub mod server;
