@@ -7,7 +7,7 @@ use clap::Parser;
 use dhcp_lease::Journal;
 use dhcp_tests::crash::drive::{BEGINNING, Run};
 use dhcp_tests::crash::power::{self, Campaign};
-use dhcp_tests::crash::record;
+use dhcp_tests::crash::{calls, record, trace};
 use dhcp_tests::crash::rig::FileSystem;
 use dhcp_tests::crash::server::Place;
 use dhcp_userspace::settings::Durability;
@@ -23,6 +23,8 @@ use std::time::Instant;
 enum Campaigns {
     /// Power cuts: images of every moment of a recorded disk are mounted and opened
     Power(PowerArgs),
+    /// A fault at every durable system call: killed, EIO, ENOSPC, EIO for ever
+    Calls(CallsArgs),
     /// Look again at an image that a campaign kept
     Look {
         /// Its file system
@@ -78,13 +80,36 @@ struct PowerArgs {
 }
 
 #[derive(clap::Args)]
+struct CallsArgs {
+    /// Rounds of the run, each a group commit
+    #[arg(long, default_value_t = 2_000)]
+    rounds: u64,
+    /// Hit every so-many-th call while the store serves; its beginning and end are hit everywhere
+    #[arg(long, default_value_t = 1)]
+    step: u64,
+    /// How many openings in a row are killed, each at every call
+    #[arg(long, default_value_t = 3)]
+    levels: u32,
+    /// The seed of the run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What an acknowledgement survives
+    #[arg(long, default_value = "power")]
+    durability: Survives,
+    /// Cases at the same time
+    #[arg(long, default_value_t = 2)]
+    lanes: usize,
+}
+
+#[derive(clap::Args)]
 struct DriveArgs {
     #[arg(long)]
     state: PathBuf,
     #[arg(long)]
     position: Option<PathBuf>,
+    /// Standard output if there is none
     #[arg(long)]
-    ledger: PathBuf,
+    ledger: Option<PathBuf>,
     #[arg(long)]
     capacity: u64,
     #[arg(long)]
@@ -97,6 +122,26 @@ struct DriveArgs {
     now: u64,
     #[arg(long, default_value_t = 2)]
     workers: usize,
+    #[arg(long, default_value = "power")]
+    durability: Survives,
+    /// Wait for a tracer
+    #[arg(long)]
+    traced: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Survives {
+    Power,
+    Process,
+}
+
+impl From<Survives> for Durability {
+    fn from(survives: Survives) -> Self {
+        match survives {
+            Survives::Power => Self::Power,
+            Survives::Process => Self::Process,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -108,6 +153,7 @@ enum End {
 fn main() -> ExitCode {
     match Campaigns::parse() {
         Campaigns::Power(args) => cut_power(&args),
+        Campaigns::Calls(args) => hit_calls(&args),
         Campaigns::Look { fs, image, ledger, barrier } => {
             match power::look(&program(), fs, &image, &ledger, barrier) {
                 Ok(promises) => println!("all {promises} promises are kept"),
@@ -132,9 +178,8 @@ fn program() -> PathBuf {
 
 fn cut_power(args: &PowerArgs) -> ExitCode {
     let start = Instant::now();
-    let bar = ProgressBar::new(args.images);
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} images, {per_sec}, {eta} left");
-    bar.set_style(style.unwrap());
+    let bar = progress("images");
+    bar.set_length(args.images);
     let campaign = Campaign {
         program: program(),
         kind: args.fs,
@@ -147,29 +192,70 @@ fn cut_power(args: &PowerArgs) -> ExitCode {
     let outcome = campaign.run(&|done, _| bar.set_position(done));
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
-    for violation in &outcome.violations {
-        eprintln!("VIOLATION {violation}");
-    }
     let (barriers, groups) = outcome.steady;
     let report = json!({
         "campaign": "power",
         "fs": args.fs.name(),
         "seed": args.seed,
         "images": outcome.images,
-        "violations": outcome.violations.len(),
         "barriers": outcome.barriers,
         "writes": outcome.writes,
         "groups": outcome.groups,
         "acknowledged": outcome.acknowledged,
         "promises_looked_for": outcome.promises,
+        "mended_by_fsck": outcome.mended,
         "barriers_per_group": barriers as f64 / groups as f64,
         "seconds": seconds,
         "images_per_second": outcome.images as f64 / seconds,
     });
+    end(report, &outcome.violations)
+}
+
+fn hit_calls(args: &CallsArgs) -> ExitCode {
+    let start = Instant::now();
+    let bar = progress("cases");
+    let campaign = calls::Campaign {
+        program: program(),
+        rounds: args.rounds,
+        step: args.step,
+        levels: args.levels,
+        seed: args.seed,
+        durability: args.durability.into(),
+        lanes: args.lanes,
+    };
+    let outcome = campaign.run(&|done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let report = json!({
+        "campaign": "calls",
+        "seed": args.seed,
+        "durable_calls": outcome.calls,
+        "durable_calls_of_an_opening": outcome.opening_calls,
+        "cases": outcome.cases,
+        "hits": outcome.hits,
+        "promises_looked_for": outcome.promises,
+        "seconds": start.elapsed().as_secs_f64(),
+    });
+    end(report, &outcome.violations)
+}
+
+fn progress(what: &str) -> ProgressBar {
+    let template = format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left");
+    ProgressBar::new(0).with_style(ProgressStyle::with_template(&template).unwrap())
+}
+
+/// Says what came out, as one line of JSON after the violations.
+fn end(mut report: serde_json::Value, violations: &[String]) -> ExitCode {
+    for violation in violations {
+        eprintln!("VIOLATION {violation}");
+    }
+    report["violations"] = violations.len().into();
     println!("{report}");
-    match outcome.violations.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    match violations {
+        [] => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
@@ -179,7 +265,7 @@ fn drive(args: &DriveArgs) -> ExitCode {
             directory: args.state.clone(),
             capacity: args.capacity,
             journal_octets: Journal::OCTETS_MIN,
-            durability: Durability::Power,
+            durability: args.durability.into(),
         },
         seed: args.seed,
         rounds: args.rounds,
@@ -188,9 +274,16 @@ fn drive(args: &DriveArgs) -> ExitCode {
         now: args.now,
         batch_max: 12,
     };
-    let mut ledger = File::create(&args.ledger).unwrap();
-    match run.run(&mut ledger, args.end == End::Stop) {
-        Ok(ran) => println!("{}", record::report(&ran)),
+    if args.traced {
+        trace::ask_to_be_traced();
+    }
+    let ran = match &args.ledger {
+        Some(file) => run.run(&mut File::create(file).unwrap(), args.end == End::Stop),
+        None => run.run(&mut std::io::stdout(), args.end == End::Stop),
+    };
+    match ran {
+        Ok(ran) if args.ledger.is_some() => println!("{}", record::report(&ran)),
+        Ok(_) => {}
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;

@@ -5,7 +5,11 @@
 //!
 //! Power cuts ([`power`]): a disk of ours ([`fuse`], [`image`], [`rig`]) writes down what it is told
 //! ([`record`]); from that come the images of all moments ([`cuts`]), and each is mounted and opened.
+//!
+//! System calls ([`calls`]): a process is killed, or told of an error, at each that changes a file
+//! ([`trace`]).
 
+pub mod calls;
 pub mod clients;
 pub mod cuts;
 pub mod drive;
@@ -17,3 +21,4 @@ pub mod random;
 pub mod record;
 pub mod rig;
 pub mod server;
+pub mod trace;

@@ -56,6 +56,8 @@ pub struct Outcome {
     pub promises: u64,
     /// Barriers and groups in stretches without checkpoints.
     pub steady: (u64, u64),
+    /// Images whose file system could be mounted only after its own repair.
+    pub mended: u64,
     /// What did not recover, and where it is kept.
     pub violations: Vec<String>,
 }
@@ -101,7 +103,7 @@ impl Campaign {
                             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                             progress(done, self.images);
                         }
-                        (lane.promises, violations)
+                        (lane.promises, lane.mended, violations)
                     })
                 })
                 .collect();
@@ -110,7 +112,8 @@ impl Campaign {
             });
             ended.collect::<Vec<_>>()
         });
-        let promises = lanes.iter().map(|(promises, _)| promises).sum();
+        let promises = lanes.iter().map(|(promises, ..)| promises).sum();
+        let mended = lanes.iter().map(|(_, mended, _)| mended).sum();
         Outcome {
             images: done.into_inner(),
             barriers,
@@ -119,7 +122,8 @@ impl Campaign {
             acknowledged: recording.ledger.promises() as u64,
             promises,
             steady: recording.steady,
-            violations: lanes.into_iter().flat_map(|(_, violations)| violations).collect(),
+            mended,
+            violations: lanes.into_iter().flat_map(|(.., violations)| violations).collect(),
         }
     }
 
@@ -180,6 +184,7 @@ struct Lane {
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
     promises: u64,
+    mended: u64,
     /// Last: the child uses it.
     _disk: super::rig::Disk,
 }
@@ -211,6 +216,7 @@ impl Lane {
             answers: BufReader::new(child.stdout.take().unwrap()),
             child,
             promises: 0,
+            mended: 0,
             _disk: disk,
         }
     }
@@ -225,8 +231,10 @@ impl Lane {
                 return Err(format!("{text}the process that opened the store died"));
             }
             let line = &text[before..];
-            if let Some(promises) = line.strip_prefix("kept ") {
-                self.promises += promises.trim().parse::<u64>().unwrap();
+            if let Some(kept) = line.strip_prefix("kept ") {
+                let (promises, is_mended) = kept.trim().split_once(' ').unwrap();
+                self.promises += promises.parse::<u64>().unwrap();
+                self.mended += u64::from(is_mended == "true");
                 return Ok(());
             }
             if line == "end\n" {
@@ -258,14 +266,25 @@ pub fn judge(kind: FileSystem, device: &Path, files: &Path, ledger: &Path) {
     for line in std::io::stdin().lines() {
         let barrier = line.unwrap().parse().unwrap();
         match judge_one(kind, device, files, &ledger, barrier) {
-            Ok(promises) => println!("kept {promises}"),
+            Ok((promises, is_mended)) => println!("kept {promises} {is_mended}"),
             Err(text) => println!("{}\nend", text.trim_end()),
         }
     }
 }
 
-fn judge_one(kind: FileSystem, device: &Path, files: &Path, ledger: &Ledger, barrier: u64) -> Result<u64, String> {
-    let mounted = MountedFiles::new(device, kind, files)?;
+/// Promises that were kept, and whether the file system had to be mended first.
+fn judge_one(
+    kind: FileSystem,
+    device: &Path,
+    files: &Path,
+    ledger: &Ledger,
+    barrier: u64,
+) -> Result<(u64, bool), String> {
+    let (mounted, is_mended) = match MountedFiles::new(device, kind, files) {
+        Ok(mounted) => (mounted, false),
+        Err(_) if kind.mend(device) => (MountedFiles::new(device, kind, files)?, true),
+        Err(error) => return Err(error),
+    };
     let judged = match ledger.cut(barrier) {
         // The file system was just mounted for the first time.
         None => Ok(0),
@@ -283,5 +302,5 @@ fn judge_one(kind: FileSystem, device: &Path, files: &Path, ledger: &Ledger, bar
         }
     };
     mounted.end()?;
-    judged
+    Ok((judged?, is_mended))
 }
