@@ -14,8 +14,9 @@ use dhcp_userspace::settings::Durability;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 #[derive(Parser)]
@@ -150,8 +151,28 @@ enum End {
     Kill,
 }
 
+/// Set in a process that has its own mounts.
+const ALONE: &str = "XDHCP_CRASH_ALONE";
+
+/// Goes on where nobody else sees this program's mounts. A process with a copy of them, as `ip netns exec`
+/// makes one, would keep a file system mounted after it was unmounted here; and the next image would be
+/// judged by what is in memory of the last one.
+fn be_alone() {
+    if std::env::var_os(ALONE).is_none() {
+        let error = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "--"])
+            .arg(program())
+            .args(std::env::args_os().skip(1))
+            .env(ALONE, "1")
+            .exec();
+        panic!("unshare: {error}");
+    }
+}
+
 fn main() -> ExitCode {
-    match Campaigns::parse() {
+    let campaigns = Campaigns::parse();
+    be_alone();
+    match campaigns {
         Campaigns::Power(args) => cut_power(&args),
         Campaigns::Calls(args) => hit_calls(&args),
         Campaigns::Look { fs, image, ledger, barrier } => {

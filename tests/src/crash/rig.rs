@@ -8,6 +8,8 @@ use super::fuse::{Mounted, Shared};
 use crate::lab::process::{run, try_run};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::ffi::CStr;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -196,7 +198,13 @@ impl<'a> MountedFiles<'a> {
     ///
     /// # Errors
     /// Those of the kernel.
+    ///
+    /// # Panics
+    /// When it is mounted already, perhaps where it cannot be seen.
     pub fn new(device: &Path, kind: FileSystem, files: &'a Path) -> Result<Self, String> {
+        let mut alone = File::options();
+        let alone = alone.read(true).custom_flags(libc::O_EXCL).open(device);
+        alone.unwrap_or_else(|error| panic!("{} is in use: {error}", device.display()));
         mount(device, files, kind.name(), MountFlags::empty(), Some(kind.options()))
             .map_err(|error| format!("cannot mount {}: {error}", kind.name()))?;
         Ok(Self { files })
