@@ -1,15 +1,19 @@
 //! Crash campaigns: power cuts, kills at every system call, a disk that fails, flipped bits.
 //!
 //! `cargo xtask crash` builds and runs this; see `xdhcp-crash --help`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a campaign that cannot go on is a test that failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a campaign that cannot go on is a test that failed"
+)]
 
 use clap::Parser;
 use dhcp_lease::Journal;
 use dhcp_tests::crash::drive::{BEGINNING, Run};
 use dhcp_tests::crash::power::{self, Campaign};
-use dhcp_tests::crash::{calls, record, trace};
 use dhcp_tests::crash::rig::FileSystem;
 use dhcp_tests::crash::server::Place;
+use dhcp_tests::crash::{calls, record, trace};
 use dhcp_userspace::settings::Durability;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -20,7 +24,10 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 #[derive(Parser)]
-#[command(about = "Crash campaigns against the lease store", arg_required_else_help = true)]
+#[command(
+    about = "Crash campaigns against the lease store",
+    arg_required_else_help = true
+)]
 enum Campaigns {
     /// Power cuts: images of every moment of a recorded disk are mounted and opened
     Power(PowerArgs),
@@ -175,7 +182,12 @@ fn main() -> ExitCode {
     match campaigns {
         Campaigns::Power(args) => cut_power(&args),
         Campaigns::Calls(args) => hit_calls(&args),
-        Campaigns::Look { fs, image, ledger, barrier } => {
+        Campaigns::Look {
+            fs,
+            image,
+            ledger,
+            barrier,
+        } => {
             match power::look(&program(), fs, &image, &ledger, barrier) {
                 Ok(promises) => println!("all {promises} promises are kept"),
                 Err(text) => {
@@ -186,7 +198,12 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Campaigns::Drive(args) => drive(&args),
-        Campaigns::Judge { fs, device, files, ledger } => {
+        Campaigns::Judge {
+            fs,
+            device,
+            files,
+            ledger,
+        } => {
             power::judge(fs, &device, &files, &ledger);
             ExitCode::SUCCESS
         }

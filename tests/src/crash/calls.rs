@@ -80,15 +80,24 @@ impl Campaign {
         bench.make_template();
         let (calls, opening_calls) = (bench.count_life(), bench.count_opening());
         let cases = self.cases(calls, opening_calls);
-        let (next, done, hits, promises) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let (next, done, hits, promises) = (
+            AtomicU64::new(0),
+            AtomicU64::new(0),
+            AtomicU64::new(0),
+            AtomicU64::new(0),
+        );
         let violations = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for lane in 0..self.lanes {
-                let bench = Bench { folder: rig.folder().join(format!("lane-{lane}")), ..bench.clone() };
+                let bench = Bench {
+                    folder: rig.folder().join(format!("lane-{lane}")),
+                    ..bench.clone()
+                };
                 let (cases, next, done, hits, promises) = (&cases, &next, &done, &hits, &promises);
                 let violations = &violations;
                 scope.spawn(move || {
-                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed) as usize)
+                    {
                         match bench.judge(case) {
                             Ok((kept, is_hit)) => {
                                 promises.fetch_add(kept, Ordering::Relaxed);
@@ -120,9 +129,8 @@ impl Campaign {
     fn cases(&self, calls: u64, opening_calls: u64) -> Vec<Case> {
         // Making the store is at the beginning, closing it at the end: these are hit everywhere.
         let edge = 4 * opening_calls;
-        let numbers = (1..=calls).filter(|at| {
-            *at <= edge || *at + edge > calls || at.is_multiple_of(self.step)
-        });
+        let numbers = (1..=calls)
+            .filter(|at| *at <= edge || *at + edge > calls || at.is_multiple_of(self.step));
         let mut cases: Vec<Case> = numbers
             .flat_map(|at| Fault::ALL.map(|fault| Case::Life(at, fault)))
             .collect();
@@ -132,10 +140,15 @@ impl Campaign {
                 (1..=opening_calls).map(|at| [before.as_slice(), &[at]].concat())
             });
             let deeper: Vec<Vec<u64>> = deeper.collect();
-            let openings = |at: &Vec<u64>| Fault::ALL.map(|fault| Case::Openings(at.clone(), fault));
+            let openings =
+                |at: &Vec<u64>| Fault::ALL.map(|fault| Case::Openings(at.clone(), fault));
             match killed.len() {
                 1 => cases.extend(deeper.iter().flat_map(openings)),
-                _ => cases.extend(deeper.iter().map(|at| Case::Openings(at.clone(), Fault::Kill))),
+                _ => cases.extend(
+                    deeper
+                        .iter()
+                        .map(|at| Case::Openings(at.clone(), Fault::Kill)),
+                ),
             }
             killed = deeper;
         }
@@ -155,7 +168,11 @@ struct Bench {
 
 impl Bench {
     fn new(campaign: &Campaign, template: PathBuf) -> Self {
-        Self { campaign: campaign.clone(), folder: template.clone(), template }
+        Self {
+            campaign: campaign.clone(),
+            folder: template.clone(),
+            template,
+        }
     }
 
     fn state(&self) -> PathBuf {
@@ -178,7 +195,15 @@ impl Bench {
         };
         let mut command = Command::new(&self.campaign.program);
         command
-            .args(["drive", "--traced", "--workers", "1", "--durability", durability, "--state"])
+            .args([
+                "drive",
+                "--traced",
+                "--workers",
+                "1",
+                "--durability",
+                durability,
+                "--state",
+            ])
             .arg(self.state())
             .args(["--capacity", &capacity.to_string(), "--end", end])
             .args(["--seed", &self.campaign.seed.to_string()])
@@ -191,7 +216,12 @@ impl Bench {
     }
 
     fn life(&self, fault: Option<(u64, Fault)>) -> Traced {
-        let command = &mut self.drive(CAPACITY, self.campaign.rounds, super::drive::BEGINNING, "stop");
+        let command = &mut self.drive(
+            CAPACITY,
+            self.campaign.rounds,
+            super::drive::BEGINNING,
+            "stop",
+        );
         trace::run(command, &self.ledger_file(), fault)
     }
 
@@ -227,7 +257,10 @@ impl Bench {
     }
 
     fn count_life(&self) -> u64 {
-        let bench = Self { folder: self.folder.with_file_name("count"), ..self.clone() };
+        let bench = Self {
+            folder: self.folder.with_file_name("count"),
+            ..self.clone()
+        };
         bench.clear();
         let traced = bench.life(None);
         assert_eq!(traced.code, Some(0), "{traced:?}");
@@ -235,7 +268,10 @@ impl Bench {
     }
 
     fn count_opening(&self) -> u64 {
-        let bench = Self { folder: self.folder.with_file_name("count"), ..self.clone() };
+        let bench = Self {
+            folder: self.folder.with_file_name("count"),
+            ..self.clone()
+        };
         let (_, now) = bench.take_template();
         let traced = bench.opening(now, None);
         assert_eq!(traced.code, Some(0), "{traced:?}");
@@ -286,7 +322,11 @@ fn check_end(traced: &Traced, fault: Fault) -> Result<(), String> {
         (None, _) => false,
         (Some(code), _) => code != PANICKED,
     };
-    if is_right { Ok(()) } else { Err(format!("it ended badly: {traced:?}")) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(format!("it ended badly: {traced:?}"))
+    }
 }
 
 /// Nothing is promised between a failed commit and the next sync.
@@ -294,11 +334,18 @@ fn check_silence(traced: &Traced, ledger: &str) -> Result<(), String> {
     let Some((from, to)) = traced.silence else {
         return Ok(());
     };
-    let said = ledger.get(from as usize..(to as usize).min(ledger.len())).unwrap_or_default();
+    let said = ledger
+        .get(from as usize..(to as usize).min(ledger.len()))
+        .unwrap_or_default();
     // An answer without a lease promises nothing.
-    let promise = said.lines().find(|line| line.starts_with("ack ") && !line.ends_with("- 0 0"));
+    let promise = said
+        .lines()
+        .find(|line| line.starts_with("ack ") && !line.ends_with("- 0 0"));
     match promise {
         None => Ok(()),
-        Some(line) => Err(format!("{:?}: then it promised without a sync: {line}", traced.hit)),
+        Some(line) => Err(format!(
+            "{:?}: then it promised without a sync: {line}",
+            traced.hit
+        )),
     }
 }

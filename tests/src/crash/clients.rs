@@ -125,7 +125,8 @@ pub fn owner(binding: &Binding) -> Option<usize> {
         identifier => identifier.get(2..6)?,
     };
     let client = u32::from_be_bytes(number.try_into().ok()?) as usize;
-    let is_whole = binding.client.as_slice() == identifier(client) && binding.lease.kind() == kind(client);
+    let is_whole =
+        binding.client.as_slice() == identifier(client) && binding.lease.kind() == kind(client);
     is_whole.then_some(client)
 }
 
@@ -244,7 +245,11 @@ fn frame_v4(client: usize, want: Want, lease: Option<Lease>, transaction: u32) -
     payload.extend(transaction.to_be_bytes());
     payload.extend([0, 0, 0x80, 0]);
     let is_configured = matches!(want, Want::Renew | Want::Release);
-    let source = if is_configured { address } else { Ipv4Addr::UNSPECIFIED };
+    let source = if is_configured {
+        address
+    } else {
+        Ipv4Addr::UNSPECIFIED
+    };
     payload.extend(source.octets());
     payload.extend([0; 12]);
     payload.extend(mac(client));
@@ -274,7 +279,11 @@ fn frame_v4(client: usize, want: Want, lease: Option<Lease>, transaction: u32) -
         option(61, &identifier(client));
     }
     payload.push(255);
-    let destination = if is_configured { SERVER_V4 } else { Ipv4Addr::BROADCAST };
+    let destination = if is_configured {
+        SERVER_V4
+    } else {
+        Ipv4Addr::BROADCAST
+    };
     let destination_mac = if is_configured { SERVER_MAC } else { [0xff; 6] };
     Packet {
         source_mac: mac(client),
@@ -331,7 +340,11 @@ fn frame_v6(client: usize, want: Want, lease: Option<Lease>, transaction: u32) -
         }
         Some(Lease::V4(_)) | None => {}
     }
-    let code = if kind(client) == LeaseKind::Prefix { 25 } else { 3 };
+    let code = if kind(client) == LeaseKind::Prefix {
+        25
+    } else {
+        3
+    };
     payload.extend(option_v6(code, &ia));
     let own = Ipv6Addr::from_bits(0xfe80 << 112 | 0x1_0000 | client as u128);
     Packet {

@@ -96,7 +96,10 @@ impl<'a> Cuts<'a> {
         let writes = self.later.len() as u64;
         match self.variant {
             0 => {}
-            1 => self.later.iter().for_each(|(at, octets)| image.write(*at, octets)),
+            1 => self
+                .later
+                .iter()
+                .for_each(|(at, octets)| image.write(*at, octets)),
             single if single - 2 < writes => {
                 let (at, octets) = &self.later[(single - 2) as usize];
                 image.write(*at, octets);
@@ -150,7 +153,11 @@ impl Iterator for Cuts<'_> {
         if self.barrier >= self.end {
             return None;
         }
-        let cut = Cut { barrier: self.barrier, variant: self.variant, image: self.image() };
+        let cut = Cut {
+            barrier: self.barrier,
+            variant: self.variant,
+            image: self.image(),
+        };
         self.variant += 1;
         Some(cut)
     }
@@ -165,11 +172,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn recording() -> Recording {
-        let write = |block: u64, octet| Operation::Write(block * BLOCK as u64, vec![octet; BLOCK].into());
+        let write =
+            |block: u64, octet| Operation::Write(block * BLOCK as u64, vec![octet; BLOCK].into());
         Recording {
             kind: FileSystem::Ext4,
             base: Image::blank(8 * BLOCK as u64),
-            log: vec![write(0, 1), Operation::Barrier, write(1, 2), write(0, 3), Operation::Barrier],
+            log: vec![
+                write(0, 1),
+                Operation::Barrier,
+                write(1, 2),
+                write(0, 3),
+                Operation::Barrier,
+            ],
             ledger: Ledger::default(),
             ledger_text: String::new(),
             groups: 0,
@@ -203,7 +217,11 @@ mod tests {
         let recording = recording();
         let whole = Cuts::new(&recording, 0..3, 16, 7).filter(|cut| cut.barrier == 1);
         let part = Cuts::new(&recording, 1..2, 16, 7);
-        assert!(whole.zip(part).all(|(one, other)| looks(&one.image) == looks(&other.image)));
+        assert!(
+            whole
+                .zip(part)
+                .all(|(one, other)| looks(&one.image) == looks(&other.image))
+        );
     }
 
     #[test]
@@ -217,7 +235,12 @@ mod tests {
             for sector in block.chunks(SECTOR) {
                 assert!(sector.iter().all(|octet| *octet == sector[0]));
             }
-            seen.insert(block.chunks(SECTOR).map(|sector| sector[0]).collect::<Vec<_>>());
+            seen.insert(
+                block
+                    .chunks(SECTOR)
+                    .map(|sector| sector[0])
+                    .collect::<Vec<_>>(),
+            );
         }
         assert!(seen.len() > 20, "{}", seen.len());
     }

@@ -74,7 +74,10 @@ impl Run {
     pub fn run(&self, out: &mut impl Write, is_stopped: bool) -> Result<Ran, String> {
         let position = self.position.as_ref().map(|path| File::open(path).unwrap());
         let mut write = |text: &str| out.write_all(text.as_bytes()).unwrap();
-        write(&line::life(self.place.capacity, barriers(position.as_ref())));
+        write(&line::life(
+            self.place.capacity,
+            barriers(position.as_ref()),
+        ));
         write(&line::round(self.now, barriers(position.as_ref())));
         let mut random = Random(self.seed);
         let mut now = self.now;
@@ -97,11 +100,13 @@ impl Run {
                     let at = barriers(position.as_ref());
                     let mut text = line::round(now, at);
                     let asked = 1 + random.below(self.batch_max);
-                    let requests = (0..asked).filter_map(|_| clients.ask(now, worker, self.workers));
+                    let requests =
+                        (0..asked).filter_map(|_| clients.ask(now, worker, self.workers));
                     let requests: Vec<_> = requests.collect();
                     text.extend(requests.iter().map(|request| line::ask(request, at)));
                     write(&text);
-                    let frames: Vec<_> = requests.into_iter().map(|request| request.frame).collect();
+                    let frames: Vec<_> =
+                        requests.into_iter().map(|request| request.frame).collect();
                     let mut acks = Vec::new();
                     let mut hear = |frame: &[u8], durable: Option<u64>| {
                         acks.extend(clients.hear(frame).map(|ack| (ack, durable.unwrap_or(at))));
@@ -126,7 +131,12 @@ impl Run {
                 write(&told(&acks));
             }
             is_over.store(true, Ordering::Relaxed);
-            Ran { now, groups: server.status().groups, steady: steady.figures(), is_whole: true }
+            Ran {
+                now,
+                groups: server.status().groups,
+                steady: steady.figures(),
+                is_whole: true,
+            }
         });
         if !is_stopped {
             std::mem::forget(server);
@@ -152,7 +162,10 @@ impl Steady {
     const GROUPS: u64 = 16;
 
     fn new(begin: u64) -> Self {
-        Self { begin, last: (0, 0) }
+        Self {
+            begin,
+            last: (0, 0),
+        }
     }
 
     /// While it counts, nothing may be under way when it looks.

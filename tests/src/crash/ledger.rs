@@ -91,14 +91,23 @@ pub mod line {
 
     /// A client asked.
     pub fn ask(request: &Request, position: u64) -> String {
-        let Request { client, want, lease, .. } = request;
+        let Request {
+            client,
+            want,
+            lease,
+            ..
+        } = request;
         let (want, lease) = (want.name(), lease_word(*lease));
         format!("ask {client} {want} {lease} {position}\n")
     }
 
     /// A client was answered.
     pub fn ack(promise: &Promise, position: u64) -> String {
-        let Promise { client, want, lease } = promise;
+        let Promise {
+            client,
+            want,
+            lease,
+        } = promise;
         let expires = lease.map_or(0, |(_, expires)| expires);
         let (want, lease) = (want.name(), lease_word(lease.map(|(lease, _)| lease)));
         format!("ack {client} {want} {lease} {expires} {position}\n")
@@ -114,10 +123,15 @@ impl Ledger {
         let mut ledger = Self::default();
         let mut holders: BTreeMap<String, (usize, u64)> = BTreeMap::new();
         let mut now = 0;
-        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        for line in text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+        {
             let words: Vec<&str> = line.split(' ').collect();
             let number = |at: usize| -> u64 {
-                words[at].parse().unwrap_or_else(|error| panic!("{line}: {error}"))
+                words[at]
+                    .parse()
+                    .unwrap_or_else(|error| panic!("{line}: {error}"))
             };
             match words[0] {
                 "life" => ledger.lives.push((number(2), number(1))),
@@ -130,7 +144,11 @@ impl Ledger {
                     if want.ends() && holders.get(words[3]).is_some_and(|held| held.0 == client) {
                         holders.remove(words[3]);
                     }
-                    ledger.client(client).push(Entry { want, asked: number(4), acked: None });
+                    ledger.client(client).push(Entry {
+                        want,
+                        asked: number(4),
+                        acked: None,
+                    });
                 }
                 "ack" => {
                     let (client, expires) = (number(1) as usize, number(4));
@@ -170,7 +188,11 @@ impl Ledger {
         };
         let capacity = at(&self.lives)?;
         let now = at(&self.rounds).or(Some(self.rounds.first()?.1))?;
-        Some(Cut { position, now, capacity })
+        Some(Cut {
+            position,
+            now,
+            capacity,
+        })
     }
 
     /// The moment after everything.
@@ -180,11 +202,15 @@ impl Ledger {
 
     /// Who has been promised what at a moment, and has asked for nothing since.
     pub fn held(&self, cut: &Cut) -> Vec<(usize, Lease, u64)> {
-        let held = self.clients.iter().enumerate().filter_map(|(client, entries)| {
-            let (promise, later) = at(entries, cut);
-            let (lease, expires) = promise.filter(|_| later.is_empty())?;
-            Some((client, lease, expires))
-        });
+        let held = self
+            .clients
+            .iter()
+            .enumerate()
+            .filter_map(|(client, entries)| {
+                let (promise, later) = at(entries, cut);
+                let (lease, expires) = promise.filter(|_| later.is_empty())?;
+                Some((client, lease, expires))
+            });
         held.collect()
     }
 
@@ -241,7 +267,11 @@ impl Ledger {
         if let Err(text) = count(opened, &kept, declined) {
             complain(text);
         }
-        if wrong.is_empty() { Ok(kept) } else { Err(wrong) }
+        if wrong.is_empty() {
+            Ok(kept)
+        } else {
+            Err(wrong)
+        }
     }
 }
 
@@ -273,24 +303,33 @@ fn judge_client(
     }
     let may_have_ended = later.iter().any(|want| want.ends());
     if let Some((lease, expires)) = promise {
-        let is_kept = has.iter().any(|(other, until)| *other == lease && *until >= expires);
+        let is_kept = has
+            .iter()
+            .any(|(other, until)| *other == lease && *until >= expires);
         if !is_kept && !may_have_ended {
             return Err("an acknowledged lease is lost");
         }
     }
     // Its former lease may be live as long as its end is not acknowledged; another one only if asked for.
     let is_asked = later.iter().any(|want| !want.ends());
-    let is_explained = has.iter().all(|(lease, _)| {
-        is_asked || promise.is_some_and(|(promised, _)| promised == *lease)
-    });
-    if is_explained { Ok(()) } else { Err("has a lease that it never asked for or gave back") }
+    let is_explained = has
+        .iter()
+        .all(|(lease, _)| is_asked || promise.is_some_and(|(promised, _)| promised == *lease));
+    if is_explained {
+        Ok(())
+    } else {
+        Err("has a lease that it never asked for or gave back")
+    }
 }
 
 /// The numbers that an operator sees agree with the bindings, and the pools with both.
 fn count(opened: &Opened, kept: &Kept, declined: u64) -> Result<(), String> {
     let mut held = 0;
     for number in 0..opened.partitions.len() {
-        let occupancy = opened.partitions.lock(number).map(|partition| partition.occupancy());
+        let occupancy = opened
+            .partitions
+            .lock(number)
+            .map(|partition| partition.occupancy());
         let occupancy = occupancy.unwrap_or_default();
         held += u64::from(occupancy.live + occupancy.declined);
     }

@@ -10,8 +10,8 @@ use super::ledger::Ledger;
 use super::record::Recording;
 use super::rig::{FileSystem, MountedFiles, Rig};
 use super::server::{self, Place};
-use dhcp_userspace::settings::Durability;
 use dhcp_lease::Journal;
+use dhcp_userspace::settings::Durability;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -108,7 +108,8 @@ impl Campaign {
                 })
                 .collect();
             let ended = lanes.into_iter().map(|lane| {
-                lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                lane.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
             ended.collect::<Vec<_>>()
         });
@@ -123,20 +124,35 @@ impl Campaign {
             promises,
             steady: recording.steady,
             mended,
-            violations: lanes.into_iter().flat_map(|(.., violations)| violations).collect(),
+            violations: lanes
+                .into_iter()
+                .flat_map(|(.., violations)| violations)
+                .collect(),
         }
     }
 
     /// Keeps an image that did not recover; says where and how to look at it again.
     fn keep(&self, recording: &Recording, cut: &Cut, text: &str) -> String {
-        let name = format!("{}-{}-{}-{}", self.kind.name(), self.seed, cut.barrier, cut.variant);
-        let (image, ledger) = (self.keep.join(format!("{name}.img")), self.keep.join(format!("{name}.ledger")));
+        let name = format!(
+            "{}-{}-{}-{}",
+            self.kind.name(),
+            self.seed,
+            cut.barrier,
+            cut.variant
+        );
+        let (image, ledger) = (
+            self.keep.join(format!("{name}.img")),
+            self.keep.join(format!("{name}.ledger")),
+        );
         std::fs::create_dir_all(&self.keep).unwrap();
         write_image(&cut.image, &image);
         std::fs::write(&ledger, &recording.ledger_text).unwrap();
         format!(
             "{name}: {text}\nlook at it again: xdhcp-crash look --fs {} --image {} --ledger {} --barrier {}",
-            self.kind.name(), image.display(), ledger.display(), cut.barrier
+            self.kind.name(),
+            image.display(),
+            ledger.display(),
+            cut.barrier
         )
     }
 }
@@ -169,11 +185,21 @@ fn read_image(path: &Path) -> Image {
 ///
 /// # Panics
 /// When it cannot be looked at.
-pub fn look(program: &Path, kind: FileSystem, image: &Path, ledger: &Path, barrier: u64) -> Result<u64, String> {
+pub fn look(
+    program: &Path,
+    kind: FileSystem,
+    image: &Path,
+    ledger: &Path,
+    barrier: u64,
+) -> Result<u64, String> {
     let rig = Rig::new();
     let image = read_image(image);
     let mut lane = Lane::open(&rig, program, 0, kind, image.clone(), ledger);
-    lane.judge(&Cut { barrier, variant: 0, image })?;
+    lane.judge(&Cut {
+        barrier,
+        variant: 0,
+        image,
+    })?;
     Ok(lane.promises)
 }
 
@@ -190,12 +216,25 @@ struct Lane {
 }
 
 impl Lane {
-    fn start(rig: &Rig, program: &Path, number: usize, recording: &Recording, ledger: &Path) -> Self {
+    fn start(
+        rig: &Rig,
+        program: &Path,
+        number: usize,
+        recording: &Recording,
+        ledger: &Path,
+    ) -> Self {
         let image = recording.base.clone();
         Self::open(rig, program, number, recording.kind, image, ledger)
     }
 
-    fn open(rig: &Rig, program: &Path, number: usize, kind: FileSystem, image: Image, ledger: &Path) -> Self {
+    fn open(
+        rig: &Rig,
+        program: &Path,
+        number: usize,
+        kind: FileSystem,
+        image: Image,
+        ledger: &Path,
+    ) -> Self {
         let device = Arc::new(Mutex::new(Device::new(image)));
         let mut disk = rig.disk(&format!("lane-{number}"), Arc::clone(&device));
         let loop_device = disk.attach();

@@ -30,10 +30,22 @@ pub struct Recording {
 
 /// The lives of the store: it is made, grows, and is killed once in between.
 const LIVES: [Life; 4] = [
-    Life { capacity: 1024, end: "stop" },
-    Life { capacity: 1024, end: "kill" },
-    Life { capacity: 2048, end: "kill" },
-    Life { capacity: 2048, end: "stop" },
+    Life {
+        capacity: 1024,
+        end: "stop",
+    },
+    Life {
+        capacity: 1024,
+        end: "kill",
+    },
+    Life {
+        capacity: 2048,
+        end: "kill",
+    },
+    Life {
+        capacity: 2048,
+        end: "stop",
+    },
 ];
 
 struct Life {
@@ -92,14 +104,22 @@ impl Recording {
 
     /// Barriers in the log.
     pub fn barriers(&self) -> u64 {
-        let barriers = self.log.iter().filter(|operation| matches!(operation, Operation::Barrier));
+        let barriers = self
+            .log
+            .iter()
+            .filter(|operation| matches!(operation, Operation::Barrier));
         barriers.count() as u64
     }
 }
 
 /// The line that `drive` ends with.
 pub fn report(ran: &Ran) -> String {
-    let Ran { now, groups, steady, is_whole } = ran;
+    let Ran {
+        now,
+        groups,
+        steady,
+        is_whole,
+    } = ran;
     format!("{now} {groups} {} {} {is_whole}", steady.0, steady.1)
 }
 

@@ -64,7 +64,10 @@ impl FileSystem {
             // Some writes of the superblock have a wrong checksum until the next one. Every start of a
             // machine checks for that, and takes the spare superblock.
             Self::Ext4 => {
-                let status = Command::new("e2fsck").args(["-f", "-y"]).arg(device).output();
+                let status = Command::new("e2fsck")
+                    .args(["-f", "-y"])
+                    .arg(device)
+                    .output();
                 let code = status.ok().and_then(|output| output.status.code());
                 code.is_some_and(|code| code < 4)
             }
@@ -96,7 +99,8 @@ impl Rig {
         remove_stale();
         let name = format!("{PREFIX}{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        std::fs::create_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let on_signal = folder.clone();
         remove_on_signals(on_signal);
         Self { folder }
@@ -117,7 +121,11 @@ impl Rig {
         for folder in [&folder, &fuse, &files] {
             std::fs::create_dir(folder).unwrap();
         }
-        Disk { loop_device: None, fuse: Mounted::new(&fuse, device), files }
+        Disk {
+            loop_device: None,
+            fuse: Mounted::new(&fuse, device),
+            files,
+        }
     }
 }
 
@@ -163,7 +171,9 @@ impl Disk {
     /// When there is none left.
     pub fn attach(&mut self) -> PathBuf {
         let image = self.image();
-        let device = self.loop_device.get_or_insert_with(|| LoopDevice::on(&image));
+        let device = self
+            .loop_device
+            .get_or_insert_with(|| LoopDevice::on(&image));
         device.path.clone()
     }
 }
@@ -177,7 +187,9 @@ struct LoopDevice {
 impl LoopDevice {
     fn on(file: &Path) -> Self {
         let path = run(Command::new("losetup").args(["--find", "--show"]).arg(file));
-        Self { path: path.trim().into() }
+        Self {
+            path: path.trim().into(),
+        }
     }
 }
 
@@ -205,8 +217,14 @@ impl<'a> MountedFiles<'a> {
         let mut alone = File::options();
         let alone = alone.read(true).custom_flags(libc::O_EXCL).open(device);
         alone.unwrap_or_else(|error| panic!("{} is in use: {error}", device.display()));
-        mount(device, files, kind.name(), MountFlags::empty(), Some(kind.options()))
-            .map_err(|error| format!("cannot mount {}: {error}", kind.name()))?;
+        mount(
+            device,
+            files,
+            kind.name(),
+            MountFlags::empty(),
+            Some(kind.options()),
+        )
+        .map_err(|error| format!("cannot mount {}: {error}", kind.name()))?;
         Ok(Self { files })
     }
 
@@ -231,14 +249,26 @@ impl Drop for MountedFiles<'_> {
 fn remove(folder: &Path) {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let below = |line: &str| line.split(' ').nth(1).map(PathBuf::from);
-    let mounted: Vec<_> = mounts.lines().filter_map(below).filter(|path| path.starts_with(folder)).collect();
+    let mounted: Vec<_> = mounts
+        .lines()
+        .filter_map(below)
+        .filter(|path| path.starts_with(folder))
+        .collect();
     // The last one mounted goes first: it may lie on one of the others.
     for path in mounted.iter().rev().filter(|path| path.ends_with("files")) {
         let _ = unmount(path, UnmountFlags::DETACH);
     }
-    let (_, devices) = try_run(Command::new("losetup").args(["--list", "--noheadings", "--output", "NAME,BACK-FILE"]));
+    let (_, devices) = try_run(Command::new("losetup").args([
+        "--list",
+        "--noheadings",
+        "--output",
+        "NAME,BACK-FILE",
+    ]));
     let name = folder.to_string_lossy();
-    for device in devices.lines().filter(|line| line.contains(&format!("{name}/"))) {
+    for device in devices
+        .lines()
+        .filter(|line| line.contains(&format!("{name}/")))
+    {
         if let Some(device) = device.split_whitespace().next() {
             try_run(Command::new("losetup").args(["--detach", device]));
         }
@@ -251,9 +281,15 @@ fn remove(folder: &Path) {
 
 /// Clears up after processes that are no more.
 fn remove_stale() {
-    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(std::env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|owner| owner.parse::<u32>().ok());
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|owner| owner.parse::<u32>().ok());
         if owner.is_some_and(|owner| !Path::new(&format!("/proc/{owner}")).exists()) {
             remove(&entry.path());
         }

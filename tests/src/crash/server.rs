@@ -5,7 +5,9 @@ use super::clients::{SERVER_DUID, SERVER_MAC, SERVER_V4, SERVER_V6};
 use crossbeam::utils::CachePadded;
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Partitions, Recovery, Timestamp};
-use dhcp_userspace::commit::{Handle, Mailbox, Storage, StoreState, StoreStatus, Submission, connect};
+use dhcp_userspace::commit::{
+    Handle, Mailbox, Storage, StoreState, StoreStatus, Submission, connect,
+};
 use dhcp_userspace::counters::Counters;
 use dhcp_userspace::datapath::{Context, Shard};
 use dhcp_userspace::io::Port as _;
@@ -251,11 +253,21 @@ impl Server {
     ///
     /// # Panics
     /// When its logs do not come back.
-    pub fn serve(&mut self, worker: usize, frames: &[Vec<u8>], heard: &mut impl FnMut(&[u8], Option<u64>)) {
+    pub fn serve(
+        &mut self,
+        worker: usize,
+        frames: &[Vec<u8>],
+        heard: &mut impl FnMut(&[u8], Option<u64>),
+    ) {
         while !self.workers[worker].shard.can_serve() {
             self.wait(worker, heard);
         }
-        let (context, worker) = context(&self.policy, &self.interface, self.now, &mut self.workers[worker]);
+        let (context, worker) = context(
+            &self.policy,
+            &self.interface,
+            self.now,
+            &mut self.workers[worker],
+        );
         let Serving { shard, port, .. } = worker;
         for frame in frames {
             port.arrive(frame);
@@ -269,8 +281,17 @@ impl Server {
     /// Lets the replies of one worker leave whose logs came back: `heard` gets each, and how many barriers
     /// the disk had seen when it was durable. Whether others still wait.
     pub fn settle(&mut self, worker: usize, heard: &mut impl FnMut(&[u8], Option<u64>)) -> bool {
-        let (context, worker) = context(&self.policy, &self.interface, self.now, &mut self.workers[worker]);
-        let Serving { shard, port, positions } = worker;
+        let (context, worker) = context(
+            &self.policy,
+            &self.interface,
+            self.now,
+            &mut self.workers[worker],
+        );
+        let Serving {
+            shard,
+            port,
+            positions,
+        } = worker;
         let returned = shard.settle(port, &context);
         port.flush();
         let mut positions = positions.lock().unwrap();
@@ -289,7 +310,10 @@ impl Server {
         while self.settle(worker, heard) {
             assert!(start.elapsed() < PATIENCE, "a log does not come back");
             let Worker { commit, waker, .. } = &self.workers[worker];
-            let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+            let limit = Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            };
             waker.sleep(
                 || commit.has_returned(),
                 |event| {
@@ -333,7 +357,25 @@ fn context<'a>(
     now: Timestamp,
     worker: &'a mut Worker,
 ) -> (Context<'a>, Serving<'a>) {
-    let Worker { shard, port, commit, positions, .. } = worker;
-    let context = Context { policy, interface, commit, now };
-    (context, Serving { shard, port, positions })
+    let Worker {
+        shard,
+        port,
+        commit,
+        positions,
+        ..
+    } = worker;
+    let context = Context {
+        policy,
+        interface,
+        commit,
+        now,
+    };
+    (
+        context,
+        Serving {
+            shard,
+            port,
+            positions,
+        },
+    )
 }

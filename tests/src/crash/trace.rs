@@ -87,7 +87,12 @@ pub fn ask_to_be_traced() {
     std::io::stdin().read_exact(&mut go).unwrap();
     let rules = DURABLE.iter().map(|call| (*call, Vec::new())).collect();
     let architecture = std::env::consts::ARCH.try_into().unwrap();
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Trace(0), architecture);
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Trace(0),
+        architecture,
+    );
     let program: BpfProgram = filter.unwrap().try_into().unwrap();
     seccompiler::apply_filter(&program).unwrap();
 }
@@ -106,7 +111,8 @@ pub fn run(command: &mut Command, ledger: &Path, fault: Option<(u64, Fault)>) ->
         .spawn()
         .unwrap();
     let main = Pid::from_raw(child.id() as i32);
-    let options = Options::PTRACE_O_TRACESECCOMP | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_EXITKILL;
+    let options =
+        Options::PTRACE_O_TRACESECCOMP | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_EXITKILL;
     ptrace::seize(main, options).unwrap();
     child.stdin.take().unwrap().write_all(b"\n").unwrap();
     let mut tracer = Tracer {
@@ -200,7 +206,9 @@ impl Tracer {
     /// What a call is about, if it changes a file on the disk.
     fn target(&self, call: i64, first: u64, third: u64) -> Option<String> {
         match call {
-            libc::SYS_openat => (third & libc::O_CREAT as u64 != 0).then(|| "a new file".to_owned()),
+            libc::SYS_openat => {
+                (third & libc::O_CREAT as u64 != 0).then(|| "a new file".to_owned())
+            }
             libc::SYS_write
             | libc::SYS_pwrite64
             | libc::SYS_pwritev
