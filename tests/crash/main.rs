@@ -11,9 +11,9 @@ use clap::Parser;
 use dhcp_lease::Journal;
 use dhcp_tests::crash::drive::{BEGINNING, Run};
 use dhcp_tests::crash::power::{self, Campaign};
-use dhcp_tests::crash::rig::FileSystem;
+use dhcp_tests::crash::rig::{FileSystem, Rig};
 use dhcp_tests::crash::server::Place;
-use dhcp_tests::crash::{calls, record, trace};
+use dhcp_tests::crash::{calls, damage, flips, record, trace};
 use dhcp_userspace::settings::Durability;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -33,6 +33,8 @@ enum Campaigns {
     Power(PowerArgs),
     /// A fault at every durable system call: killed, EIO, ENOSPC, EIO for ever
     Calls(CallsArgs),
+    /// Every bit of a table of 1 MiB flipped, and damage of all sorts to a store's files
+    Flips(FlipsArgs),
     /// Look again at an image that a campaign kept
     Look {
         /// Its file system
@@ -110,6 +112,22 @@ struct CallsArgs {
 }
 
 #[derive(clap::Args)]
+struct FlipsArgs {
+    /// Open with every so-many-th bit of a slot flipped (a checksum is asked for each bit anyway)
+    #[arg(long, default_value_t = 1)]
+    step: usize,
+    /// So many bits of a store's files, by chance
+    #[arg(long, default_value_t = 10_000)]
+    bits: u64,
+    /// The seed of all chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Openings at the same time
+    #[arg(long, default_value_t = 2)]
+    lanes: usize,
+}
+
+#[derive(clap::Args)]
 struct DriveArgs {
     #[arg(long)]
     state: PathBuf,
@@ -182,6 +200,7 @@ fn main() -> ExitCode {
     match campaigns {
         Campaigns::Power(args) => cut_power(&args),
         Campaigns::Calls(args) => hit_calls(&args),
+        Campaigns::Flips(args) => flip(&args),
         Campaigns::Look {
             fs,
             image,
@@ -277,6 +296,34 @@ fn hit_calls(args: &CallsArgs) -> ExitCode {
         "seconds": start.elapsed().as_secs_f64(),
     });
     end(report, &outcome.violations)
+}
+
+fn flip(args: &FlipsArgs) -> ExitCode {
+    let start = Instant::now();
+    let bar = progress("openings");
+    let told = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let mut flips = flips::run(args.step, args.lanes, args.seed, &told);
+    let rig = Rig::new();
+    let damage = damage::run(rig.folder(), args.bits, args.seed, &told);
+    bar.finish_and_clear();
+    let report = json!({
+        "campaign": "flips",
+        "seed": args.seed,
+        "bits_noticed": flips.noticed,
+        "bits_mended": flips.mended,
+        "header_bits": flips.header_bits,
+        "slots_with_two_bits": flips.doubles,
+        "damaged_stores": damage.cases,
+        "whole": damage.whole,
+        "lost_something": damage.lost,
+        "refused": damage.refused,
+        "seconds": start.elapsed().as_secs_f64(),
+    });
+    flips.violations.extend(damage.violations);
+    end(report, &flips.violations)
 }
 
 fn progress(what: &str) -> ProgressBar {

@@ -15,8 +15,7 @@
 use super::clients::{Want, owner};
 use super::server::Opened;
 use dhcp_lease::{Lease, PoolIndex, State, Timestamp};
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// One thing that a client asked for.
@@ -219,31 +218,37 @@ impl Ledger {
     /// # Errors
     /// What is wrong, a line for each.
     pub fn judge(&self, opened: &Opened, cut: &Cut) -> Result<Kept, String> {
-        let mut wrong = String::new();
-        let mut complain = |text: String| {
-            let _ = writeln!(wrong, "{text}");
-        };
-        let now = Timestamp(cut.now);
         let recovery = &opened.recovery;
+        let mut examined = self.examine(opened, cut);
         if recovery.damaged > 0 || !recovery.conflicts.is_empty() {
-            complain(format!("damage or two holders: {recovery:?}"));
+            examined.wrong.push(format!("damage or two holders: {recovery:?}"));
         }
+        if let Err(text) = count(opened, &examined) {
+            examined.wrong.push(text);
+        }
+        examined.wrong.append(&mut examined.broken);
+        match examined.wrong.as_slice() {
+            [] => Ok(Kept { promises: examined.promises, live: examined.live }),
+            wrong => Err(wrong.join("\n")),
+        }
+    }
+
+    /// Looks at all that a store says, also of one with damage, which may have lost what was damaged but must
+    /// not tell anything wrong.
+    pub fn examine(&self, opened: &Opened, cut: &Cut) -> Examined {
+        let mut examined = Examined::default();
+        let now = Timestamp(cut.now);
         let mut live: BTreeMap<usize, Vec<(Lease, u64)>> = BTreeMap::new();
-        let mut holders: BTreeMap<String, u32> = BTreeMap::new();
-        let mut declined = 0;
+        let mut holders: BTreeSet<Lease> = BTreeSet::new();
         opened.partitions.for_each(|binding| {
             let is_live = binding.is_live(now);
             let is_declined = binding.state == State::Declined && binding.expires > now;
-            if is_live || is_declined {
-                let count = holders.entry(binding.lease.to_string()).or_default();
-                *count += 1;
-                if *count > 1 {
-                    complain(format!("{} has two holders", binding.lease));
-                }
+            if (is_live || is_declined) && !holders.insert(binding.lease) {
+                examined.wrong.push(format!("{} has two holders", binding.lease));
             }
-            declined += u64::from(is_declined);
+            examined.declined += u64::from(is_declined);
             match owner(binding).filter(|client| *client < self.clients.len()) {
-                None => complain(format!("a binding of nobody: {binding:?}")),
+                None => examined.wrong.push(format!("a binding of nobody: {binding:?}")),
                 Some(client) if is_live => {
                     let leases = live.entry(client).or_default();
                     leases.push((binding.lease, binding.expires.0));
@@ -251,28 +256,43 @@ impl Ledger {
                 Some(_) => {}
             }
         });
-        let mut kept = Kept::default();
         for (client, entries) in self.clients.iter().enumerate() {
             let (promise, later) = at(entries, cut);
             let has = live.remove(&client).unwrap_or_default();
-            kept.live += has.len() as u64;
-            kept.promises += u64::from(promise.is_some());
+            examined.live += has.len() as u64;
+            examined.promises += u64::from(promise.is_some());
             if let Err(text) = judge_client(promise, &later, &has) {
-                complain(format!(
+                let text = format!(
                     "client {client} at {}: {text}; promised {promise:?}, then asked {later:?}, found {has:?}",
                     cut.now
-                ));
+                );
+                let was_its = |lease: Lease| {
+                    let promised = entries.iter().filter_map(|entry| entry.acked?.1);
+                    !later.is_empty() || promised.into_iter().any(|(promised, _)| promised == lease)
+                };
+                match has.iter().all(|(lease, _)| was_its(*lease)) {
+                    true => examined.broken.push(text),
+                    false => examined.wrong.push(text),
+                }
             }
         }
-        if let Err(text) = count(opened, &kept, declined) {
-            complain(text);
-        }
-        if wrong.is_empty() {
-            Ok(kept)
-        } else {
-            Err(wrong)
-        }
+        examined
     }
+}
+
+/// What a store says.
+#[derive(Clone, Debug, Default)]
+pub struct Examined {
+    /// Lies: two holders, bindings that never were.
+    pub wrong: Vec<String>,
+    /// What was true once, and promises that are not kept.
+    pub broken: Vec<String>,
+    /// Promises that were looked for.
+    pub promises: u64,
+    /// Leases that somebody holds.
+    pub live: u64,
+    /// Those that were declined.
+    declined: u64,
 }
 
 fn want(word: &str) -> Want {
@@ -323,7 +343,8 @@ fn judge_client(
 }
 
 /// The numbers that an operator sees agree with the bindings, and the pools with both.
-fn count(opened: &Opened, kept: &Kept, declined: u64) -> Result<(), String> {
+fn count(opened: &Opened, examined: &Examined) -> Result<(), String> {
+    let (live, declined) = (examined.live, examined.declined);
     let mut held = 0;
     for number in 0..opened.partitions.len() {
         let occupancy = opened
@@ -342,13 +363,13 @@ fn count(opened: &Opened, kept: &Kept, declined: u64) -> Result<(), String> {
     let is_right = held == taken
         && held == recovery.live + recovery.declined
         && recovery.declined == declined
-        && recovery.live >= kept.live;
+        && recovery.live >= live;
     if is_right {
         return Ok(());
     }
     Err(format!(
         "numbers differ: {held} slots hold leases, {taken} are taken in the pools, the report says {} and {}, \
          {} and {declined} were found",
-        recovery.live, recovery.declined, kept.live
+        recovery.live, recovery.declined, live
     ))
 }

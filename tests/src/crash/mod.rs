@@ -8,11 +8,15 @@
 //!
 //! System calls ([`calls`]): a process is killed, or told of an error, at each that changes a file
 //! ([`trace`]).
+//!
+//! Damage: every bit of a table flipped ([`flips`]), and bits, pages and lengths of all files ([`damage`]).
 
 pub mod calls;
 pub mod clients;
 pub mod cuts;
+pub mod damage;
 pub mod drive;
+pub mod flips;
 pub mod fuse;
 pub mod image;
 pub mod ledger;
