@@ -2,7 +2,7 @@
 //! has two holders, and the clients renew what they had.
 //!
 //! `XDHCPD_KILLS` says how often, half of it with each durability (25 unless it is set; the acceptance of a
-//! release is 1,000: `cargo xtask test --e2e kill9 --kills 1000`). `XDHCPD_SEED` repeats the moments of a run.
+//! release is 1,000: `cargo xtask crash --only kills`). `XDHCPD_SEED` repeats the moments of a run.
 #![allow(clippy::indexing_slicing, reason = "a test that fails panics")]
 
 use dhcp_tests::crash::random::Random;

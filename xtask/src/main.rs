@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod cleanup;
+mod crash;
 mod demo;
 mod netns;
 mod project;
@@ -36,6 +37,8 @@ enum Routine {
     Demo(demo::Args),
     /// Run every test, lints included
     Test(test::Args),
+    /// Crash the lease store in all ways: power cuts, kills, failing disks, flipped bits
+    Crash(crash::Args),
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -64,6 +67,7 @@ fn run(routine: Routine) -> anyhow::Result<()> {
         Routine::Demo(args) => demo::run(&project, &args),
         Routine::Bench(bench) => bench::run(&project, &bench),
         Routine::Test(args) => test::run(&project, &args),
+        Routine::Crash(args) => crash::run(&project, &args),
         Routine::Rfc(args) => rfc::run(&project.root, &args),
     }
 }

@@ -89,6 +89,9 @@ const TEST: &[Package] = &[
     program("ping", &["iputils-ping", "inetutils-ping"]),
     program("setpriv", &["util-linux"]),
     program("bpftool", &["bpftool", "linux-tools-common"]),
+    program("mkfs.ext4", &["e2fsprogs"]),
+    program("mkfs.xfs", &["xfsprogs"]),
+    program("losetup", &["mount", "util-linux"]),
 ];
 const BENCH: &[Package] = &[program("perf", &["linux-perf", "linux-tools-generic"])];
 
@@ -106,7 +109,9 @@ impl Purpose {
         match self {
             Self::Build => "to compile libxdp and libbpf, which xsk-rs brings as C",
             Self::Network => "to make network namespaces",
-            Self::Test => "to test against real DHCP clients and to look at what is sent",
+            Self::Test => {
+                "to test against real DHCP clients and file systems, and to look at what is sent"
+            }
             Self::Bench => "to count system calls",
         }
     }

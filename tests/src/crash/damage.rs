@@ -59,7 +59,9 @@ fn place(folder: &Path) -> Place {
 
 fn read(folder: &Path) -> Files {
     let path = |name| folder.join("state").join(name);
-    FILES.map(|name| (name, std::fs::read(path(name)).unwrap())).into()
+    FILES
+        .map(|name| (name, std::fs::read(path(name)).unwrap()))
+        .into()
 }
 
 impl Template {
@@ -84,7 +86,12 @@ impl Template {
         // Not so many rounds that a checkpoint would be due. Its threads and its lock stay with this
         // process; nobody opens it again.
         let (files, _) = live(2, now, 25, false);
-        Self { files, synced, ancient, ledger: Ledger::parse(&String::from_utf8(text).unwrap()) }
+        Self {
+            files,
+            synced,
+            ancient,
+            ledger: Ledger::parse(&String::from_utf8(text).unwrap()),
+        }
     }
 }
 
@@ -126,7 +133,9 @@ impl Damage {
         match self {
             Self::Bit(file, _) => *file != "journal",
             Self::Stale(..) => true,
-            Self::Swapped(..) | Self::Misdirected(..) | Self::Ancient(..) | Self::Length(..) => false,
+            Self::Swapped(..) | Self::Misdirected(..) | Self::Ancient(..) | Self::Length(..) => {
+                false
+            }
         }
     }
 
@@ -149,7 +158,10 @@ impl Damage {
                 files.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
             }
             Self::Swapped((file, at), (other, place)) => {
-                let (one, two) = (files[file][page(*at)].to_vec(), files[other][page(*place)].to_vec());
+                let (one, two) = (
+                    files[file][page(*at)].to_vec(),
+                    files[other][page(*place)].to_vec(),
+                );
                 files.get_mut(file).unwrap()[page(*at)].copy_from_slice(&two);
                 files.get_mut(other).unwrap()[page(*place)].copy_from_slice(&one);
             }
@@ -200,7 +212,17 @@ fn damages(files: &Files, bits: u64, random: &mut Random) -> Vec<Damage> {
     }
     for (file, octets) in files {
         let octets = octets.len();
-        let structures = [0, 64, 128, PAGE, 2 * PAGE, HEADER_OCTETS, HEADER_OCTETS + 5 * SLOT_OCTETS, octets / 2, octets];
+        let structures = [
+            0,
+            64,
+            128,
+            PAGE,
+            2 * PAGE,
+            HEADER_OCTETS,
+            HEADER_OCTETS + 5 * SLOT_OCTETS,
+            octets / 2,
+            octets,
+        ];
         let mut lengths: Vec<usize> = structures
             .iter()
             .flat_map(|middle| {
@@ -212,7 +234,11 @@ fn damages(files: &Files, bits: u64, random: &mut Random) -> Vec<Damage> {
             .collect();
         lengths.sort_unstable();
         lengths.dedup();
-        damages.extend(lengths.into_iter().map(|length| Damage::Length(file, length)));
+        damages.extend(
+            lengths
+                .into_iter()
+                .map(|length| Damage::Length(file, length)),
+        );
     }
     damages
 }
@@ -266,7 +292,11 @@ fn judge(template: &Template, folder: &Path, damage: &Damage, outcome: &mut Outc
             }
             *outcome.lost.entry(damage.name()).or_default() += 1;
             if damage.must_be_mended() {
-                complain(format!("not mended: {}; {:?}", examined.broken.join("; "), opened.recovery));
+                complain(format!(
+                    "not mended: {}; {:?}",
+                    examined.broken.join("; "),
+                    opened.recovery
+                ));
             }
         }
     }

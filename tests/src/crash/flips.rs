@@ -77,17 +77,29 @@ fn store() -> StoreHeader {
 }
 
 fn pools() -> Pools {
-    Pools::new(&[PoolRange { first: FIRST, count: POOL }], &[])
+    Pools::new(
+        &[PoolRange {
+            first: FIRST,
+            count: POOL,
+        }],
+        &[],
+    )
 }
 
 fn open(header: Box<dyn Region>, slots: Box<dyn Region>, pools: &Pools) -> (Partitions, Recovery) {
     let opening = Opening {
         durability: Durability::Process,
-        room: Room { offers: 8, unsettled: 8 },
+        room: Room {
+            offers: 8,
+            unsettled: 8,
+        },
         now: NOW,
         quarantine_seconds: 3600,
     };
-    let tables = vec![TableRegions { header, segments: vec![slots] }];
+    let tables = vec![TableRegions {
+        header,
+        segments: vec![slots],
+    }];
     Partitions::open(&store(), tables, &[], &opening, pools).unwrap()
 }
 
@@ -113,7 +125,12 @@ fn table() -> Table {
     let [header, slots] = [HEADER_OCTETS, SLOTS * SLOT_OCTETS]
         .into_iter()
         .zip(&kept)
-        .map(|(octets, into)| Box::new(Kept { octets: vec![0; octets], into: Arc::clone(into) }))
+        .map(|(octets, into)| {
+            Box::new(Kept {
+                octets: vec![0; octets],
+                into: Arc::clone(into),
+            })
+        })
         .collect::<Vec<_>>()
         .try_into()
         .unwrap_or_else(|_| unreachable!("two regions"));
@@ -123,11 +140,18 @@ fn table() -> Table {
     for number in 0u32.. {
         let lease = Lease::V4(Ipv4Addr::from_bits(0x0a00_0000 + number));
         let octets = [0, 7, 46, 47, 142, 143, 238, 255][number as usize % 8];
-        let client: Vec<u8> = (0..octets).map(|at| (at as u32 * 7 + number * 31) as u8).collect();
+        let client: Vec<u8> = (0..octets)
+            .map(|at| (at as u32 * 7 + number * 31) as u8)
+            .collect();
         let [a, b, c, d] = number.to_be_bytes();
         let binding = Binding {
             lease,
-            state: [State::Leased, State::Leased, State::Released, State::Declined][number as usize / 8 % 4],
+            state: [
+                State::Leased,
+                State::Leased,
+                State::Released,
+                State::Declined,
+            ][number as usize / 8 % 4],
             subnet: SubnetId(1),
             client: ClientId::new(&client).unwrap(),
             hardware: HardwareAddress::ethernet([6, 0, a, b, c, d]),
@@ -141,12 +165,18 @@ fn table() -> Table {
             break;
         }
         assert_eq!(pools.claim(lease), Claim::Claimed);
-        partition.commit(None, &binding, &pools, &mut log, NOW).unwrap();
+        partition
+            .commit(None, &binding, &pools, &mut log, NOW)
+            .unwrap();
     }
     let says = snapshot(&partitions);
     drop(partitions);
     let [header, slots] = kept.map(|octets: Arc<Mutex<Vec<u8>>>| octets.lock().unwrap().clone());
-    Table { header, slots, says }
+    Table {
+        header,
+        slots,
+        says,
+    }
 }
 
 /// Runs it: of every `step`-th bit, on so many threads. `progress` is told how many of how many openings are
@@ -154,7 +184,12 @@ fn table() -> Table {
 ///
 /// # Panics
 /// When the table cannot be made.
-pub fn run(step: usize, threads: usize, seed: u64, progress: &(impl Fn(u64, u64) + Sync)) -> Outcome {
+pub fn run(
+    step: usize,
+    threads: usize,
+    seed: u64,
+    progress: &(impl Fn(u64, u64) + Sync),
+) -> Outcome {
     let table = table();
     let violations = Mutex::new(Vec::new());
     let noticed = notice_each(&table, &violations);
@@ -171,19 +206,27 @@ pub fn run(step: usize, threads: usize, seed: u64, progress: &(impl Fn(u64, u64)
                     let job = next.fetch_add(1, Ordering::Relaxed);
                     if job < openings {
                         let (bit, first) = (bits[job as usize / STRIDE], job as usize % STRIDE);
-                        mended.fetch_add(mend_all(&table, bit, first, &violations), Ordering::Relaxed);
+                        mended.fetch_add(
+                            mend_all(&table, bit, first, &violations),
+                            Ordering::Relaxed,
+                        );
                     } else if job < openings + double_rounds {
                         let count = two_bits(&table, seed ^ job, &violations);
                         doubles.fetch_add(count, Ordering::Relaxed);
                     } else {
                         return;
                     }
-                    progress(done.fetch_add(1, Ordering::Relaxed) + 1, openings + double_rounds);
+                    progress(
+                        done.fetch_add(1, Ordering::Relaxed) + 1,
+                        openings + double_rounds,
+                    );
                 }
             });
         }
     });
-    header_bits.iter().for_each(|bit| flip_header(&table, *bit, &violations));
+    header_bits
+        .iter()
+        .for_each(|bit| flip_header(&table, *bit, &violations));
     Outcome {
         noticed,
         mended: mended.into_inner(),
@@ -231,7 +274,10 @@ fn mend_all(table: &Table, bit: usize, first: usize, violations: &Mutex<Vec<Stri
         && recovery.conflicts.is_empty()
         && snapshot(&partitions) == table.says;
     if !is_right {
-        complain(violations, format!("bit {bit} of every slot {first} + 8 n: {recovery:?}"));
+        complain(
+            violations,
+            format!("bit {bit} of every slot {first} + 8 n: {recovery:?}"),
+        );
     }
     flipped
 }
@@ -256,10 +302,15 @@ fn two_bits(table: &Table, seed: u64, violations: &Mutex<Vec<String>>) -> u64 {
     let pools = pools();
     let (partitions, recovery) = open(Box::new(table.header.clone()), Box::new(slots), &pools);
     let says = snapshot(&partitions);
-    let is_true = says.iter().all(|(lease, binding)| table.says.get(lease) == Some(binding));
+    let is_true = says
+        .iter()
+        .all(|(lease, binding)| table.says.get(lease) == Some(binding));
     let lost = table.says.len() - says.len();
     if !is_true || lost > SLOTS_AT_ONCE || recovery.damaged < lost as u64 {
-        complain(violations, format!("two bits, seed {seed}: {lost} lost, {recovery:?}"));
+        complain(
+            violations,
+            format!("two bits, seed {seed}: {lost} lost, {recovery:?}"),
+        );
     }
     SLOTS_AT_ONCE as u64
 }
@@ -269,7 +320,11 @@ fn flip_header(table: &Table, bit: usize, violations: &Mutex<Vec<String>>) {
     // A few bindings that end with a whole one are enough.
     const FEW: usize = 20;
     let slots = table.slots[..FEW * SLOT_OCTETS].to_vec();
-    let before = open(Box::new(table.header.clone()), Box::new(slots.clone()), &pools());
+    let before = open(
+        Box::new(table.header.clone()),
+        Box::new(slots.clone()),
+        &pools(),
+    );
     let mut header = table.header.clone();
     header[bit / 8] ^= 1 << (bit % 8);
     let (partitions, recovery) = open(Box::new(header), Box::new(slots), &pools());
@@ -277,6 +332,9 @@ fn flip_header(table: &Table, bit: usize, violations: &Mutex<Vec<String>>) {
         && recovery.damaged == before.1.damaged
         && recovery.redone == 0;
     if !is_right {
-        complain(violations, format!("bit {bit} of the header region: {recovery:?}"));
+        complain(
+            violations,
+            format!("bit {bit} of the header region: {recovery:?}"),
+        );
     }
 }

@@ -221,14 +221,19 @@ impl Ledger {
         let recovery = &opened.recovery;
         let mut examined = self.examine(opened, cut);
         if recovery.damaged > 0 || !recovery.conflicts.is_empty() {
-            examined.wrong.push(format!("damage or two holders: {recovery:?}"));
+            examined
+                .wrong
+                .push(format!("damage or two holders: {recovery:?}"));
         }
         if let Err(text) = count(opened, &examined) {
             examined.wrong.push(text);
         }
         examined.wrong.append(&mut examined.broken);
         match examined.wrong.as_slice() {
-            [] => Ok(Kept { promises: examined.promises, live: examined.live }),
+            [] => Ok(Kept {
+                promises: examined.promises,
+                live: examined.live,
+            }),
             wrong => Err(wrong.join("\n")),
         }
     }
@@ -244,11 +249,15 @@ impl Ledger {
             let is_live = binding.is_live(now);
             let is_declined = binding.state == State::Declined && binding.expires > now;
             if (is_live || is_declined) && !holders.insert(binding.lease) {
-                examined.wrong.push(format!("{} has two holders", binding.lease));
+                examined
+                    .wrong
+                    .push(format!("{} has two holders", binding.lease));
             }
             examined.declined += u64::from(is_declined);
             match owner(binding).filter(|client| *client < self.clients.len()) {
-                None => examined.wrong.push(format!("a binding of nobody: {binding:?}")),
+                None => examined
+                    .wrong
+                    .push(format!("a binding of nobody: {binding:?}")),
                 Some(client) if is_live => {
                     let leases = live.entry(client).or_default();
                     leases.push((binding.lease, binding.expires.0));
