@@ -3,7 +3,11 @@
 //!
 //! `XDHCPD_KILLS` says how often, half of it with each durability (25 unless it is set; the acceptance of a
 //! release is 1,000: `cargo xtask crash --only kills`). `XDHCPD_SEED` repeats the moments of a run.
-#![allow(clippy::indexing_slicing, reason = "a test that fails panics")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
 
 use dhcp_tests::crash::random::Random;
 use dhcp_tests::lab::Link;

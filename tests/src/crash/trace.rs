@@ -102,7 +102,10 @@ pub fn ask_to_be_traced() {
 ///
 /// # Panics
 /// When it cannot be traced.
-#[expect(clippy::zombie_processes, reason = "the tracer waits for it, by waitpid")]
+#[expect(
+    clippy::zombie_processes,
+    reason = "the tracer waits for it, by waitpid"
+)]
 pub fn run(command: &mut Command, ledger: &Path, fault: Option<(u64, Fault)>) -> Traced {
     let output = File::create(ledger).unwrap();
     let mut child = command
