@@ -8,14 +8,17 @@ pub mod config;
 pub mod control;
 pub mod counters;
 pub mod datapath;
+pub mod disk;
 pub mod interface;
 pub mod io;
 pub mod leases;
-pub mod mapping;
+pub(crate) mod mapping;
 pub mod operator;
 #[cfg(feature = "afxdp")]
 pub mod server;
 pub mod settings;
+#[cfg(feature = "afxdp")]
+mod sigbus;
 pub mod snapshot;
 pub mod store;
 pub mod wake;

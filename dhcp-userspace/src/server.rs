@@ -4,7 +4,7 @@
 //! workers and its XDP program; it may go away and come back without the others noticing.
 
 use crate::clock::Clock;
-use crate::commit::{self, Handle, StoreState, StoreStatus};
+use crate::commit::{self, Handle, StoreState, StoreStatus, Trouble};
 use crate::counters::Totals;
 use crate::interface::{self, Device, Membership};
 use crate::io::afxdp::{self, BindError, InForce, Socket};
@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -94,6 +94,8 @@ struct Inner {
     /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
     /// once the server stops.
     operator: Mutex<Option<Operator>>,
+    /// Whether the file system of the state directory was full when it was last looked at.
+    is_full: AtomicBool,
     stop: Mutex<bool>,
     stopped: Condvar,
 }
@@ -151,6 +153,8 @@ pub struct Status {
     pub totals: Totals,
     /// The journal.
     pub store: StoreStatus,
+    /// Octets that are free on the file system of the state directory, if that can be told.
+    pub free_octets: Option<u64>,
     /// What opening the store found and did.
     pub recovery: Recovery,
     /// Number of partitions of the store.
@@ -239,11 +243,7 @@ impl Server {
         let journal = store.journal;
         let committer = Builder::new()
             .name("journal".to_owned())
-            .spawn(move || {
-                // The directory stays ours until everything in it is synced.
-                let _directory = directory;
-                committer.run(journal);
-            })
+            .spawn(move || committer.run(journal))
             .map_err(system("start the journal's thread"))?;
 
         let shared = Arc::new(Inner {
@@ -258,6 +258,7 @@ impl Server {
             round: Arc::default(),
             unopened: AtomicU64::new(0),
             operator: Mutex::new(operator),
+            is_full: AtomicBool::new(false),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
             settings,
@@ -299,6 +300,7 @@ impl Server {
             interfaces,
             totals,
             store: shared.store.status(),
+            free_octets: shared.free_octets(),
             recovery: shared.recovery.clone(),
             partitions: shared.partitions.len(),
             pools: pools.collect(),
@@ -388,9 +390,9 @@ impl Server {
             .collect()
     }
 
-    /// Whether commits have ended because of disk trouble.
-    pub fn is_store_failed(&self) -> bool {
-        self.shared.store.is_failed()
+    /// The trouble for which the process must end, if there is one.
+    pub fn must_end(&self) -> Option<Trouble> {
+        self.shared.store.end()
     }
 }
 
@@ -411,6 +413,7 @@ impl Drop for Server {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
+        self.shared.store.close();
         drop(self.shared.operator.lock().take());
         for link in self.shared.links.lock().iter_mut() {
             link.take_down();
@@ -530,16 +533,38 @@ impl Inner {
                     Err(error) => tracing::warn!(%error, "the interfaces cannot be listed"),
                 }
                 self.stand_in();
+                self.look_at_space();
             });
         }
+    }
+
+    /// Logs that the file system of the state directory became full, once.
+    fn look_at_space(&self) {
+        let is_full = self.free_octets() == Some(0);
+        if is_full && !self.is_full.swap(is_full, Ordering::Relaxed) {
+            tracing::error!(
+                state_dir = %self.settings.state_dir.display(),
+                "the file system of the state directory is full; leases are granted, but nothing can grow"
+            );
+        }
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Octets that are free on the file system of the state directory.
+    fn free_octets(&self) -> Option<u64> {
+        let space = rustix::fs::statvfs(&self.settings.state_dir).ok()?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     /// What else is left undone when workers do not run. Not during a reload or a release: leases must not
     /// go back to pools that are being replaced.
     fn stand_in(&self) {
-        let Some(_operator) = self.operator.try_lock() else {
+        let Some(mut operator) = self.operator.try_lock() else {
             return;
         };
+        if let Some(operator) = operator.as_mut() {
+            operator.settle(&self.partitions, &self.policy.load().pools);
+        }
         if self.unopened.load(Ordering::Relaxed) != 0 && self.open_pools() {
             tracing::info!("every worker has taken over the configuration; changed pools are open");
         }

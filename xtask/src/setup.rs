@@ -89,6 +89,7 @@ const TEST: &[Package] = &[
     program("ping", &["iputils-ping", "inetutils-ping"]),
     program("setpriv", &["util-linux"]),
     program("bpftool", &["bpftool", "linux-tools-common"]),
+    program("strace", &["strace"]),
     program("mkfs.ext4", &["e2fsprogs"]),
     program("mkfs.xfs", &["xfsprogs"]),
     program("losetup", &["mount", "util-linux"]),

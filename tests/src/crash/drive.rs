@@ -120,6 +120,9 @@ impl Run {
                     }
                     write(&told(&acks));
                 }
+                if server.is_suspended() {
+                    break;
+                }
                 steady.look(server.status().groups, || barriers(position.as_ref()));
             }
             for worker in 0..self.workers {

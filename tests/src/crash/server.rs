@@ -4,9 +4,9 @@
 use super::clients::{SERVER_DUID, SERVER_MAC, SERVER_V4, SERVER_V6};
 use crossbeam::utils::CachePadded;
 use dhcp_core::{Interface, Policy};
-use dhcp_lease::{Partitions, Recovery, Timestamp};
+use dhcp_lease::{ChangeLog, Partitions, Recovery, Timestamp};
 use dhcp_userspace::commit::{
-    Handle, Mailbox, Storage, StoreState, StoreStatus, Submission, connect,
+    Handle, Settlements, Storage, StoreState, StoreStatus, Submission, Trouble, connect,
 };
 use dhcp_userspace::counters::Counters;
 use dhcp_userspace::datapath::{Context, Shard};
@@ -21,7 +21,6 @@ use dhcp_wire::id::Duid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -30,6 +29,9 @@ use std::time::{Duration, Instant};
 
 /// How long a log may be under way before the server counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the disk may be in trouble before it counts as broken for ever: a disk that works again is
+/// noticed within a fifth of a second.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Pools so small that leases soon go from hand to hand.
 const CONFIG: &str = r#"
@@ -121,7 +123,7 @@ pub fn open(place: &Place, now: u64) -> Result<Opened, OpenError> {
     settings.lease_capacity = place.capacity;
     settings.durability = place.durability;
     let octets = place.journal_octets..=place.journal_octets;
-    let directory = StateDirectory::open(&place.directory)?.with_journal_octets(octets);
+    let directory = StateDirectory::open(&place.directory)?.with_journal(octets);
     let now = Timestamp(now);
     let store = directory.store(&settings, &policy.pools, QUARANTINE_SECONDS, now)?;
     Ok(Opened {
@@ -140,38 +142,38 @@ struct Noted {
 }
 
 impl Storage for Noted {
-    fn commit(
-        &mut self,
-        group: &mut [Submission],
-        handed_back: &[u64],
-        mailboxes: &[Arc<Mailbox>],
-    ) -> io::Result<()> {
-        let result = self.journal.commit(group, handed_back, mailboxes);
+    fn place(&mut self, log: &mut ChangeLog) -> Option<u64> {
+        self.journal.place(log)
+    }
+
+    fn commit(&mut self, group: &[Submission]) -> Result<(), Trouble> {
+        self.journal.commit(group)?;
         let position = barriers(self.barriers.as_ref());
         for submission in group {
             let positions = &self.positions[submission.worker];
             positions.lock().unwrap().push_back(position);
         }
-        result
+        Ok(())
     }
 
     fn between_groups(
         &mut self,
-        handed_back: &[u64],
-        mailboxes: &[Arc<Mailbox>],
-    ) -> io::Result<()> {
-        self.journal.between_groups(handed_back, mailboxes)
+        settlements: &Settlements,
+        is_full: bool,
+        now: Duration,
+    ) -> Result<Duration, Trouble> {
+        self.journal.between_groups(settlements, is_full, now)
+    }
+
+    fn ailment(&self) -> Option<&Trouble> {
+        self.journal.ailment()
     }
 
     fn group_octets_max(&self) -> u64 {
         self.journal.group_octets_max()
     }
 
-    fn waits(&self) -> u64 {
-        self.journal.waits()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
+    fn finish(&mut self) -> Result<(), Trouble> {
         self.journal.finish()
     }
 }
@@ -261,6 +263,9 @@ impl Server {
     ) {
         while !self.workers[worker].shard.can_serve() {
             self.wait(worker, heard);
+            if self.is_suspended() {
+                return;
+            }
         }
         let (context, worker) = context(
             &self.policy,
@@ -301,18 +306,22 @@ impl Server {
         shard.is_waiting()
     }
 
-    /// Waits until every log of one worker came back.
+    /// Waits until every log of one worker came back, or until the disk has not worked for so long that it
+    /// will not work again.
     ///
     /// # Panics
     /// When that takes too long.
     pub fn wait(&mut self, worker: usize, heard: &mut impl FnMut(&[u8], Option<u64>)) {
         let start = Instant::now();
         while self.settle(worker, heard) {
+            if self.is_suspended() && start.elapsed() > DISK_PATIENCE {
+                return;
+            }
             assert!(start.elapsed() < PATIENCE, "a log does not come back");
             let Worker { commit, waker, .. } = &self.workers[worker];
             let limit = Timespec {
-                tv_sec: 1,
-                tv_nsec: 0,
+                tv_sec: 0,
+                tv_nsec: 100_000_000,
             };
             waker.sleep(
                 || commit.has_returned(),
@@ -321,6 +330,11 @@ impl Server {
                 },
             );
         }
+    }
+
+    /// Whether the store takes no commits at the moment.
+    pub fn is_suspended(&self) -> bool {
+        self.state.is_suspended()
     }
 
     /// What the journal has done.
@@ -338,9 +352,10 @@ impl Server {
     /// # Panics
     /// When the journal's thread did.
     pub fn stop(self) -> bool {
+        self.state.close();
         drop(self.workers);
         self.journal.join().unwrap();
-        !self.state.is_failed()
+        self.state.status().trouble.is_none()
     }
 }
 
