@@ -306,7 +306,7 @@ fn flip(args: &FlipsArgs) -> ExitCode {
         bar.set_position(done);
     };
     let mut flips = flips::run(args.step, args.lanes, args.seed, &told);
-    let rig = Rig::new();
+    let rig = Rig::in_memory();
     let damage = damage::run(rig.folder(), args.bits, args.seed, &told);
     bar.finish_and_clear();
     let report = json!({

@@ -75,7 +75,7 @@ impl Campaign {
     /// # Panics
     /// When the machine does not play along.
     pub fn run(&self, progress: &(impl Fn(u64, u64) + Sync)) -> Outcome {
-        let rig = Rig::new();
+        let rig = Rig::in_memory();
         let bench = Bench::new(self, rig.folder().join("template"));
         bench.make_template();
         let (calls, opening_calls) = (bench.count_life(), bench.count_opening());
@@ -285,7 +285,7 @@ impl Bench {
                 self.clear();
                 let traced = self.life(Some((*at, *fault)));
                 let text = std::fs::read_to_string(self.ledger_file()).unwrap();
-                check_end(&traced, *fault)?;
+                check_end(&traced)?;
                 check_silence(&traced, &text)?;
                 let kept = self.judge_store(&Ledger::parse(&text), CAPACITY);
                 let kept = kept.map_err(|wrong| format!("{:?}: {wrong}", traced.hit))?;
@@ -296,7 +296,7 @@ impl Bench {
                 let mut is_hit = true;
                 for at in at {
                     let traced = self.opening(now, Some((*at, *fault)));
-                    check_end(&traced, *fault)?;
+                    check_end(&traced)?;
                     is_hit &= traced.hit.is_some();
                 }
                 Ok((self.judge_store(&ledger, CAPACITY_AFTER)?, is_hit))
@@ -309,6 +309,7 @@ impl Bench {
         let Some(cut) = ledger.end() else {
             return Ok(0);
         };
+        let _alone = trace::none_starts();
         let opened = server::open(&self.place(capacity), cut.now);
         let opened = opened.map_err(|error| format!("the store does not open: {error}"))?;
         Ok(ledger.judge(&opened, &cut)?.promises)
@@ -316,11 +317,10 @@ impl Bench {
 }
 
 /// A server may refuse to start, and it may stop to promise, but it must not fall over.
-fn check_end(traced: &Traced, fault: Fault) -> Result<(), String> {
-    let is_right = match (traced.code, fault) {
-        (None, Fault::Kill) => traced.hit.is_some(),
-        (None, _) => false,
-        (Some(code), _) => code != PANICKED,
+fn check_end(traced: &Traced) -> Result<(), String> {
+    let is_right = match traced.code {
+        None => traced.is_killed && traced.hit.is_some(),
+        Some(code) => code != PANICKED,
     };
     if is_right {
         Ok(())

@@ -120,7 +120,7 @@ impl Run {
                     }
                     write(&told(&acks));
                 }
-                if server.is_suspended() {
+                if !server.heals() {
                     break;
                 }
                 steady.look(server.status().groups, || barriers(position.as_ref()));

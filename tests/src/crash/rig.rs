@@ -1,8 +1,8 @@
 //! Folders, mounts and loop devices of this process, and that none of them stays behind.
 //!
-//! All lie below one folder, `xdhcp-crash-PID`, in the system's folder for temporary files. They go when
-//! their values are dropped, on SIGINT and SIGTERM, and what a killed run left behind goes at the start of
-//! the next one.
+//! All lie below one folder, `xdhcp-crash-PID`, in the system's folder for temporary files or in memory. They
+//! go when their values are dropped, on SIGINT and SIGTERM, and what a killed run left behind goes at the
+//! start of the next one.
 
 use super::fuse::{Mounted, Shared};
 use crate::lab::process::{run, try_run};
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PREFIX: &str = "xdhcp-crash-";
+/// Where files need no disk.
+const MEMORY: &str = "/dev/shm";
 
 /// The file systems that are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -96,9 +98,27 @@ impl Rig {
     /// # Panics
     /// When it cannot be made.
     pub fn new() -> Self {
-        remove_stale();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// Makes it in memory, where that is possible: for thousands of stores whose system calls matter, but
+    /// not the disk.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn in_memory() -> Self {
+        let memory = Path::new(MEMORY);
+        match memory.is_dir() {
+            true => Self::below(memory),
+            false => Self::new(),
+        }
+    }
+
+    fn below(parent: &Path) -> Self {
+        remove_stale(&std::env::temp_dir());
+        remove_stale(Path::new(MEMORY));
         let name = format!("{PREFIX}{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
+        let folder = parent.join(name);
         std::fs::create_dir(&folder)
             .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let on_signal = folder.clone();
@@ -280,12 +300,8 @@ fn remove(folder: &Path) {
 }
 
 /// Clears up after processes that are no more.
-fn remove_stale() {
-    for entry in std::fs::read_dir(std::env::temp_dir())
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+fn remove_stale(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name
             .strip_prefix(PREFIX)

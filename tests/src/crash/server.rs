@@ -337,6 +337,15 @@ impl Server {
         self.state.is_suspended()
     }
 
+    /// Waits until the store takes commits, if it does within reasonable time.
+    pub fn heals(&self) -> bool {
+        let start = Instant::now();
+        while self.is_suspended() && start.elapsed() < DISK_PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        !self.is_suspended()
+    }
+
     /// What the journal has done.
     pub fn status(&self) -> StoreStatus {
         self.state.status()

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Calls that change what is on a disk.
 const DURABLE: [i64; 19] = [
@@ -37,6 +38,20 @@ const DURABLE: [i64; 19] = [
     libc::SYS_mkdir,
     libc::SYS_mkdirat,
 ];
+
+/// Where the first batch of a journal lies (docs/lease-format.md).
+const BATCHES_FROM: u64 = 8192;
+/// A process whose disk had a fault goes on for so many durable calls; then it is killed. That is a checkpoint
+/// and some thirty groups.
+const CALLS_AFTER: u64 = 80;
+/// Programs are started one at a time, and while no store is open in this process: between fork and exec the
+/// new one holds the locks of this one.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Keeps programs from being started.
+pub fn none_starts() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +88,8 @@ pub struct Traced {
     pub hit: Option<String>,
     /// Its exit code; `None`: it was killed.
     pub code: Option<i32>,
+    /// Whether it was this tracer that killed it.
+    pub is_killed: bool,
     /// If the fault hit a group commit: how long the ledger was then, and how long when something was next
     /// synced. In between nobody may have been promised anything.
     pub silence: Option<(u64, u64)>,
@@ -108,12 +125,14 @@ pub fn ask_to_be_traced() {
 )]
 pub fn run(command: &mut Command, ledger: &Path, fault: Option<(u64, Fault)>) -> Traced {
     let output = File::create(ledger).unwrap();
+    let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(output.try_clone().unwrap())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    drop(starting);
     let main = Pid::from_raw(child.id() as i32);
     let options =
         Options::PTRACE_O_TRACESECCOMP | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_EXITKILL;
@@ -161,8 +180,8 @@ struct Tracer {
     output: File,
     fault: Option<(u64, Fault)>,
     traced: Traced,
-    /// The last durable call of each thread.
-    last: HashMap<Pid, i64>,
+    /// The last durable call of each thread, and whether it wrote a group of changes or synced it.
+    last: HashMap<Pid, (i64, bool)>,
     /// The file on which everything fails.
     failing: Option<String>,
 }
@@ -178,20 +197,32 @@ impl Tracer {
             return go_on(pid, None);
         };
         self.traced.calls += 1;
-        let before = self.last.insert(pid, call);
+        let before = self.last.get(&pid);
+        // The journal's header, which is not part of a group, lies before its first batch.
+        let is_commit = match call {
+            libc::SYS_pwritev | libc::SYS_pwritev2 => registers.r10 >= BATCHES_FROM,
+            libc::SYS_fdatasync => {
+                before.is_some_and(|(call, of_group)| *of_group && *call != libc::SYS_fdatasync)
+            }
+            _ => false,
+        };
+        self.last.insert(pid, (call, is_commit));
         let fault = self.fault.filter(|(at, _)| *at == self.traced.calls);
         let error = match fault {
             Some((_, fault)) => {
-                self.hit(fault, call, before, &target);
+                self.hit(fault, call, is_commit, &target);
                 let Some(error) = fault.error() else {
-                    let _ = kill(self.main, Signal::SIGKILL);
-                    return;
+                    return self.kill();
                 };
                 Some(error)
             }
             None if self.failing.as_ref() == Some(&target) => Some(libc::EIO),
             None => None,
         };
+        let hit_at = self.fault.map_or(u64::MAX, |(at, _)| at);
+        if self.traced.calls > hit_at.saturating_add(CALLS_AFTER) {
+            return self.kill();
+        }
         let is_sync = call == libc::SYS_fdatasync || call == libc::SYS_fsync;
         if let Some(error) = error {
             // A call of no number is skipped, and the register has its result.
@@ -232,13 +263,16 @@ impl Tracer {
         }
     }
 
-    fn hit(&mut self, fault: Fault, call: i64, before: Option<i64>, target: &str) {
+    fn kill(&mut self) {
+        self.traced.is_killed = true;
+        let _ = kill(self.main, Signal::SIGKILL);
+    }
+
+    fn hit(&mut self, fault: Fault, call: i64, is_commit: bool, target: &str) {
         self.traced.hit = Some(format!("{} of {target}", name(call)));
         if fault == Fault::EioForEver {
             self.failing = Some(target.to_owned());
         }
-        let is_commit = call == libc::SYS_pwritev
-            || call == libc::SYS_fdatasync && before == Some(libc::SYS_pwritev);
         if is_commit && fault != Fault::Kill {
             self.traced.silence = Some((self.output.metadata().unwrap().len(), u64::MAX));
         }
