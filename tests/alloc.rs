@@ -64,6 +64,10 @@ fn the_counter_counts() {
     assert_eq!(count() - before, 2);
 }
 
+/// What a relay agent calls a port, longer than there is room for beside a lease in its slot.
+const LONG: &str = "01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14:15:16:17:18:19:1a:1b:1c:1d:1e:1f:\
+                    21:22:23:24:25:26:27:28:29:2a:2b:2c:2d:2e:2f:30:31:32:33:34:35:36:37:38:39:3a:3b:3c:3d:3e:3f";
+
 #[test]
 fn no_dhcpv4_exchange_uses_the_heap() {
     let config = [
@@ -81,6 +85,11 @@ fn no_dhcpv4_exchange_uses_the_heap() {
             format!("REQUEST chaddr {mac} requested {address} server-id us parameters 1,3,6,15"),
             format!("REQUEST chaddr {mac} ciaddr {address}"),
             format!("REQUEST chaddr {mac} requested {address}"),
+            format!(
+                "REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"
+            ),
+            format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id 01"),
+            format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id 01"),
             format!("REQUEST chaddr {mac} requested 192.0.2.1"),
             format!("INFORM chaddr {mac} ciaddr {address}"),
             format!("DISCOVER chaddr {mac} giaddr 10.3.0.1 agent circuit-id 01:02"),
@@ -116,6 +125,14 @@ fn no_dhcpv6_exchange_uses_the_heap() {
             ),
             format!("RENEW client-id {duid} server-id us ia-na 1 address {address}"),
             format!("REBIND client-id {duid} ia-na 1 address {address}"),
+            format!(
+                "RENEW client-id {duid} server-id us ia-na 1 address {address} ia-pd 1 \
+                 relay 2001:db8::9 interface-id {LONG} relay 2001:db8::a interface-id {LONG}"
+            ),
+            format!(
+                "RENEW client-id {duid} server-id us ia-na 1 address {address} \
+                 relay 2001:db8::9 interface-id 01"
+            ),
             format!("CONFIRM client-id {duid} ia-na 1 address {address}"),
             format!("INFORMATION-REQUEST client-id {duid} oro 23"),
             format!("SOLICIT client-id {duid} ia-na 1 relay 2001:db8::9 interface-id 01"),

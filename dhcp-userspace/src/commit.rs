@@ -8,6 +8,7 @@
 //! - While a group is not durable, none after it is written.
 //! - No queue grows: there are as many places as there are logs.
 
+use crate::history::Intake;
 use crate::wake::Waker;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use crossbeam::queue::ArrayQueue;
@@ -136,9 +137,33 @@ pub struct Handle {
     submissions: Sender<Submission>,
     mailbox: Arc<Mailbox>,
     state: Arc<StoreState>,
+    history: Option<Arc<Intake>>,
+    takes_notes: bool,
 }
 
 impl Handle {
+    /// From now on reports to a history: under durability "process" (`takes_notes`) what goes into the
+    /// tables at once. What the journal has comes to the history by itself.
+    pub fn keep_history(&mut self, history: Arc<Intake>, takes_notes: bool) {
+        self.history = Some(history);
+        self.takes_notes = takes_notes;
+    }
+
+    /// Makes a log keep notes for the history, if somebody wants them. To be called before the log is
+    /// used for the first time, for it allocates then.
+    pub fn prepare(&self, log: &mut ChangeLog, records: usize) {
+        if self.takes_notes && log.notes_mut().is_none() {
+            log.take_notes(records);
+        }
+    }
+
+    /// Gives the history what a log has noted, if there is enough of it or the caller `is_idle`.
+    pub fn hand_over(&self, log: &mut ChangeLog, is_idle: bool) {
+        if let (Some(history), Some(notes)) = (&self.history, log.notes_mut()) {
+            history.take_notes(notes, is_idle);
+        }
+    }
+
     /// Sends a log on its way. There is always a place for it. After a failure of the store it comes
     /// back once the store works again.
     pub fn submit(&self, log: ChangeLog) {
@@ -170,9 +195,10 @@ impl Handle {
         self.mailbox.settled.store(sequence, Ordering::Release);
     }
 
-    /// Whether the store takes no commits at the moment.
+    /// Whether the store takes no commits at the moment, or nothing may be promised without a history.
     pub fn is_suspended(&self) -> bool {
-        self.state.is_suspended()
+        let is_blocking = |history: &Arc<Intake>| history.is_blocking();
+        self.state.is_suspended() || self.history.as_ref().is_some_and(is_blocking)
     }
 
     /// How often the store has ceased to take commits. When it grows, whoever waits for a log has waited
@@ -236,6 +262,8 @@ pub fn connect(wakers: Vec<Arc<Waker>>, state: &Arc<StoreState>) -> (Vec<Handle>
             submissions: sender.clone(),
             mailbox: Arc::clone(mailbox),
             state: Arc::clone(state),
+            history: None,
+            takes_notes: false,
         });
     let handles: Vec<_> = handles.collect();
     let logs = handles.len() * LOGS_PER_WORKER;

@@ -5,10 +5,11 @@
 //! - Nothing here allocates, logs or calls the system, once the buffers have their size.
 //! - A thread holds one partition lock at a time, and none across [`Port`] or the journal.
 //! - A reply leaves at once only if deciding it changed nothing. The engine writes down whatever it
-//!   promises before it promises it, also when the promise is the same as a moment ago; so a reply
-//!   without a change of its own (OFFER, NAK, Advertise, answers to INFORM, Confirm and
-//!   Information-request) promises no lease. All others wait for the log that holds their change. A
-//!   repeated REQUEST is written again and waits for its own log, whichever worker serves it.
+//!   promises before it promises it, unless the same is on record already, durable, and the promise ends
+//!   with the record (a duplicate, a renewal within `cache-threshold`). So a reply without a change of its
+//!   own (OFFER, NAK, Advertise, answers to INFORM, Confirm and Information-request, and those) needs no
+//!   log. All others wait for the log that holds their change. A REQUEST that is repeated while its first
+//!   copy waits is written again and waits for its own log, whichever worker serves it.
 
 use crate::commit::{Handle, LOGS_PER_WORKER, Returned};
 use crate::counters::Counters;
@@ -19,10 +20,16 @@ use dhcp_lease::{ChangeLog, Partitions, Timestamp};
 use dhcp_wire::frame::{Addresses, Datagram, Malformed};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Records that a change log has room for: four for each frame of a batch (an address and a prefix, each
-/// with an extension). A batch that changes more costs an allocation.
-const LOG_RECORDS: usize = 4 * BATCH_FRAMES;
+/// Records that a change log has room for: eight for each frame of a batch (an address and a prefix, each
+/// with three extensions of context). A batch that changes more costs an allocation, once.
+const LOG_RECORDS: usize = 8 * BATCH_FRAMES;
+
+/// How often a worker that ends looks for a buffer to give its last notes away in, and how long it waits
+/// between.
+const HAND_OVER_ATTEMPTS: u32 = 100;
+const HAND_OVER_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a batch is served with: one policy, one moment.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +128,22 @@ impl<F> Shard<F> {
         !self.spare.is_empty()
     }
 
+    /// Gives the history all that was noted for it, at the end. What it does not take in time, the next
+    /// start finds in the tables.
+    pub fn hand_over(&mut self, commit: &Handle) {
+        for _ in 0..HAND_OVER_ATTEMPTS {
+            let mut is_over = true;
+            for (log, _) in &mut self.spare {
+                commit.hand_over(log, true);
+                is_over &= log.notes_mut().is_none_or(|notes| notes.is_empty());
+            }
+            if is_over {
+                return;
+            }
+            std::thread::sleep(HAND_OVER_PAUSE);
+        }
+    }
+
     /// Whether replies wait for the journal.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -132,6 +155,7 @@ impl<F> Shard<F> {
         let Some((mut log, mut parked)) = self.spare.pop() else {
             return 0;
         };
+        context.commit.prepare(&mut log, LOG_RECORDS);
         let count = port.receive(&mut self.frames);
         if count > 0 {
             self.counters.frames.add(count as u64);
@@ -141,6 +165,7 @@ impl<F> Shard<F> {
             self.decide(context, &mut log); // queries to answers, under the locks
             self.reply(port, context, &mut parked); // answers to octets, in place
         }
+        context.commit.hand_over(&mut log, count == 0);
         if log.is_empty() {
             self.spare.push((log, parked));
         } else {

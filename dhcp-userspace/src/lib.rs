@@ -9,6 +9,7 @@ pub mod control;
 pub mod counters;
 pub mod datapath;
 pub mod disk;
+pub mod history;
 pub mod interface;
 pub mod io;
 pub mod leases;

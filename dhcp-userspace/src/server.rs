@@ -6,12 +6,15 @@
 use crate::clock::Clock;
 use crate::commit::{self, Handle, StoreState, StoreStatus, Trouble};
 use crate::counters::Totals;
+use crate::history::{self, HistoryStatus, Keeper};
 use crate::interface::{self, Device, Membership};
 use crate::io::afxdp::{self, BindError, InForce, Socket};
-use crate::operator::{Operator, ReleaseError};
+use crate::leases::import::{How, Imported};
+use crate::leases::places::Places;
+use crate::operator::{Operator, ReleaseError, Target};
 use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
 use crate::snapshot::Shared;
-use crate::store::{OpenError, StateDirectory};
+use crate::store::{Found, OpenError, StateDirectory};
 use crate::wake::Waker;
 use crate::worker::{self, Control, Round, Surroundings};
 use crate::xdp::{self, AttachError, Attached, Placed};
@@ -74,6 +77,8 @@ pub struct Server {
     shared: Arc<Inner>,
     keeper: Option<JoinHandle<()>>,
     committer: Option<JoinHandle<()>>,
+    /// Ends after the journal's thread: until then there may be something to write.
+    history: Option<Keeper>,
 }
 
 /// What the server's own threads share.
@@ -153,6 +158,8 @@ pub struct Status {
     pub totals: Totals,
     /// The journal.
     pub store: StoreStatus,
+    /// The lease history, if one is kept.
+    pub history: Option<HistoryStatus>,
     /// Octets that are free on the file system of the state directory, if that can be told.
     pub free_octets: Option<u64>,
     /// What opening the store found and did.
@@ -232,15 +239,27 @@ impl Server {
         let wall = Clock::start(Timestamp(0)).now();
         let duid = directory.duid(first.map(|device| device.interface.mac), wall)?;
         let policy = make_policy(&duid, None);
-        let store = directory.store(&settings, &policy.pools, longest_lifetime(&policy), wall)?;
-
-        let state = Arc::new(StoreState::default());
         let (links, mut wakers) = links(&settings, &devices)?;
         let waker = Arc::new(Waker::new().map_err(system("make the operator's event"))?);
         wakers.push(Arc::clone(&waker));
+        let mut history = Ok(None);
+        let quarantine = longest_lifetime(&policy);
+        let store = directory.store_with(&settings, &policy.pools, quarantine, wall, |found| {
+            history = open_history(&settings, wakers.len(), found);
+        })?;
+        let history = history.map_err(system("start the history's thread"))?;
+
+        let state = Arc::new(StoreState::default());
         let (mut handles, committer) = commit::connect(wakers, &state);
+        let mut journal = store.journal;
+        if let Some(keeper) = &history {
+            journal.keep_history(Arc::clone(keeper.intake()));
+            let takes_notes = settings.durability == Durability::Process;
+            for handle in &mut handles {
+                handle.keep_history(Arc::clone(keeper.intake()), takes_notes);
+            }
+        }
         let operator = handles.pop().map(|handle| Operator::new(handle, waker));
-        let journal = store.journal;
         let committer = Builder::new()
             .name("journal".to_owned())
             .spawn(move || committer.run(journal))
@@ -267,6 +286,7 @@ impl Server {
             shared: Arc::clone(&shared),
             keeper: None,
             committer: Some(committer),
+            history,
         };
         // From here on dropping `server` takes down what is up.
         shared.seat(handles);
@@ -300,6 +320,7 @@ impl Server {
             interfaces,
             totals,
             store: shared.store.status(),
+            history: self.history.as_ref().map(|it| it.intake().status()),
             free_octets: shared.free_octets(),
             recovery: shared.recovery.clone(),
             partitions: shared.partitions.len(),
@@ -344,6 +365,25 @@ impl Server {
         let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
         let policy = shared.policy.load();
         operator.release(lease, &shared.partitions, &policy.pools, shared.clock.now())
+    }
+
+    /// Takes over leases from elsewhere; see [`Operator::import`].
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
+        let shared = &self.shared;
+        let operator = shared.operator.try_lock_for(OPERATOR_PATIENCE);
+        let mut operator = operator.ok_or(ReleaseError::Busy)?;
+        let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
+        let policy = shared.policy.load();
+        let target = Target {
+            partitions: &shared.partitions,
+            pools: &policy.pools,
+            places: &Places::new(&policy),
+            now: shared.clock.now(),
+        };
+        operator.import(bindings, how, target)
     }
 
     /// Ends everything: first frames pass to the kernel again, then every promise that was made leaves
@@ -422,7 +462,31 @@ impl Drop for Server {
         if let Some(committer) = self.committer.take() {
             let _ = committer.join();
         }
+        drop(self.history.take());
     }
+}
+
+/// Begins to keep the history of a store that was just opened, if the operator wants one.
+fn open_history(
+    settings: &Settings,
+    workers: usize,
+    found: &Found<'_>,
+) -> io::Result<Option<Keeper>> {
+    if !settings.history.is_enabled {
+        return Ok(None);
+    }
+    let opened = history::Opened {
+        header: found.header,
+        partitions: found.partitions,
+        journal: found.journal,
+        next_sequence: found.recovery.resume.next.sequence,
+        clock: Clock::start(found.recovery.latest),
+    };
+    let keeper = history::start(&settings.state_dir, &settings.history, workers, &opened)?;
+    if settings.durability == Durability::Process {
+        keeper.intake().make_buffers();
+    }
+    Ok(Some(keeper))
 }
 
 /// The longest lifetime that the policy grants: for so long a damaged record's lease is nobody's.

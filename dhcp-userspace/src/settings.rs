@@ -1,5 +1,6 @@
 //! What the operator decided about the process itself (the policy is `dhcp_core::Policy`).
 
+use crate::history::HistorySettings;
 use std::path::PathBuf;
 
 /// What an acknowledged lease survives.
@@ -74,6 +75,8 @@ pub struct Settings {
     pub lease_capacity: u64,
     /// Into how many partitions a new lease store is divided (fixed when the store is made).
     pub partitions: u32,
+    /// The lease history.
+    pub history: HistorySettings,
     /// Whether the XDP program logs; a command-line option, not in the file.
     pub xdp_log: XdpLog,
 }

@@ -11,15 +11,16 @@
 use crate::disk::{Directory, Disk, DiskFile};
 use crate::settings::{Durability, Settings};
 use create::{JOURNAL_OCTETS, create, make_journal, random};
-use dhcp_lease::headers::StoreHeader;
+use dhcp_lease::format::VERSION;
+use dhcp_lease::headers::{COPY_DISTANCE, StoreHeader, refuse_newer};
 use dhcp_lease::journal::Journal;
 use dhcp_lease::recovery::{Opening, Recovery};
 use dhcp_lease::{Partitions, Pools, Room, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use error::file_error;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,19 @@ pub fn header_path(directory: &Path) -> PathBuf {
 /// The journal.
 pub fn journal_path(directory: &Path) -> PathBuf {
     directory.join(JOURNAL_NAME)
+}
+
+/// A store whose journal is still as it was found. Whoever keeps a history looks at it now: what the
+/// tables have taken over of the journal is forgotten after this.
+pub struct Found<'a> {
+    /// Its secrets and geometry.
+    pub header: &'a StoreHeader,
+    /// All bindings.
+    pub partitions: &'a Arc<Partitions>,
+    /// What opening found and did.
+    pub recovery: &'a Recovery,
+    /// The journal file as it was found.
+    pub journal: &'a [u8],
 }
 
 /// A state directory that is ours.
@@ -128,11 +142,27 @@ impl StateDirectory {
         quarantine_seconds: u32,
         now: Timestamp,
     ) -> Result<Store, OpenError> {
+        self.store_with(settings, pools, quarantine_seconds, now, |_| {})
+    }
+
+    /// As [`StateDirectory::store`], and lets `look` see what was found before the journal begins anew.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn store_with(
+        &self,
+        settings: &Settings,
+        pools: &Pools,
+        quarantine_seconds: u32,
+        now: Timestamp,
+        look: impl FnOnce(&Found<'_>),
+    ) -> Result<Store, OpenError> {
         let disk = &*self.disk;
         let header = match self.header()? {
             Some(header) => header,
             None => create(disk, settings, &self.journal_octets)?,
         };
+        self.refuse_newer(&header)?;
         let (tables, table_files) = open_tables(disk, &header, settings)?;
         let mut journal = self.journal_file(settings)?;
         let octets = journal.octets();
@@ -157,6 +187,13 @@ impl StateDirectory {
             directory: disk.path(""),
             source,
         })?;
+        let partitions = Arc::new(partitions);
+        look(&Found {
+            header: &header,
+            partitions: &partitions,
+            recovery: &recovery,
+            journal: replayed,
+        });
         drop(old);
         report(&recovery);
 
@@ -185,7 +222,6 @@ impl StateDirectory {
                 .map_err(io::Error::other)
                 .map_err(file_error(&path, "cannot use the journal"))?;
         let disk = Arc::clone(&self.disk);
-        let partitions = Arc::new(partitions);
         let journal = JournalFile::new(
             disk,
             header,
@@ -197,12 +233,55 @@ impl StateDirectory {
         journal
             .write_header(&write)
             .map_err(file_error(&path, "cannot write the journal"))?;
+        // Last, when all other files are of the present format: as long as it is not, the next start does
+        // over whatever was left undone.
+        self.bring_up_to_date(&header)?;
         Ok(Store {
             partitions,
             recovery,
             header,
             journal,
         })
+    }
+
+    /// A later program that was interrupted in its upgrade may have changed some files and not yet the
+    /// store's own. Nothing is touched then.
+    fn refuse_newer(&self, header: &StoreHeader) -> Result<(), OpenError> {
+        let tables = (0..header.partitions).map(table_name);
+        for name in tables.chain([JOURNAL_NAME.to_owned()]) {
+            let path = self.disk.path(&name);
+            // A file that is not there, or is too short, is somebody else's complaint.
+            let Ok(file) = File::open(&path) else {
+                continue;
+            };
+            let mut beginning = Vec::with_capacity(2 * COPY_DISTANCE);
+            file.take(2 * COPY_DISTANCE as u64)
+                .read_to_end(&mut beginning)
+                .map_err(file_error(&path, "cannot be read"))?;
+            refuse_newer(header, &beginning)
+                .map_err(|source| OpenError::Header { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the store's own file anew if it is of an earlier format or a copy in it is damaged.
+    fn bring_up_to_date(&self, header: &StoreHeader) -> Result<(), OpenError> {
+        let path = self.disk.path(HEADER_NAME);
+        let octets = self
+            .disk
+            .read_whole(HEADER_NAME)
+            .map_err(file_error(&path, "cannot read the lease store"))?;
+        if header.is_current(&octets) {
+            return Ok(());
+        }
+        self.disk
+            .write_whole(HEADER_NAME, &header.octets())
+            .map_err(file_error(&path, "cannot bring the lease store up to date"))?;
+        tracing::info!(
+            format = VERSION,
+            "the lease store is of the present format now"
+        );
+        Ok(())
     }
 
     fn header(&self) -> Result<Option<StoreHeader>, OpenError> {

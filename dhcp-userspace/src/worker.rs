@@ -231,6 +231,7 @@ pub fn run(
         let more = ticker.tick(surroundings, &policy);
 
         if is_stopping && !shard.is_waiting() {
+            shard.hand_over(&commit);
             return commit;
         }
         if returned + served > 0 || more {
@@ -265,6 +266,7 @@ pub fn run(
         if !is_there {
             control.is_gone.store(true, Ordering::Release);
             settle_without_device(&mut shard, &mut port, &commit, surroundings, control);
+            shard.hand_over(&commit);
             return commit;
         }
     }

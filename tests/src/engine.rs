@@ -13,6 +13,8 @@ pub struct Engine {
     interface: Interface,
     partitions: Partitions,
     log: ChangeLog,
+    /// Whether the last frame changed what is on record.
+    has_written: bool,
     now: Timestamp,
     query4: v4::Query,
     query6: v6::Query,
@@ -29,6 +31,7 @@ impl Engine {
             interface,
             partitions: Partitions::in_memory(partitions, 4096, Durability::Power),
             log: ChangeLog::with_capacity(64),
+            has_written: false,
             now: BEGINNING,
             query4: v4::Query::default(),
             query6: v6::Query::default(),
@@ -61,6 +64,7 @@ impl Engine {
         wipe: impl FnOnce(&mut Buffer),
     ) -> Result<usize, Discard> {
         let answered = self.answer(frame, length, wipe);
+        self.has_written = !self.log.is_empty();
         self.partitions.settle(&mut self.log, &self.policy.pools);
         answered
     }
@@ -147,6 +151,11 @@ impl Engine {
         });
         leases.sort_by_key(|binding| binding.lease.address());
         leases
+    }
+
+    /// Whether the last frame changed what is on record.
+    pub fn has_written(&self) -> bool {
+        self.has_written
     }
 
     /// The time.

@@ -84,6 +84,8 @@ const TEST: &[Package] = &[
     program("dhcrelay", &["isc-dhcp-relay"]),
     program("udhcpc", &["udhcpc"]),
     program("dhcpcd", &["dhcpcd-base", "dhcpcd5"]),
+    program("kea-dhcp4", &["kea-dhcp4-server"]),
+    program("kea-dhcp6", &["kea-dhcp6-server"]),
     program("tshark", &["tshark"]),
     program("tcpdump", &["tcpdump"]),
     program("ping", &["iputils-ping", "inetutils-ping"]),

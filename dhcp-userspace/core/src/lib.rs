@@ -12,7 +12,9 @@ pub mod subnet;
 pub mod v4;
 pub mod v6;
 
+mod cache;
 mod own;
+mod surroundings;
 
 pub use discard::Discard;
 pub use subnet::{Interface, Policy};

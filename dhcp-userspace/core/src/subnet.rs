@@ -70,6 +70,19 @@ pub struct Lifetimes {
     /// T2 (`rebind-timer`); `None`: computed, 7/8 of the lifetime in DHCPv4 (RFC 2131 section 4.4.5), 0.8 of
     /// the preferred lifetime in DHCPv6 (RFC 8415 section 21.4).
     pub rebind: Option<u32>,
+    /// When a renewal is not written down.
+    pub cache: LeaseCache,
+}
+
+/// Which renewals that change nothing are answered with what is left of the lease, without writing it down.
+/// Of bounds that are there, all hold; if there is none, only duplicates of a request are answered so; if
+/// one is 0, nothing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LeaseCache {
+    /// Until which share of the valid lifetime has passed, in millionths (`cache-threshold`).
+    pub threshold_millionths: Option<u32>,
+    /// Until how many seconds have passed (`cache-max-age`).
+    pub age_seconds_max: Option<u32>,
 }
 
 /// A DHCPv4 subnet.

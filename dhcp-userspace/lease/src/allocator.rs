@@ -365,6 +365,15 @@ impl Pools {
         Some(pool.mark(offset))
     }
 
+    /// Whether a lease is no unit of any pool and no reservation, yet has addresses in common with one.
+    pub fn is_astride(&self, lease: Lease) -> bool {
+        let found = core::cell::Cell::new(false);
+        if self.bit(lease).is_none() {
+            self.overlapped(lease, |_, _| found.set(true));
+        }
+        found.get()
+    }
+
     /// As [`Pools::mark`], but only in pools whose bits are still to be set.
     pub(crate) fn mark_in_closed(&self, lease: Lease) {
         match self.bit(lease) {

@@ -1,5 +1,6 @@
 //! The server's record that ties a client to a lease.
 
+use crate::context::Context;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
@@ -132,6 +133,34 @@ pub struct Binding {
     pub valid_seconds: u32,
     /// DHCPv6: preferred lifetime granted, in seconds. DHCPv4: 0.
     pub preferred_seconds: u32,
+    /// In what surroundings it was granted. What there is no room for is left out, from the end.
+    pub context: Context,
+}
+
+/// What of a binding most decisions need: all but whose it is and in what surroundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The address or prefix.
+    pub lease: Lease,
+    /// What the record says of it.
+    pub state: State,
+    /// Subnet that it was granted from.
+    pub subnet: SubnetId,
+    /// When the client was last heard and answered.
+    pub last_transaction: Timestamp,
+    /// When the lease, or the quarantine, ends.
+    pub expires: Timestamp,
+    /// Valid lifetime granted, in seconds.
+    pub valid_seconds: u32,
+    /// DHCPv6: preferred lifetime granted, in seconds. DHCPv4: 0.
+    pub preferred_seconds: u32,
+}
+
+impl Terms {
+    /// Whether the lease is the client's at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.state == State::Leased && self.expires > now
+    }
 }
 
 impl Default for Binding {
@@ -148,6 +177,7 @@ impl Default for Binding {
             expires: Timestamp::default(),
             valid_seconds: 0,
             preferred_seconds: 0,
+            context: Context::EMPTY,
         }
     }
 }
@@ -156,6 +186,11 @@ impl Binding {
     /// Whether the lease is the client's at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.state == State::Leased && self.expires > now
+    }
+
+    /// Octets of hardware address and client identifier together.
+    pub(crate) fn identity_len(&self) -> usize {
+        self.hardware.as_slice().len() + self.client.len()
     }
 }
 

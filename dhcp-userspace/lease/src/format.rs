@@ -4,7 +4,8 @@
 //! little-endian, there is no padding, and a record is read in place. rkyv proves that a structure is
 //! valid, not that it is the one that was written; that is what the keyed checksums are for.
 
-use crate::binding::{Binding, Lease, LeaseKind, State, SubnetId, Timestamp};
+use crate::binding::{Binding, Lease, LeaseKind, State, SubnetId, Terms, Timestamp};
+use crate::context::CONTEXT_OCTETS_MAX;
 use core::hash::Hasher;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{HardwareAddress, Iaid};
@@ -15,18 +16,24 @@ use rkyv::ser::{Serializer, writer::Buffer};
 use rkyv::{Archive, Serialize};
 use siphasher::sip::SipHasher13;
 
-/// The version of everything that lies on disk. A store with a higher one is refused.
-pub const VERSION: u32 = 1;
+/// The version of everything that lies on disk. A store with a higher one is refused; one with a lower one
+/// is brought up to it when it is opened.
+///
+/// 1: without contexts, three extensions at most. All its records mean the same in 2.
+pub const VERSION: u32 = 2;
 /// Octets of a slot. It divides a sector, so no slot ever lies in two.
 pub const SLOT_OCTETS: usize = 128;
 /// Slots of a segment, unless the store says otherwise.
 pub const SLOTS_PER_SEGMENT: u32 = 32_768;
-/// Octets of an identity (hardware address, then client identifier) that the binding's own slot holds.
+/// Octets of identity (hardware address, then client identifier) and context that the binding's own slot
+/// holds.
 pub const INLINE_OCTETS: usize = 52;
-/// Octets of an identity that one extension slot holds.
+/// Octets of identity and context that one extension slot holds.
 pub const EXTENSION_OCTETS: usize = 96;
-/// Most extension slots of one binding: 16 octets of `chaddr` and 255 of client identifier fit.
-pub const EXTENSIONS_MAX: usize = 3;
+/// Most extension slots of one binding: the longest identity and the longest context fit.
+pub const EXTENSIONS_MAX: usize = 8;
+/// Octets of the longest identity: 16 of `chaddr` and 255 of client identifier.
+pub const IDENTITY_OCTETS_MAX: usize = 16 + 255;
 /// Stands for "no slot".
 pub const NO_SLOT: u32 = u32::MAX;
 
@@ -77,8 +84,8 @@ pub struct Record {
     pub last_transaction: u64,
     /// The first extension slot, or 2^32 - 1.
     pub extension: u32,
-    /// Hardware address, then client identifier: as much as fits, then zeros.
-    pub identity: [u8; INLINE_OCTETS],
+    /// Hardware address, client identifier, context: as much as fits, then zeros.
+    pub octets: [u8; INLINE_OCTETS],
 }
 
 /// What did not fit into a binding's slot.
@@ -101,15 +108,15 @@ pub struct Extension {
     pub next: u32,
     /// Zero in this version.
     pub reserved: u32,
-    /// The identity goes on here.
-    pub identity: [u8; EXTENSION_OCTETS],
+    /// Identity and context go on here.
+    pub octets: [u8; EXTENSION_OCTETS],
 }
 
 const _: () = assert!(size_of::<ArchivedRecord>() == SLOT_OCTETS);
 const _: () = assert!(size_of::<ArchivedExtension>() == SLOT_OCTETS);
 const _: () = assert!(core::mem::offset_of!(ArchivedRecord, kind) == KIND_OFFSET);
 const _: () = assert!(core::mem::offset_of!(ArchivedExtension, kind) == KIND_OFFSET);
-const _: () = assert!(INLINE_OCTETS + EXTENSIONS_MAX * EXTENSION_OCTETS >= 16 + 255);
+const _: () = assert!(OCTETS_MAX >= IDENTITY_OCTETS_MAX + CONTEXT_OCTETS_MAX);
 
 /// Archives a fixed-layout value into exactly `N` octets of stack.
 pub(crate) fn archive<T, const N: usize>(value: &T) -> [u8; N]
@@ -135,7 +142,7 @@ pub enum Slot<'a> {
     Blank,
     /// A binding.
     Binding(&'a ArchivedRecord),
-    /// The rest of a binding's identity.
+    /// The rest of a binding's identity and context.
     Extension(&'a ArchivedExtension),
 }
 
@@ -213,58 +220,106 @@ impl ArchivedRecord {
         usize::from(self.hlen) + usize::from(self.client_len)
     }
 
+    /// What it says but whose it is and in what surroundings, if it is sound.
+    pub fn terms(&self) -> Option<Terms> {
+        Some(Terms {
+            lease: self.lease()?,
+            state: self.state()?,
+            subnet: SubnetId(self.subnet.to_native()),
+            last_transaction: self.last_transaction(),
+            expires: self.expires(),
+            valid_seconds: self.valid.to_native(),
+            preferred_seconds: self.preferred.to_native(),
+        })
+    }
+
     /// Whether all fields make sense together. Asserted before a record is written and asked after it
     /// is read.
     pub fn is_sound(&self) -> bool {
         self.kind().is_some()
             && self.state().is_some()
             && self.hlen <= 16
-            && usize::from(self.extensions) == extensions_for(self.identity_len())
+            && usize::from(self.extensions) >= extensions_for(self.identity_len())
+            && usize::from(self.extensions) <= EXTENSIONS_MAX
             && (self.extensions == 0) == (self.extension == NO_SLOT)
             && (self.kind == LeaseKind::Prefix as u8 || self.prefix_length == 0)
             && self.prefix_length <= 128
     }
 }
 
-/// How many extension slots an identity of so many octets takes.
-pub fn extensions_for(identity_octets: usize) -> usize {
-    identity_octets
+/// How many extension slots so many octets of identity and context take.
+pub fn extensions_for(octets: usize) -> usize {
+    octets
         .saturating_sub(INLINE_OCTETS)
         .div_ceil(EXTENSION_OCTETS)
 }
 
-/// Octets of the longest identity, and a little more.
-pub const IDENTITY_OCTETS: usize = INLINE_OCTETS + EXTENSIONS_MAX * EXTENSION_OCTETS;
+/// Octets of identity and context for which a binding with so many extension slots has room.
+pub fn room_in(extensions: usize) -> usize {
+    INLINE_OCTETS + extensions * EXTENSION_OCTETS
+}
 
-/// A binding's identity octets from its slot and its extensions, then zeros.
-pub fn gather<'a>(
-    record: &ArchivedRecord,
+/// Octets of identity and context that a binding has room for.
+pub const OCTETS_MAX: usize = INLINE_OCTETS + EXTENSIONS_MAX * EXTENSION_OCTETS;
+
+/// The octets of a binding's identity and context in the pieces in which they lie: its slot's, then its
+/// extensions'. Ends early if an extension is none.
+pub fn pieces<'a>(
+    record: &'a ArchivedRecord,
     image: impl Fn(u32) -> Option<&'a Image>,
-) -> [u8; IDENTITY_OCTETS] {
-    let mut octets = [0; IDENTITY_OCTETS];
-    let Some((first, rest)) = octets.split_first_chunk_mut::<INLINE_OCTETS>() else {
-        return octets;
-    };
-    *first = record.identity;
-    let (parts, _) = rest.as_chunks_mut::<EXTENSION_OCTETS>();
+) -> impl Iterator<Item = &'a [u8]> {
     let mut next = record.extension.to_native();
-    for part in parts.iter_mut().take(usize::from(record.extensions)) {
-        let Some(extension) = image(next).and_then(extension) else {
-            break;
-        };
-        *part = extension.identity;
+    let extensions = (0..record.extensions).map_while(move |_| {
+        let extension = extension(image(next)?)?;
         next = extension.next.to_native();
+        Some(extension.octets.as_slice())
+    });
+    core::iter::once(record.octets.as_slice()).chain(extensions)
+}
+
+/// As many octets of a binding as `N`, put together from their [`pieces`]; zeros where there are no more.
+pub fn gather<'a, const N: usize>(pieces: impl Iterator<Item = &'a [u8]>) -> [u8; N] {
+    let mut octets = [0; N];
+    let mut room = octets.as_mut_slice();
+    for piece in pieces {
+        let (here, rest) = room.split_at_mut(piece.len().min(room.len()));
+        here.copy_from_slice(piece.get(..here.len()).unwrap_or_default());
+        if rest.is_empty() {
+            break;
+        }
+        room = rest;
     }
     octets
 }
 
-/// Overwrites `into` with a record. `identity` comes from [`gather`].
-pub fn read(record: &ArchivedRecord, identity: &[u8; IDENTITY_OCTETS], into: &mut Binding) {
+/// Whether [`pieces`] hold `parts` one behind the other, then zeros.
+pub fn consist_of<'a>(pieces: impl Iterator<Item = &'a [u8]>, parts: [&[u8]; 3]) -> bool {
+    let mut start = 0;
+    for piece in pieces {
+        let (mut left, mut skip) = (piece, start);
+        for part in parts {
+            let part_left = part.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(part.len());
+            let (here, rest) = left.split_at(part_left.len().min(left.len()));
+            if part_left.get(..here.len()) != Some(here) {
+                return false;
+            }
+            left = rest;
+        }
+        if left.iter().any(|&octet| octet != 0) {
+            return false;
+        }
+        start += piece.len();
+    }
+    start >= parts.iter().map(|part| part.len()).sum()
+}
+
+/// Overwrites `into` with a record. `octets` comes from [`gather`].
+pub fn read(record: &ArchivedRecord, octets: &[u8; OCTETS_MAX], into: &mut Binding) {
     let hlen = usize::from(record.hlen);
-    let hardware = identity.get(..hlen).unwrap_or_default();
-    let client = identity
-        .get(hlen..record.identity_len())
-        .unwrap_or_default();
+    let (hardware, rest) = octets.split_at_checked(hlen).unwrap_or_default();
+    let client_len = usize::from(record.client_len);
+    let (client, context) = rest.split_at_checked(client_len).unwrap_or_default();
     into.lease = record.lease().unwrap_or(into.lease);
     into.state = record.state().unwrap_or(into.state);
     into.subnet = SubnetId(record.subnet.to_native());
@@ -281,51 +336,77 @@ pub fn read(record: &ArchivedRecord, identity: &[u8; IDENTITY_OCTETS], into: &mu
     into.expires = record.expires();
     into.valid_seconds = record.valid.to_native();
     into.preferred_seconds = record.preferred.to_native();
+    into.context.set(context);
 }
 
 /// The images of one binding: its slot, then its extensions. All of one generation.
-#[derive(Debug)]
-pub struct Group {
-    images: [(u32, Image); 1 + EXTENSIONS_MAX],
-    len: usize,
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    binding: &'a Binding,
+    context: &'a [u8],
+    slots: &'a [u32],
+    generation: u64,
+    partition: u32,
+    checksum: &'a Checksum,
 }
 
-impl Group {
-    /// Writes a binding for `slots` (its own, then its extensions', exactly as many as
-    /// [`extensions_for`] says).
+impl<'a> Group<'a> {
+    /// Writes a binding for `slots`: its own, then its extensions', as many as [`extensions_for`] says at
+    /// least. `context` is what of the binding's context is kept ([`Context::fitting`]).
+    ///
+    /// [`Context::fitting`]: crate::Context::fitting
     pub fn new(
-        binding: &Binding,
-        slots: &[u32],
+        binding: &'a Binding,
+        context: &'a [u8],
+        slots: &'a [u32],
         generation: u64,
         partition: u32,
-        checksum: &Checksum,
+        checksum: &'a Checksum,
     ) -> Self {
-        let hardware = binding.hardware.as_slice();
-        let client = binding.client.as_slice();
-        let mut rest = hardware.iter().chain(client).copied();
-        let (head, extensions) = slots.split_first().unwrap_or((&NO_SLOT, &[]));
+        let octets = binding.identity_len() + context.len();
         assert!(
-            extensions.len() == extensions_for(hardware.len() + client.len()),
-            "an identity of {} octets in {} extensions",
-            hardware.len() + client.len(),
-            extensions.len()
+            slots.len() > extensions_for(octets) && slots.len() <= 1 + EXTENSIONS_MAX,
+            "{octets} octets in {} slots",
+            slots.len()
         );
-        let mut group = Self {
-            images: [(NO_SLOT, [0; SLOT_OCTETS]); 1 + EXTENSIONS_MAX],
-            len: 0,
-        };
-        let (address, prefix_length) = address_octets(binding.lease);
-        let record = Record {
-            checksum: 0,
+        Self {
+            binding,
+            context,
+            slots,
             generation,
+            partition,
+            checksum,
+        }
+    }
+
+    /// Slot numbers with their images, the binding's own first. Made as they are asked for: most groups
+    /// have one image and none is kept.
+    pub fn images(&self) -> impl Iterator<Item = (u32, Image)> + use<'a> {
+        let this = *self;
+        let slots = this.slots.iter().enumerate();
+        slots.map(move |(number, &slot)| {
+            let image = match number {
+                0 => archive(&this.record()),
+                part => archive(&this.extension(part)),
+            };
+            (slot, this.checksum.signed(image, this.partition, slot))
+        })
+    }
+
+    fn record(&self) -> Record {
+        let binding = self.binding;
+        let (address, prefix_length) = address_octets(binding.lease);
+        Record {
+            checksum: 0,
+            generation: self.generation,
             kind: binding.lease.kind() as u8,
             state: binding.state as u8,
             prefix_length,
             flags: 0,
             htype: binding.hardware.htype(),
-            hlen: hardware.len() as u8,
-            client_len: client.len() as u8,
-            extensions: extensions.len() as u8,
+            hlen: binding.hardware.as_slice().len() as u8,
+            client_len: binding.client.len() as u8,
+            extensions: (self.slots.len() - 1) as u8,
             address,
             subnet: binding.subnet.0,
             iaid: binding.iaid.0,
@@ -333,42 +414,47 @@ impl Group {
             valid: binding.valid_seconds,
             preferred: binding.preferred_seconds,
             last_transaction: binding.last_transaction.0,
-            extension: extensions.first().copied().unwrap_or(NO_SLOT),
-            identity: take(&mut rest),
-        };
-        group.push(*head, checksum.signed(archive(&record), partition, *head));
-        for (number, &slot) in extensions.iter().enumerate() {
-            let extension = Extension {
-                checksum: 0,
-                generation,
-                kind: KIND_EXTENSION,
-                part: number as u8 + 1,
-                flags: 0,
-                head: *head,
-                next: extensions.get(number + 1).copied().unwrap_or(NO_SLOT),
-                reserved: 0,
-                identity: take(&mut rest),
-            };
-            group.push(slot, checksum.signed(archive(&extension), partition, slot));
-        }
-        group
-    }
-
-    fn push(&mut self, slot: u32, image: Image) {
-        if let Some(room) = self.images.get_mut(self.len) {
-            *room = (slot, image);
-            self.len += 1;
+            extension: self.slot(1),
+            octets: self.octets_from(0),
         }
     }
 
-    /// Slot numbers with their images, the binding's own first.
-    pub fn images(&self) -> &[(u32, Image)] {
-        self.images.get(..self.len).unwrap_or_default()
+    fn extension(&self, part: usize) -> Extension {
+        Extension {
+            checksum: 0,
+            generation: self.generation,
+            kind: KIND_EXTENSION,
+            part: part as u8,
+            flags: 0,
+            head: self.slot(0),
+            next: self.slot(part + 1),
+            reserved: 0,
+            octets: self.octets_from(room_in(part - 1)),
+        }
     }
-}
 
-fn take<const N: usize>(octets: &mut impl Iterator<Item = u8>) -> [u8; N] {
-    core::array::from_fn(|_| octets.next().unwrap_or(0))
+    fn slot(&self, number: usize) -> u32 {
+        self.slots.get(number).copied().unwrap_or(NO_SLOT)
+    }
+
+    /// `N` octets of hardware address, client identifier and context, which lie one behind the other, from
+    /// `start` on; then zeros.
+    fn octets_from<const N: usize>(&self, start: usize) -> [u8; N] {
+        let mut octets = [0; N];
+        let mut room = octets.as_mut_slice();
+        let mut skip = start;
+        let Binding {
+            hardware, client, ..
+        } = self.binding;
+        for piece in [hardware.as_slice(), client.as_slice(), self.context] {
+            let left = piece.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(piece.len());
+            let (here, rest) = room.split_at_mut(left.len().min(room.len()));
+            here.copy_from_slice(left.get(..here.len()).unwrap_or_default());
+            room = rest;
+        }
+        octets
+    }
 }
 
 fn address_octets(lease: Lease) -> ([u8; 16], u8) {

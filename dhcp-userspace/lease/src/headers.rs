@@ -7,6 +7,7 @@
 use crate::format::{Checksum, VERSION, archive};
 use crate::journal::{Chain, Cursor};
 use core::hash::Hasher;
+use core::sync::atomic::{Ordering, fence};
 use rkyv::api::low;
 use rkyv::rancor::Failure;
 use rkyv::{Archive, Serialize};
@@ -130,7 +131,7 @@ impl StoreHeader {
     /// # Errors
     /// [`HeaderError`] when it is not one, newer, or damaged twice.
     pub fn read(octets: &[u8]) -> Result<Self, HeaderError> {
-        let header = newest(octets, STORE_MAGIC, &Checksum::new([0; 16]))?;
+        let (_, header) = newest(octets, STORE_MAGIC, &Checksum::new([0; 16]))?;
         let second = header.body.second.to_native();
         let read = Self {
             identity: header.identity,
@@ -141,6 +142,11 @@ impl StoreHeader {
         };
         let sound = read.partitions.is_power_of_two() && read.slots_per_segment.is_power_of_two();
         sound.then_some(read).ok_or(HeaderError::Damaged)
+    }
+
+    /// Whether the store's own file is whole and of the present version: both copies of it.
+    pub fn is_current(&self, octets: &[u8]) -> bool {
+        octets == self.octets()
     }
 
     /// The checksums of this store.
@@ -159,54 +165,107 @@ impl core::fmt::Debug for StoreHeader {
     }
 }
 
-/// Checks the header of the table of `partition`; writes it if the region is blank, and again if both
-/// copies are damaged (the slots' own checksums tell whose they are). Whether it was damaged.
+/// What a table's header turns out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableHeader {
+    /// As it should be.
+    Whole,
+    /// Of an earlier version.
+    Earlier {
+        /// Its number and the place of a copy that is whole.
+        number: u64,
+        whole: usize,
+    },
+    /// Never written.
+    Blank,
+    /// Both copies are damaged. That the slots are this store's is told by their own checksums.
+    Damaged,
+}
+
+/// Checks the header of the table of `partition`. Changes nothing.
 pub(crate) fn check_table(
     store: &StoreHeader,
     partition: u32,
-    octets: &mut [u8],
-) -> Result<bool, HeaderError> {
-    let blank = [0, 1]
-        .into_iter()
-        .all(|number| copy(octets, number) == Some([0; 128]));
+    octets: &[u8],
+) -> Result<TableHeader, HeaderError> {
     match newest(octets, TABLE_MAGIC, &store.checksum()) {
-        Ok(found) if found.identity == store.identity && found.partition == partition => Ok(false),
-        Ok(_) => Err(HeaderError::Astray),
+        Ok((_, found)) if found.identity != store.identity || found.partition != partition => {
+            Err(HeaderError::Astray)
+        }
+        Ok((place, found)) if found.version.to_native() < VERSION => Ok(TableHeader::Earlier {
+            number: found.number.to_native(),
+            whole: place,
+        }),
+        Ok(_) => Ok(TableHeader::Whole),
         Err(HeaderError::NotOurs | HeaderError::Damaged) => {
+            let copies = || [0, 1].into_iter().map(|place| copy(octets, place));
             // A table of another store has another key, so here it looks damaged.
-            let astray = [0, 1]
-                .into_iter()
-                .filter_map(|number| copy(octets, number))
-                .all(|copy| {
-                    access(&copy).is_some_and(|other| {
-                        other.magic == TABLE_MAGIC && other.identity != store.identity
-                    })
-                });
+            let astray = copies().flatten().all(|copy| {
+                access(&copy).is_some_and(|other| {
+                    other.magic == TABLE_MAGIC && other.identity != store.identity
+                })
+            });
             if astray {
                 return Err(HeaderError::Astray);
             }
-            let header = Header {
-                checksum: 0,
-                magic: TABLE_MAGIC,
-                version: VERSION,
-                partition,
-                identity: store.identity,
-                number: 1,
-                body: Body {
-                    checksum_key: [0; 16],
-                    first: 0,
-                    second: u64::from(store.slots_per_segment),
-                    third: 0,
-                    reserved: [0; 40],
-                },
-            };
-            let copy = signed(&header, &store.checksum());
-            put(octets, 0, &copy);
-            put(octets, 1, &copy);
-            Ok(!blank)
+            if copies().all(|copy| copy == Some([0; HEADER_COPY_OCTETS])) {
+                return Ok(TableHeader::Blank);
+            }
+            Ok(TableHeader::Damaged)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Looks at the header of the table of `partition` as it lies in its file. Whether both copies are damaged,
+/// which costs nothing: the next start writes them anew.
+///
+/// # Errors
+/// [`HeaderError`] if it is another store's or partition's, or a later program's.
+pub fn judge_table(
+    store: &StoreHeader,
+    partition: u32,
+    octets: &[u8],
+) -> Result<bool, HeaderError> {
+    refuse_newer(store, octets)?;
+    Ok(matches!(
+        check_table(store, partition, octets)?,
+        TableHeader::Damaged
+    ))
+}
+
+/// Writes what is not as it should be. Of an earlier version's header one copy stays whole at any moment.
+pub(crate) fn mend_table(
+    store: &StoreHeader,
+    partition: u32,
+    found: TableHeader,
+    octets: &mut [u8],
+) {
+    let (number, first) = match found {
+        TableHeader::Whole => return,
+        TableHeader::Earlier { number, whole } => (number + 1, 1 - whole),
+        TableHeader::Blank | TableHeader::Damaged => (1, 0),
+    };
+    let header = Header {
+        checksum: 0,
+        magic: TABLE_MAGIC,
+        version: VERSION,
+        partition,
+        identity: store.identity,
+        number,
+        body: Body {
+            checksum_key: [0; 16],
+            first: 0,
+            second: u64::from(store.slots_per_segment),
+            third: 0,
+            reserved: [0; 40],
+        },
+    };
+    let copy = signed(&header, &store.checksum());
+    put(octets, first, &copy);
+    // The compiler must not turn the two around: the region outlives the process, whenever that dies.
+    fence(Ordering::SeqCst);
+    put(octets, 1 - first, &copy);
 }
 
 /// The journal's header: from where on it must be replayed.
@@ -243,7 +302,7 @@ impl JournalHeader {
     }
 
     pub(crate) fn read(store: &StoreHeader, octets: &[u8]) -> Result<Self, HeaderError> {
-        let header = newest(octets, JOURNAL_MAGIC, &store.checksum())?;
+        let (_, header) = newest(octets, JOURNAL_MAGIC, &store.checksum())?;
         if header.identity != store.identity {
             return Err(HeaderError::Astray);
         }
@@ -288,39 +347,59 @@ fn put(octets: &mut [u8], number: usize, copy: &Copy) {
     }
 }
 
-/// The header of the whole copy with the highest number.
+/// The whole copy with the highest number: its place and its header. A whole copy of a later version goes
+/// before all others, whatever its number: a later program has begun with this file.
 fn newest<'a>(
     octets: &'a [u8],
     magic: [u8; 8],
     checksum: &Checksum,
-) -> Result<&'a ArchivedHeader, HeaderError> {
-    let mut best: Option<&ArchivedHeader> = None;
+) -> Result<(usize, &'a ArchivedHeader), HeaderError> {
+    let mut best: Option<(usize, &ArchivedHeader)> = None;
     let mut error = HeaderError::NotOurs;
-    for number in [0, 1] {
-        let place = octets
-            .get(number * COPY_DISTANCE..)
+    for place in [0, 1] {
+        let copy = octets
+            .get(place * COPY_DISTANCE..)
             .and_then(<[u8]>::first_chunk);
-        let Some((copy, header)) = place.and_then(|copy| Some((copy, access(copy)?))) else {
+        let Some((copy, header)) = copy.and_then(|copy| Some((copy, access(copy)?))) else {
             continue;
         };
         if header.magic != magic {
             continue;
         }
-        let version = header.version.to_native();
-        if version > VERSION {
-            error = HeaderError::Newer {
-                found: version,
-                known: VERSION,
-            };
-        } else if copy.first_chunk() != Some(&sum(copy, checksum)) {
-            error = if error == HeaderError::NotOurs {
-                HeaderError::Damaged
-            } else {
-                error
-            };
-        } else if best.is_none_or(|best| best.number.to_native() < header.number.to_native()) {
-            best = Some(header);
+        let is_whole = copy.first_chunk() == Some(&sum(copy, checksum));
+        let found = header.version.to_native();
+        let newer = HeaderError::Newer {
+            found,
+            known: VERSION,
+        };
+        match (found > VERSION, is_whole) {
+            (true, true) => return Err(newer),
+            (true, false) => error = newer,
+            (false, false) if error == HeaderError::NotOurs => error = HeaderError::Damaged,
+            (false, false) => {}
+            (false, true) => {
+                let number = |header: &ArchivedHeader| header.number.to_native();
+                if best.is_none_or(|(_, best)| number(best) < number(header)) {
+                    best = Some((place, header));
+                }
+            }
         }
     }
     best.ok_or(error)
+}
+
+/// Refuses a table or journal of which a later program has made its own, by the first octets of the file.
+/// Anything else is judged when the store is opened.
+///
+/// # Errors
+/// [`HeaderError::Newer`].
+pub fn refuse_newer(store: &StoreHeader, octets: &[u8]) -> Result<(), HeaderError> {
+    let judged = [TABLE_MAGIC, JOURNAL_MAGIC]
+        .map(|magic| newest(octets, magic, &store.checksum()))
+        .into_iter();
+    let newer = |error: &HeaderError| matches!(error, HeaderError::Newer { .. });
+    match judged.filter_map(Result::err).find(newer) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }

@@ -83,6 +83,9 @@ pub struct ChangeLog {
     freed_leases: Vec<(u32, Lease)>,
     /// Slots that are free once all this is durable.
     freed_slots: Vec<(u32, u32)>,
+    /// Under durability "process", if somebody wants them: the records for the history. They are in the
+    /// tables already and nothing waits for them.
+    notes: Option<Vec<u8>>,
 }
 
 impl ChangeLog {
@@ -97,7 +100,27 @@ impl ChangeLog {
             capacity: records,
             freed_leases: Vec::with_capacity(records),
             freed_slots: Vec::with_capacity(records),
+            notes: None,
         }
+    }
+
+    /// From now on keeps what durability "process" writes into the tables, for the history: take it with
+    /// [`ChangeLog::notes_mut`]. Room for so many records.
+    pub fn take_notes(&mut self, records: usize) {
+        self.notes = Some(Vec::with_capacity(records * RECORD_OCTETS));
+    }
+
+    /// The records for the history, [`RECORD_OCTETS`] each; whoever takes them empties it.
+    pub fn notes_mut(&mut self) -> Option<&mut Vec<u8>> {
+        self.notes.as_mut()
+    }
+
+    /// The records in their own format, [`RECORD_OCTETS`] each: for the history.
+    pub fn record_octets(&self) -> &[u8] {
+        let records = self.octets.get(BATCH_HEADER_OCTETS..).unwrap_or_default();
+        records
+            .get(..self.count * RECORD_OCTETS)
+            .unwrap_or_default()
     }
 
     /// Whether nothing was changed.
@@ -115,15 +138,20 @@ impl ChangeLog {
         self.count
     }
 
-    pub(crate) fn push(&mut self, partition: u32, group: &Group) {
+    pub(crate) fn push(&mut self, partition: u32, slot: u32, image: &Image) {
         if self.octets.len() < BATCH_HEADER_OCTETS {
             self.octets.resize(BATCH_HEADER_OCTETS, 0);
         }
-        for (slot, image) in group.images() {
-            self.octets.extend_from_slice(&partition.to_le_bytes());
-            self.octets.extend_from_slice(&slot.to_le_bytes());
-            self.octets.extend_from_slice(image);
-            self.count += 1;
+        push_record(&mut self.octets, partition, slot, image);
+        self.count += 1;
+    }
+
+    /// For the history alone.
+    pub(crate) fn note(&mut self, partition: u32, group: &Group<'_>) {
+        if let Some(notes) = &mut self.notes {
+            for (slot, image) in group.images() {
+                push_record(notes, partition, slot, &image);
+            }
         }
     }
 
@@ -189,7 +217,14 @@ impl ChangeLog {
     }
 }
 
-fn split(records: &[u8]) -> impl Iterator<Item = (u32, u32, &Image)> {
+fn push_record(into: &mut Vec<u8>, partition: u32, slot: u32, image: &Image) {
+    into.extend_from_slice(&partition.to_le_bytes());
+    into.extend_from_slice(&slot.to_le_bytes());
+    into.extend_from_slice(image);
+}
+
+/// Partition, slot and image of records as [`ChangeLog::record_octets`] has them.
+pub fn split(records: &[u8]) -> impl Iterator<Item = (u32, u32, &Image)> {
     let (records, _) = records.as_chunks::<RECORD_OCTETS>();
     records.iter().filter_map(|record| {
         let (partition, rest) = record.split_first_chunk::<4>()?;

@@ -10,8 +10,10 @@
 
 pub mod allocator;
 pub mod binding;
+pub mod context;
 pub mod format;
 pub mod headers;
+pub mod history;
 pub mod journal;
 pub mod offers;
 pub mod partition;
@@ -26,7 +28,10 @@ mod index;
 mod overlay;
 
 pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
-pub use binding::{Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Timestamp};
+pub use binding::{
+    Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Terms, Timestamp,
+};
+pub use context::{Context, ItemKind};
 pub use declines::DECLINES_MAX;
 pub use headers::{HeaderError, StoreHeader};
 pub use journal::{ChangeLog, Journal};

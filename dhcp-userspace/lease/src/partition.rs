@@ -8,9 +8,11 @@
 //!   `Damaged`.
 
 use crate::allocator::{Claim, Pools};
-use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Timestamp};
+use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Terms, Timestamp};
+use crate::context::Context;
 use crate::declines::Declines;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
+use crate::history::{Entry, Tracker};
 use crate::index::{Digest, Digester, Identity};
 use crate::journal::ChangeLog;
 use crate::offers::{Offer, Offers};
@@ -18,6 +20,7 @@ use crate::overlay::Overlay;
 use crate::store::Durability;
 use crate::table::Table;
 use crate::wheel::{Shelf, Wheel};
+use core::ops::Range;
 use hashbrown::HashTable;
 use std::collections::VecDeque;
 
@@ -46,7 +49,7 @@ pub(crate) enum Role {
     Former,
     /// A declined lease; in the wheel.
     Declined,
-    /// The rest of another slot's identity; in no list.
+    /// The rest of another slot's identity and context; in no list.
     Extension,
     /// Not to be trusted; in the wheel, its lease (if that can be read) set aside.
     Damaged,
@@ -206,6 +209,11 @@ impl Partition {
         self.find_where(key, |record| within(SubnetId(record.subnet.to_native())))
     }
 
+    /// The client's binding of exactly this lease, live or former, in whatever network.
+    pub fn find_lease(&self, key: &Key<'_>, lease: Lease) -> Option<SlotNumber> {
+        self.find_where(key, |record| record.lease() == Some(lease))
+    }
+
     fn find_where(
         &self,
         key: &Key<'_>,
@@ -225,11 +233,34 @@ impl Partition {
         found.max_by_key(|(rank, _)| *rank).map(|(_, slot)| slot)
     }
 
-    /// Reads a binding, the newest version even when it is not durable yet. `into` is overwritten.
+    /// Reads a binding with its context, the newest version even when it is not durable yet. `into` is
+    /// overwritten. [`Partition::terms`] is cheaper.
     pub fn read(&self, slot: SlotNumber, into: &mut Binding) {
         if let Some(record) = self.record(slot.0) {
             self.read_record(record, into);
         }
+    }
+
+    /// What a binding says but whose it is and in what surroundings, the newest version even when it is not
+    /// durable yet. Costs no more than the cache line in which it lies.
+    pub fn terms(&self, slot: SlotNumber) -> Option<Terms> {
+        self.record(slot.0)?.terms()
+    }
+
+    /// Reads the context of a binding alone. Whether there is any; it costs little if not.
+    pub fn context(&self, slot: SlotNumber, into: &mut Context) -> bool {
+        into.clear();
+        if let Some(record) = self.record(slot.0) {
+            self.read_context(record, into);
+        }
+        !into.is_empty()
+    }
+
+    /// Whether committing `binding` over `slot` would change nothing but times (when the client was heard,
+    /// and when the lease ends), and what is recorded is as durable as it ever will be. A reply that
+    /// promises no more than the recorded end may leave without a commit then.
+    pub fn is_known(&self, slot: SlotNumber, binding: &Binding) -> bool {
+        self.is_durable(slot) && self.is_same_but_times(slot, binding)
     }
 
     /// Claims a lease for a client: like [`Pools::claim`], but it also takes over what only the client's
@@ -259,8 +290,8 @@ impl Partition {
 
     /// Writes a binding whose lease the caller has claimed (or held already): over `slot`, the client's
     /// earlier binding, or into a new slot. It counts at once for everybody who takes the lock; it is
-    /// durable when `log` is. If the earlier binding held another lease, or if the new state holds none
-    /// (`Released`), the old lease goes back to `pools` once that is durable. A `Declined` binding leaves
+    /// durable when `log` is. If the earlier binding held another lease, or if the new one holds none
+    /// (`Released`, or ended [`GRACE_SECONDS`] ago, for which nothing is to be claimed), the old lease goes back to `pools` once that is durable. A `Declined` binding leaves
     /// the client's index and keeps its lease claimed until `expires`. The client's offer ends.
     ///
     /// # Errors
@@ -273,8 +304,7 @@ impl Partition {
         log: &mut ChangeLog,
         now: Timestamp,
     ) -> Result<SlotNumber, TableFull> {
-        let identity_len = binding.hardware.as_slice().len() + binding.client.len();
-        let mut slots = self.slots_for(slot, format::extensions_for(identity_len))?;
+        let (mut slots, context) = self.slots_for(slot, binding)?;
         let digest = self.digester.of_binding(binding);
         let head = match slot {
             Some(SlotNumber(head)) => head,
@@ -287,16 +317,24 @@ impl Partition {
             }
         }
         let role = match binding.state {
-            State::Leased => Role::Live,
-            State::Released => Role::Former,
             State::Declined => Role::Declined,
+            State::Released => Role::Former,
+            // An imported one may have ended long ago; it holds nothing.
+            State::Leased if Role::Live.ends(binding.expires) <= now => Role::Former,
+            State::Leased => Role::Live,
         };
         let before = earlier.as_ref().and_then(|earlier| earlier.digest);
         if slot.is_some() && self.role(head) == Role::Declined {
             self.forget_decline(head);
         }
         self.reindex(head, before, role.is_indexed().then_some(digest));
-        self.write(head, &slots, binding, log);
+        if earlier
+            .as_ref()
+            .is_some_and(|earlier| earlier.is_superseded_by(binding, now))
+        {
+            self.tell_of_earlier(head, log, now);
+        }
+        self.write(head, &slots, binding, context, log);
         if role == Role::Declined {
             self.count_decline(head, binding.expires);
         }
@@ -485,6 +523,49 @@ impl Partition {
     pub(crate) fn is_holder_of(&self, slot: u32, lease: Lease) -> bool {
         matches!(self.role(slot), Role::Live | Role::Declined)
             && self.record(slot).and_then(ArchivedRecord::lease) == Some(lease)
+    }
+
+    /// How many commits there were.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Visits what some slots say of commits that the history does not have, as far as they are durable.
+    /// Whether there are slots after these.
+    pub fn unrecorded(
+        &self,
+        slots: Range<u32>,
+        history: &Tracker,
+        now: Timestamp,
+        mut visit: impl FnMut(Entry),
+    ) -> bool {
+        let mut binding = Binding::default();
+        let end = slots.end.min(self.table.slots());
+        for slot in slots.start..end {
+            let Some(image) = self.table.image(slot) else {
+                continue;
+            };
+            let generation = format::generation(image);
+            let (Some(record), true) = (
+                format::record(image),
+                history.is_new(self.number, generation),
+            ) else {
+                continue;
+            };
+            // The extensions of a declined record that ended are others' by now.
+            let is_whole = match self.role(slot) {
+                Role::Live | Role::Former | Role::Declined => true,
+                Role::Free => record.extensions == 0,
+                Role::Extension | Role::Damaged => false,
+            };
+            if !is_whole {
+                continue;
+            }
+            let pieces = format::pieces(record, |slot| self.table.image(slot));
+            format::read(record, &format::gather(pieces), &mut binding);
+            visit(Entry::of_binding(&binding, self.number, generation, now));
+        }
+        end < self.table.slots()
     }
 
     pub(crate) fn image(&self, slot: u32) -> Option<&Image> {

@@ -9,7 +9,7 @@
 use crate::allocator::{PoolIndex, Pools};
 use crate::binding::{Lease, Timestamp};
 use crate::format::{ArchivedRecord, Checksum};
-use crate::headers::{self, HeaderError, StoreHeader};
+use crate::headers::{self, HeaderError, StoreHeader, TableHeader};
 use crate::journal::{self, Resume};
 use crate::partition::{Partition, Role, Room};
 use crate::store::{Durability, Partitions};
@@ -64,6 +64,8 @@ pub struct Recovery {
     pub conflicts: Vec<Lease>,
     /// Table headers that were damaged twice and were written anew.
     pub headers_rewritten: u64,
+    /// Tables of an earlier format, which are of the present one now.
+    pub tables_upgraded: u64,
     /// Both copies of the journal's header were damaged.
     pub journal_headless: bool,
     /// The latest moment that any record tells of: the clock was there once.
@@ -112,8 +114,8 @@ impl Partitions {
     /// `Journal::restart` forget it.
     ///
     /// # Errors
-    /// [`OpenError`] when the files do not belong together; nothing was written then but perhaps headers
-    /// of blank tables. Damage to slots is never an error.
+    /// [`OpenError`] when the files do not belong together, or are of a later format; nothing was written
+    /// then. Damage to slots is never an error.
     pub fn open(
         store: &StoreHeader,
         tables: Vec<TableRegions>,
@@ -130,9 +132,14 @@ impl Partitions {
         let mut replay = journal::replay(store, journal).map_err(OpenError::Journal)?;
         let mut recovery = Recovery::new(replay.resume());
         recovery.journal_headless = replay.is_headless();
+        // All of them are looked at before the first is written to.
+        let checked = (0u32..)
+            .zip(&tables)
+            .map(|(number, regions)| check_table(store, number, regions));
+        let checked: Vec<TableHeader> = checked.collect::<Result<_, _>>()?;
         let mut opened = Vec::with_capacity(tables.len());
-        for (number, regions) in (0u32..).zip(tables) {
-            opened.push(open_table(store, number, regions, &mut recovery)?);
+        for (number, (regions, found)) in (0u32..).zip(tables.into_iter().zip(checked)) {
+            opened.push(open_table(store, number, regions, found, &mut recovery));
         }
         // What is whole and new enough is stored over itself: the process before may have died after a sync
         // that failed, and then a page that is right in memory is not on the disk, and counts as clean.
@@ -172,19 +179,34 @@ impl Partitions {
     }
 }
 
+fn check_table(
+    store: &StoreHeader,
+    partition: u32,
+    regions: &TableRegions,
+) -> Result<TableHeader, OpenError> {
+    let header = regions.header.octets();
+    if header.len() < HEADER_OCTETS {
+        return Err(OpenError::Short { partition });
+    }
+    headers::check_table(store, partition, header)
+        .map_err(|error| OpenError::Table { partition, error })
+}
+
 fn open_table(
     store: &StoreHeader,
     partition: u32,
     mut regions: TableRegions,
+    found: TableHeader,
     recovery: &mut Recovery,
-) -> Result<Table, OpenError> {
-    let header = regions.header.octets_mut();
-    if header.len() < HEADER_OCTETS {
-        return Err(OpenError::Short { partition });
+) -> Table {
+    match found {
+        TableHeader::Whole | TableHeader::Blank => {}
+        TableHeader::Damaged => recovery.headers_rewritten += 1,
+        TableHeader::Earlier { .. } => recovery.tables_upgraded += 1,
     }
-    let damaged = headers::check_table(store, partition, header)
-        .map_err(|error| OpenError::Table { partition, error })?;
-    recovery.headers_rewritten += u64::from(damaged);
+    if found != TableHeader::Whole {
+        headers::mend_table(store, partition, found, regions.header.octets_mut());
+    }
     let TableRegions { header, segments } = regions;
     let slots_per_segment = store.slots_per_segment;
     let mut table = Table::new(
@@ -195,7 +217,7 @@ fn open_table(
         segments,
     );
     recovery.redone += table.finish_redo();
-    Ok(table)
+    table
 }
 
 impl Recovery {
@@ -211,6 +233,7 @@ impl Recovery {
             replayed: 0,
             conflicts: Vec::new(),
             headers_rewritten: 0,
+            tables_upgraded: 0,
             journal_headless: false,
             latest: Timestamp(0),
             resume,

@@ -3,7 +3,7 @@
 //! A header region (geometry, redo area), then segments of slots. Whoever holds a [`Table`] is the only
 //! one who writes it.
 
-use crate::format::{Checksum, EXTENSIONS_MAX, Image, SLOT_OCTETS, generation};
+use crate::format::{Checksum, EXTENSIONS_MAX, Group, Image, SLOT_OCTETS, generation};
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 
@@ -44,6 +44,7 @@ pub const HEADER_OCTETS: usize = 16_384;
 const REDO_OFFSET: usize = 8_192;
 /// The redo area: how many entries are valid (8 octets), then the entries.
 const REDO_ENTRY_OCTETS: usize = 8 + SLOT_OCTETS;
+const _: () = assert!(REDO_OFFSET + 8 + (1 + EXTENSIONS_MAX) * REDO_ENTRY_OCTETS <= HEADER_OCTETS);
 
 impl Table {
     /// A table over its regions. Octets after the last whole slot of a segment are not used.
@@ -101,10 +102,14 @@ impl Table {
 
     /// Writes a group of slots so that a reader of the file finds all of them or none, whenever the
     /// process is killed: first into the redo area, then into their places.
-    pub(crate) fn commit(&mut self, images: &[(u32, Image)]) {
-        self.redo(images);
-        for (slot, image) in images {
-            self.store(*slot, image);
+    pub(crate) fn commit(&mut self, group: &Group<'_>) {
+        let count = self.redo(group);
+        for number in 0..count {
+            let header = self.header.octets();
+            let entry = redo_area(header).get(number).and_then(redo_entry);
+            if let Some((slot, image)) = entry.map(|(slot, image)| (slot, *image)) {
+                self.store(slot, &image);
+            }
         }
         self.set_redo_count(0);
     }
@@ -162,19 +167,23 @@ impl Table {
         stored
     }
 
-    fn redo(&mut self, images: &[(u32, Image)]) {
+    /// How many entries there are then.
+    fn redo(&mut self, group: &Group<'_>) -> usize {
         let area = self
             .header
             .octets_mut()
             .get_mut(REDO_OFFSET + 8..)
             .unwrap_or_default();
         let (entries, _) = area.as_chunks_mut::<REDO_ENTRY_OCTETS>();
-        for (entry, (slot, image)) in entries.iter_mut().zip(images) {
+        let mut count = 0;
+        for (entry, (slot, image)) in entries.iter_mut().zip(group.images()) {
             let (place, rest) = entry.split_at_mut(8);
-            place.copy_from_slice(&u64::from(*slot).to_le_bytes());
-            rest.copy_from_slice(image);
+            place.copy_from_slice(&u64::from(slot).to_le_bytes());
+            rest.copy_from_slice(&image);
+            count += 1;
         }
-        self.set_redo_count(images.len() as u64);
+        self.set_redo_count(count as u64);
+        count
     }
 
     /// The fences keep the compiler and the processor from moving stores of before and after past the
@@ -199,11 +208,12 @@ pub(crate) fn redo_entries<'a>(
     partition: u32,
     checksum: &Checksum,
 ) -> impl Iterator<Item = (u32, &'a Image)> + use<'a> {
-    let area = header.get(REDO_OFFSET..).unwrap_or_default();
-    let (count, entries) = area.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-    let (entries, _) = entries.as_chunks::<REDO_ENTRY_OCTETS>();
+    let count = header
+        .get(REDO_OFFSET..)
+        .and_then(<[u8]>::first_chunk)
+        .unwrap_or(&[0; 8]);
     let count = usize::try_from(u64::from_le_bytes(*count)).unwrap_or(usize::MAX);
-    let group = entries
+    let group = redo_area(header)
         .get(..count)
         .filter(|group| group.len() <= 1 + EXTENSIONS_MAX);
     let whole = group.filter(|group| {
@@ -213,6 +223,12 @@ pub(crate) fn redo_entries<'a>(
             .all(|(slot, image)| checksum.is_right(image, partition, slot))
     });
     whole.unwrap_or_default().iter().filter_map(redo_entry)
+}
+
+/// The places for redo entries, used or not.
+fn redo_area(header: &[u8]) -> &[[u8; REDO_ENTRY_OCTETS]] {
+    let entries = header.get(REDO_OFFSET + 8..).unwrap_or_default();
+    entries.as_chunks::<REDO_ENTRY_OCTETS>().0
 }
 
 fn redo_entry(entry: &[u8; REDO_ENTRY_OCTETS]) -> Option<(u32, &Image)> {

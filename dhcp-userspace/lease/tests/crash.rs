@@ -7,11 +7,12 @@
     reason = "tests say what they expect"
 )]
 
+use dhcp_lease::context::ItemKind;
 use dhcp_lease::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use dhcp_lease::journal::Cursor;
 use dhcp_lease::table::HEADER_OCTETS;
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Durability, Journal, Key, Lease, LeaseKind, Offer, Opening,
+    Binding, ChangeLog, Claim, Context, Durability, Journal, Key, Lease, LeaseKind, Offer, Opening,
     Partitions, PoolIndex, PoolRange, Pools, Recovery, Region, Room, State, StoreHeader, SubnetId,
     TableRegions, Timestamp,
 };
@@ -221,6 +222,17 @@ fn client(number: u64) -> (ClientId, HardwareAddress) {
     )
 }
 
+/// Often nothing, sometimes more than there is room for.
+fn context(random: &mut Random) -> Context {
+    let mut context = Context::EMPTY;
+    for _ in 0..random.below(4) {
+        let len = [0, 4, 30, 120, 254, 255, 400][random.below(7) as usize];
+        let data: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        context.insert(ItemKind(1 + random.below(12) as u8), &data);
+    }
+    context
+}
+
 /// One random event, as an engine would carry it out.
 fn step(
     random: &mut Random,
@@ -282,6 +294,7 @@ fn step(
                 expires,
                 valid_seconds: random.next() as u32,
                 preferred_seconds: 0,
+                context: context(random),
             };
             match partition.commit(slot, &new, pools, log, *now) {
                 Ok(_) => {}
@@ -343,6 +356,7 @@ fn torn(random: &mut Random, before: &[u8], after: &[u8], grain: usize) -> Vec<u
 #[test]
 fn a_process_killed_in_the_middle_of_any_store_loses_nothing() {
     let mut crashes = 0;
+    let mut longest = 0;
     for seed in 0..12 {
         let mut random = Random(seed);
         let tape = Arc::new(Mutex::new(Tape::default()));
@@ -357,7 +371,10 @@ fn a_process_killed_in_the_middle_of_any_store_loses_nothing() {
             step(&mut random, &partitions, &running, &mut log, &mut now);
             assert!(log.is_empty());
             assert_bits_add_up(&partitions, &running);
-            let after = at(now, &snapshot(&partitions));
+            let after = snapshot(&partitions);
+            let lengths = after.iter().map(|b| b.context.as_octets().len());
+            longest = lengths.max().unwrap_or(0).max(longest);
+            let after = at(now, &after);
             let before = at(now, &before);
             let stores: Vec<Stored> = {
                 let tape = tape.lock().unwrap();
@@ -385,6 +402,7 @@ fn a_process_killed_in_the_middle_of_any_store_loses_nothing() {
         }
     }
     assert!(crashes > 3_000, "{crashes}");
+    assert!(longest > 400, "contexts of many slots: {longest} octets");
 }
 
 #[test]

@@ -43,7 +43,12 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
             } else {
                 Format::Table
             };
-            print(&leases::render(&leases.leases, format, false))
+            print(&leases::render(
+                &leases.leases,
+                format,
+                false,
+                super::leases::now(),
+            ))
         }
         CtlCommand::Release { address } => {
             let release = Release {
@@ -130,6 +135,19 @@ fn status_text(status: &Status) -> String {
         text.push_str(&format!(
             "journal full    {} times: the disk is slower than the clients\n",
             status.journal_waits
+        ));
+    }
+    if let Some(history) = &status.history {
+        text.push_str(&format!(
+            "history         {}, segment {}, {} entries and {} lost since the start\n",
+            if history.writing {
+                "written"
+            } else {
+                "NOT written"
+            },
+            history.segment,
+            history.entries,
+            history.lost,
         ));
     }
     for interface in &status.interfaces {

@@ -3,14 +3,20 @@
 //! A command-line option wins, then the environment, then the configuration file, then the default.
 
 mod ctl;
+mod export;
+mod history;
+mod import;
 mod leases;
+mod meter;
 #[cfg(feature = "afxdp")]
 mod run;
 
 use crate::config::{self, Findings, plural};
 use crate::leases::Format;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use dhcp_lease::Lease;
+use dhcp_lease::history::Scope;
+use dhcp_lease::{Lease, Timestamp};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -150,23 +156,64 @@ enum LeasesCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Write all leases to standard output, for another program or for Kea.
+    /// Write all leases, for another program or for Kea; the server goes on meanwhile.
     #[command(
-        after_help = "Examples:\n  xdhcpd leases export > leases.csv\n  xdhcpd leases export --format \
-                            kea-csv --family v4 > kea-leases4.csv"
+        after_help = "Each row is whole, and no lease is listed as held twice. While the server runs, rows are of \
+                            different moments of the export; stop it first to move to another server.\n\n\
+                            Examples:\n  xdhcpd leases export --output leases.csv\n  xdhcpd leases export --format \
+                            json --state live | jq\n  xdhcpd leases export --format kea-csv --family v4 --output \
+                            kea-leases4.csv\n  xdhcpd leases export --format kea-csv --kea-version 2.2 --family \
+                            v6 > kea-leases6.csv"
     )]
-    Export {
+    Export(export::ExportArgs),
+    /// Take over leases of Kea, of ISC dhcpd, or of another xdhcpd, into a running server or a stopped
+    /// one's store.
+    #[command(
+        after_help = "Of two bindings of one lease or one client the one whose client was heard last counts, \
+                            unless --keep or --replace says otherwise. An import that was interrupted can be \
+                            run again.\n\nExamples:\n  xdhcpd leases import --dry-run \
+                            /var/lib/kea/kea-leases4.csv\n  xdhcpd leases import /var/lib/kea/kea-leases4.csv \
+                            /var/lib/kea/kea-leases6.csv\n  xdhcpd leases import --subnet-id-from file \
+                            kea-leases4.csv\n  xdhcpd leases import --lenient /var/lib/dhcp/dhcpd.leases"
+    )]
+    Import(import::ImportArgs),
+    /// Who held an address or prefix at which second, by which relay agent and circuit. Exit 1 if nobody
+    /// did. Of a prefix: all in it, and what it lies in; of an address also the delegated prefix around it.
+    #[command(
+        after_help = "Examples:\n  xdhcpd leases history 192.0.2.17 --at 2026-11-21T05:30:00Z\n  xdhcpd leases \
+                            history 2001:db8:1::/48 --from 1795228199 --to 1795231799 --format csv\n  xdhcpd \
+                            leases history --verify"
+    )]
+    History {
+        /// The address or prefix.
+        #[arg(value_name = "ADDRESS|PREFIX", value_parser = scope, required_unless_present = "verify")]
+        address: Option<Scope>,
         #[command(flatten)]
         store: StoreArgs,
-        /// DHCPv4 or DHCPv6; both unless given.
-        #[arg(long, value_enum)]
-        family: Option<FamilyArg>,
-        /// How leases are written.
-        #[arg(long, value_enum, default_value = "csv")]
-        format: Format,
+        /// At this second: RFC 3339, or seconds since 1970.
+        #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with_all = ["from", "to"])]
+        at: Option<Timestamp>,
+        /// From this second; from the beginning unless given.
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        from: Option<Timestamp>,
+        /// To this second, included; to the end unless given.
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        to: Option<Timestamp>,
+        /// Only this client: client identifier, DUID or hardware address in hexadecimal.
+        #[arg(long, value_name = "OCTETS", value_parser = octets)]
+        client: Option<String>,
+        /// How the answer is shown.
+        #[arg(long, value_enum, default_value_t)]
+        format: crate::history::Format,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+        /// Go through the whole chain of hashes; exit 1 where it breaks. Without an address that is all.
+        #[arg(long)]
+        verify: bool,
     },
-    /// Check every record; exit 1 on any damage. (Of a running server, a record that it is writing at this
-    /// moment may be looked at once more.)
+    /// Check every record, what holds between records, and the files around them; exit 1 on any damage. The
+    /// server may run meanwhile: what it is writing is looked at once more.
     #[command(after_help = "Example:\n  xdhcpd leases verify --state-dir /var/lib/xdhcpd")]
     Verify {
         #[command(flatten)]
@@ -174,6 +221,9 @@ enum LeasesCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// No progress.
+        #[arg(short, long)]
+        quiet: bool,
     },
 }
 
@@ -228,6 +278,25 @@ impl FilterArgs {
 
 fn octets(text: &str) -> Result<String, String> {
     config::notation::octets(text).map(|octets| config::notation::hex(&octets))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    crate::history::parse_time(text)
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let wrong = || format!("{text:?} is neither an address nor a prefix with its length");
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let Some(length) = length else {
+        return Ok(Scope::Address(address));
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.parse().ok().filter(|length| *length <= bits);
+    Ok(Scope::Prefix(address, length.ok_or_else(wrong)?))
 }
 
 fn lease(text: &str) -> Result<Lease, String> {
@@ -355,15 +424,33 @@ enum Failure {
     Control(#[from] crate::control::ClientError),
     #[cfg(feature = "afxdp")]
     #[error("{0}; the server was stopped before anybody could be told something wrong")]
-    Store(crate::commit::Trouble),
+    Disk(crate::commit::Trouble),
     #[error(transparent)]
     Leases(#[from] crate::leases::ReadError),
+    #[error("{}: {what}: {source}", path.display())]
+    File {
+        path: PathBuf,
+        what: &'static str,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Store(#[from] crate::store::OpenError),
+    #[error(transparent)]
+    Commit(#[from] crate::operator::ReleaseError),
+    #[error("{0}")]
+    Rejected(String),
     #[error("{address}: there is no lease of this address or prefix in {}", directory.display())]
     NoLease { address: String, directory: PathBuf },
     #[error(
         "the store is damaged: {0}; restore it from a backup, or start the server, which sets damaged records aside"
     )]
     Damaged(String),
+    #[error(transparent)]
+    History(#[from] crate::history::ReadError),
+    #[error("{0}")]
+    NoHolder(String),
+    #[error("{}: the lease history is broken: {what}; what comes before is whole", path.display())]
+    HistoryBroken { path: PathBuf, what: String },
     #[error("cannot write to standard output: {0}")]
     Output(std::io::Error),
     #[cfg(feature = "afxdp")]
@@ -381,6 +468,15 @@ enum Failure {
     #[cfg(not(feature = "afxdp"))]
     #[error("this xdhcpd was built without AF_XDP (feature `afxdp`) and cannot serve")]
     NoAfXdp,
+}
+
+impl From<crate::leases::ExportError> for Failure {
+    fn from(error: crate::leases::ExportError) -> Self {
+        match error {
+            crate::leases::ExportError::Read(error) => Self::Leases(error),
+            crate::leases::ExportError::Write(error) => Self::Output(error),
+        }
+    }
 }
 
 /// Runs the command line of this process.
@@ -504,7 +600,9 @@ mod tests {
             "check --config a.toml --json",
             "leases list --family v6 --state leased --subnet 3 --client 0x0102 --limit 5 --format csv",
             "leases get 192.0.2.1 --json",
-            "leases export --format kea-csv --family v4",
+            "leases export --format kea-csv --family v4 --kea-version 2.2 -o leases.csv --state live",
+            "leases import --dry-run --replace --subnet-id-from file --errors 5 a.csv b.csv",
+            "leases import --keep --lenient --format isc dhcpd.leases --socket /c --state-dir /s",
             "leases verify --state-dir /s",
             "ctl --socket /c status --json",
             "ctl --json pools",
@@ -531,6 +629,9 @@ mod tests {
             "ctl release",
             "ctl release printer",
             "leases list --json --format csv",
+            "leases import",
+            "leases import --keep --replace a.csv",
+            "leases export --state leased",
         ] {
             let words = std::iter::once("xdhcpd").chain(line.split_whitespace());
             assert_eq!(

@@ -3,9 +3,11 @@
 use super::{Failure, LogFormat, RunArgs, plural};
 use crate::commit::StoreStatus;
 use crate::config::{self, Checked};
-use crate::control::message::{InterfaceStatus, Status};
+use crate::control::message::{self, InterfaceStatus, Status};
 use crate::control::{Control, Source};
 use crate::counters::Totals;
+use crate::history::HistoryStatus;
+use crate::leases::import::{How, Imported};
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
@@ -145,7 +147,7 @@ async fn mind(running: &Arc<Running>, mut signals: Signals) -> Result<(), Failur
             _ = feeding.tick(), if watched => feed_watchdog(running, &mut watchdog, feed),
             _ = looks.tick() => {
                 if let Some(trouble) = running.server.must_end() {
-                    return Err(Failure::Store(trouble));
+                    return Err(Failure::Disk(trouble));
                 }
                 if !ready && is_serving(&running.server) {
                     ready = true;
@@ -249,6 +251,20 @@ impl Running {
     }
 }
 
+fn history(status: &HistoryStatus) -> message::HistoryStatus {
+    message::HistoryStatus {
+        writing: status.trouble.is_none(),
+        entries: status.entries,
+        lost: status.lost,
+        octets: status.octets,
+        segment: status.segment,
+        segments: status.segments,
+        segments_octets: status.segments_octets,
+        oldest: status.oldest.map(|it| it.0),
+        hash: status.hash.clone(),
+    }
+}
+
 impl Source for Running {
     fn status(&self) -> Status {
         let status = self.server.status();
@@ -266,6 +282,13 @@ impl Source for Running {
                 state_dir.display()
             ));
         }
+        // A history that cannot be written stops the service only if the operator said so.
+        let is_blocked = self.settings.history.is_required;
+        let mut ready = status.interfaces.iter().all(|it| it.link.is_some()) && problems.is_empty();
+        if let Some(why) = status.history.as_ref().and_then(|it| it.trouble.as_ref()) {
+            problems.push(format!("lease history: {why}"));
+            ready &= !is_blocked;
+        }
         let partitions = self.server.partitions();
         let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
         let leases = live
@@ -274,7 +297,7 @@ impl Source for Running {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            ready: status.interfaces.iter().all(|it| it.link.is_some()) && problems.is_empty(),
+            ready,
             uptime_seconds: status.uptime.as_secs(),
             config: self.file.display().to_string(),
             state_dir: self.settings.state_dir.display().to_string(),
@@ -295,6 +318,7 @@ impl Source for Running {
             journal_waits: status.store.waits,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
+            history: status.history.as_ref().map(history),
             interfaces: status.interfaces.iter().map(interface).collect(),
             problems,
         }
@@ -330,6 +354,10 @@ impl Source for Running {
 
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
         self.server.release(lease)
+    }
+
+    fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
+        self.server.import(bindings, how)
     }
 
     fn reload(&self) -> Result<String, Vec<String>> {

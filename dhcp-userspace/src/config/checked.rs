@@ -12,6 +12,7 @@ mod subnets;
 use super::file::File;
 use super::notation::Family;
 use super::report::{At, Findings, Report, Spot, plural};
+use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
@@ -25,6 +26,11 @@ use std::path::PathBuf;
 
 /// Most leases that a table may be asked to have room for: a quarter of a billion, some 60 GB.
 pub(super) const LEASE_CAPACITY_MAX: u64 = 1 << 28;
+
+/// For how long a history can be asked to be kept: two hundred years.
+pub(super) const RETENTION_DAYS_MAX: u32 = 73_000;
+/// How large a history can be asked to become: a pebibyte.
+pub(super) const HISTORY_MIB_MAX: u64 = 1 << 30;
 
 /// Defaults that more than one place needs; docs/configuration.md repeats them.
 mod default {
@@ -40,6 +46,9 @@ mod default {
     pub(super) const LEASE_CAPACITY_LEAST: u64 = 1 << 16;
     /// What nobody asked for in numbers does not take more than a few gigabytes of disk.
     pub(super) const LEASE_CAPACITY_MOST: u64 = 1 << 25;
+    /// A relayed DHCPv6 client has an extension; with as many again every lease has a slot even if each
+    /// takes three (docs/lease-format.md).
+    pub(super) const SLOTS_PER_LEASE: u64 = 2;
     /// Of an IPv6 pool so many leases count for the capacity: who has more clients says so.
     pub(super) const IPV6_POOL_COUNTED: u64 = 1 << 20;
     /// Where the lease tables live.
@@ -160,6 +169,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         durability: value_or(&file.durability, Durability::default()),
         lease_capacity: capacity.unwrap_or_else(|| default_capacity(&ranges, reserved.len())),
         partitions: value_or(&file.partitions, default::PARTITIONS),
+        history: history(&file.history),
         xdp_log: XdpLog::Off,
     };
     Ok(Checked {
@@ -179,11 +189,23 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     })
 }
 
+fn history(written: &super::file::History) -> HistorySettings {
+    let default = HistorySettings::default();
+    let octets = |mib: &Option<At<u64>>, default| mib.as_ref().map_or(default, |it| it.value << 20);
+    HistorySettings {
+        is_enabled: value_or(&written.enabled, default.is_enabled),
+        is_required: value_or(&written.required, default.is_required),
+        retention_days: value_or(&written.retention_days, default.retention_days),
+        octets_max: octets(&written.size_max_mib, default.octets_max),
+        segment_octets: octets(&written.segment_size_mib, default.segment_octets),
+    }
+}
+
 fn value_or<T: Copy>(written: &Option<At<T>>, otherwise: T) -> T {
     written.as_ref().map_or(otherwise, |it| it.value)
 }
 
-/// Room for every lease. (That clients spread unevenly over the partitions is the store's own business.)
+/// Room for every lease, in slots: a long identifier or what relay agents say takes another one. (That clients spread unevenly over the partitions is the store's own business.)
 /// IPv6 ranges are as large as nobody's clientele: of each only so much counts as clients may come.
 fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
     let counted = |range: &PoolRange| match range.first {
@@ -192,7 +214,9 @@ fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
     };
     let pools = ranges.iter().map(counted).fold(0, u64::saturating_add);
     let leases = pools.saturating_add(reserved as u64);
-    leases.clamp(default::LEASE_CAPACITY_LEAST, default::LEASE_CAPACITY_MOST)
+    leases
+        .saturating_mul(default::SLOTS_PER_LEASE)
+        .clamp(default::LEASE_CAPACITY_LEAST, default::LEASE_CAPACITY_MOST)
 }
 
 struct Checker<'r> {

@@ -35,11 +35,38 @@ pub(super) struct File {
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
+    pub(super) history: History,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     /// Subnets that stand alone, DHCPv4 first.
     pub(super) subnets: Vec<Subnet>,
     pub(super) networks: Vec<SharedNetwork>,
+}
+
+/// The lease history.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) enabled: Option<At<bool>>,
+    pub(super) required: Option<At<bool>>,
+    pub(super) retention_days: Option<At<u32>>,
+    pub(super) size_max_mib: Option<At<u64>>,
+    pub(super) segment_size_mib: Option<At<u64>>,
+}
+
+impl History {
+    fn read(table: &Table<'_>, report: &mut Report) -> Self {
+        Self {
+            enabled: table.read("enabled", report, Value::boolean),
+            required: table.read("required", report, Value::boolean),
+            retention_days: table.read("retention-days", report, |value| {
+                value.whole_u32(1, super::checked::RETENTION_DAYS_MAX)
+            }),
+            size_max_mib: table.read("size-max-mib", report, |value| {
+                value.whole(1, super::checked::HISTORY_MIB_MAX)
+            }),
+            segment_size_mib: table.read("segment-size-mib", report, |value| value.whole(1, 1024)),
+        }
+    }
 }
 
 /// An interface to serve.
@@ -60,6 +87,9 @@ pub(super) struct Parameters {
     pub(super) preferred_lifetime: Option<At<u32>>,
     pub(super) renew_timer: Option<At<u32>>,
     pub(super) rebind_timer: Option<At<u32>>,
+    /// In millionths.
+    pub(super) cache_threshold: Option<At<u32>>,
+    pub(super) cache_max_age: Option<At<u32>>,
     pub(super) rapid_commit: Option<At<bool>>,
     pub(super) preference: Option<At<u8>>,
     pub(super) next_server: Option<At<Ipv4Addr>>,
@@ -82,6 +112,8 @@ impl Parameters {
             preferred_lifetime: either(&self.preferred_lifetime, &outer.preferred_lifetime),
             renew_timer: either(&self.renew_timer, &outer.renew_timer),
             rebind_timer: either(&self.rebind_timer, &outer.rebind_timer),
+            cache_threshold: either(&self.cache_threshold, &outer.cache_threshold),
+            cache_max_age: either(&self.cache_max_age, &outer.cache_max_age),
             rapid_commit: either(&self.rapid_commit, &outer.rapid_commit),
             preference: either(&self.preference, &outer.preference),
             next_server: either(&self.next_server, &outer.next_server),
@@ -112,6 +144,7 @@ impl File {
         };
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
+        let history = section("history", &keys::HISTORY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
         subnets.extend(Subnet::list(top, Family::V6, report));
@@ -144,6 +177,9 @@ impl File {
             authoritative: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("authoritative", report, Value::boolean)),
+            history: history
+                .map(|table| History::read(&table, report))
+                .unwrap_or_default(),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             subnets,
@@ -232,6 +268,10 @@ impl Parameters {
             valid_lifetime: table.read("valid-lifetime", report, lifetime),
             renew_timer: table.read("renew-timer", report, timer),
             rebind_timer: table.read("rebind-timer", report, timer),
+            cache_threshold: table.read("cache-threshold", report, Value::millionths),
+            cache_max_age: table.read("cache-max-age", report, |value| {
+                value.whole_u32(0, u32::MAX)
+            }),
             rapid_commit: table.read("rapid-commit", report, Value::boolean),
             options: OptionData::list(table, spaces, report),
             ..Self::default()

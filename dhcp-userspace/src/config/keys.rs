@@ -62,6 +62,7 @@ const fn key(
 pub(super) const TABLES: &[&TableKeys] = &[
     &TOP,
     &INTERFACE,
+    &HISTORY,
     &DHCP4,
     &DHCP6,
     &SUBNET4,
@@ -117,7 +118,7 @@ pub(super) const TOP: TableKeys = TableKeys {
             "lease-capacity",
             "leases, 1024 to 268435456",
             "from the pools",
-            "For how many leases the lease tables have room, former ones included. Without it: for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
+            "For how many leases the lease tables have room, former ones included. A lease with a long identifier, or of a client behind DHCPv6 relay agents, counts as two or more. Without it: twice for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
         ),
         key(
             "partitions",
@@ -136,6 +137,12 @@ pub(super) const TOP: TableKeys = TableKeys {
             "seconds, 1 to 31536000",
             "3600",
             "How long a lease that a client found in use by somebody else is nobody's, in both protocols.",
+        ),
+        key(
+            "history",
+            "table",
+            "",
+            "The record of who had which address when, see `[history]`.",
         ),
         key(
             "dhcp4",
@@ -197,6 +204,39 @@ pub(super) const INTERFACE: TableKeys = TableKeys {
     ]],
 };
 
+/// The lease history.
+pub(super) const HISTORY: TableKeys = TableKeys {
+    heading: "`[history]`",
+    meaning: "The lease history in `state-dir`: who had which address or prefix at which second, for `xdhcpd leases history`. What is kept about whom and for how long is a matter of law; see docs/operating.md.",
+    groups: &[&[
+        key("enabled", "boolean", "true", "Whether a history is kept."),
+        key(
+            "required",
+            "boolean",
+            "false",
+            "Whether leases are granted and extended only while the history can be written. Without it, trouble with the history's disk never stops the service: what is missing then is named in the history as a gap.",
+        ),
+        key(
+            "retention-days",
+            "days, 1 to 73000",
+            "365",
+            "For how long a segment is kept after it was ended; then it is deleted, the oldest first.",
+        ),
+        key(
+            "size-max-mib",
+            "MiB, 1 to 1073741824",
+            "16384",
+            "How large the history may become: what is more is deleted, the oldest first, also before its days are over. An entry takes 15 to 150 octets.",
+        ),
+        key(
+            "segment-size-mib",
+            "MiB, 1 to 1024",
+            "32",
+            "After how much a new segment (a file) is begun; at midnight UTC and at a start one is begun too. What is deleted is deleted by segments.",
+        ),
+    ]],
+};
+
 const LIFETIMES: &[Key] = &[
     key("valid-lifetime", SECONDS, "7200", "Lifetime of a lease."),
     key(
@@ -210,6 +250,18 @@ const LIFETIMES: &[Key] = &[
         TIMER,
         "7/8 (v4), 0.8 (v6)",
         "T2: when a client begins to ask any server. Without it DHCPv4 takes 7/8 of the valid lifetime, DHCPv6 0.8 of the preferred one.",
+    ),
+    key(
+        "cache-threshold",
+        "share of `valid-lifetime`, 0 to 1",
+        "none",
+        "Until this share of a lease has passed, a renewal that changes nothing is answered with what is left of it and not written down: for clients that renew far too often. 0.25 is a good value. Without it and `cache-max-age` only requests that are repeated within ten seconds are answered so; 0 turns that off too.",
+    ),
+    key(
+        "cache-max-age",
+        "seconds, 0 to 4294967295",
+        "none",
+        "Until a lease is so old, a renewal that changes nothing is not written down. With `cache-threshold` the earlier of both counts. 0: everything is written down, requests that are repeated at once too.",
     ),
     key(
         "rapid-commit",

@@ -243,6 +243,27 @@ impl<'t> Value<'t> {
         Ok(u32::try_from(number).unwrap_or(most)) // at most `most`, which has 32 bits
     }
 
+    /// The share that it is, in millionths: a number from 0 to 1.
+    pub(super) fn millionths(&self) -> Result<u32, String> {
+        let written = match self.value {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) => number.as_str(),
+            DeValue::String(_) => {
+                return Err(format!(
+                    "{}, not a number; leave the quotes out",
+                    self.found()
+                ));
+            }
+            _ => return Err(format!("{}, not a number", self.found())),
+        };
+        let share = written
+            .parse()
+            .ok()
+            .filter(|share| (0.0..=1.0).contains(share));
+        let share: f64 = share.ok_or_else(|| format!("{}; it must be 0 to 1", self.found()))?;
+        Ok((share * 1e6).round() as u32) // 1,000,000 at most
+    }
+
     /// The boolean that it is.
     pub(super) fn boolean(&self) -> Result<bool, String> {
         match self.value {

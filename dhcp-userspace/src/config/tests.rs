@@ -79,6 +79,7 @@ interfaces = ["eth1"]
 [dhcp4]
 valid-lifetime = 1000
 renew-timer = 100
+cache-threshold = 0.25
 option-data = [{ name = "domain-name-servers", data = "192.0.2.1" }, { code = 42, data = ["192.0.2.9"] }]
 [dhcp6]
 valid-lifetime = 2000
@@ -97,6 +98,8 @@ pools = ["198.51.100.10-198.51.100.20"]
 id = 77
 subnet = "198.51.100.128/25"
 valid-lifetime = 4000
+cache-threshold = 0
+cache-max-age = 30
 relay = { ip-addresses = ["10.0.0.2"] }
 option-data = [
   { name = "domain-name-servers", data = "192.0.2.2", always-send = true },
@@ -128,6 +131,14 @@ subnet = "203.0.113.0/24"
     assert_eq!(
         (first.lifetimes.valid, second.lifetimes.valid),
         (3000, 4000)
+    );
+    let cache = |subnet: &dhcp_core::subnet::Subnet4| {
+        let cache = subnet.lifetimes.cache;
+        (cache.threshold_millionths, cache.age_seconds_max)
+    };
+    assert_eq!(
+        (cache(first), cache(second)),
+        ((Some(250_000), None), (Some(0), Some(30)))
     );
     assert_eq!(
         (first.lifetimes.renew, first.lifetimes.rebind),
@@ -254,11 +265,28 @@ fn interfaces_have_settings_of_their_own() {
 }
 
 #[test]
-fn the_default_capacity_holds_every_lease_of_all_pools() {
+fn the_history_has_sizes_with_units() {
+    let text = "interfaces=[\"e\"]\n[history]\nrequired = true\nretention-days = 30\nsize-max-mib = 100\n\
+                segment-size-mib = 2";
+    let history = checked(text).settings.history;
+    assert!(history.is_enabled && history.is_required);
+    assert_eq!(history.retention_days, 30);
+    assert_eq!(
+        (history.octets_max, history.segment_octets),
+        (100 << 20, 2 << 20)
+    );
+    let off = checked("interfaces=[\"e\"]\n[history]\nenabled = false")
+        .settings
+        .history;
+    assert!(!off.is_enabled && !off.is_required);
+}
+
+#[test]
+fn the_default_capacity_holds_every_lease_of_all_pools_in_two_slots() {
     let text =
         "interfaces=[\"e\"]\n[[subnet4]]\nsubnet = \"10.0.0.0/12\"\npools = [\"10.0.0.0/12\"]";
     let capacity = checked(text).settings.lease_capacity;
-    assert_eq!(capacity, 1 << 20);
+    assert_eq!(capacity, 2 << 20);
 }
 
 /// Every documented key is read: a date, which no key takes, is an error at its place.
@@ -271,6 +299,7 @@ fn every_documented_key_is_read() {
             let text = match *table {
                 it if same(it, &keys::TOP) => line("@"),
                 it if same(it, &keys::INTERFACE) => line("interfaces = [{ @ }]"),
+                it if same(it, &keys::HISTORY) => line("[history]\n@"),
                 it if same(it, &keys::DHCP4) => line("[dhcp4]\n@"),
                 it if same(it, &keys::DHCP6) => line("[dhcp6]\n@"),
                 it if same(it, &keys::SUBNET4) => line("[[subnet4]]\n@"),

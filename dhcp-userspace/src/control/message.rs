@@ -3,6 +3,7 @@
 use crate::counters::{MESSAGES_V6, RECEIVED_V4, SENT_V4, Totals};
 use crate::io::PortStatistics;
 use crate::leases::LeaseView;
+use crate::leases::import::{Rule, SubnetFrom};
 use dhcp_core::{Discard, Policy};
 use dhcp_lease::{Binding, PoolIndex, State, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,37 @@ pub struct Status {
     pub sync_p99_micros: u64,
     /// The longest took this long, in microseconds.
     pub sync_max_micros: u64,
+    /// The lease history; nothing if none is kept.
+    #[serde(default)]
+    pub history: Option<HistoryStatus>,
     /// What is served and how.
     pub interfaces: Vec<InterfaceStatus>,
     /// What an operator should know of: an interface that is down, a disk that refuses.
     pub problems: Vec<String>,
+}
+
+/// The lease history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HistoryStatus {
+    /// Whether it can be written at the moment.
+    pub writing: bool,
+    /// Entries written since the start.
+    pub entries: u64,
+    /// Entries that are missing since the start; the history names the gaps.
+    pub lost: u64,
+    /// Octets written since the start.
+    pub octets: u64,
+    /// The number of the segment that is written.
+    pub segment: u64,
+    /// How many segments are kept.
+    pub segments: u64,
+    /// Octets of these with their indexes, as of the last rotation.
+    pub segments_octets: u64,
+    /// The second in which the oldest of them begins.
+    pub oldest: Option<u64>,
+    /// The hash of the last block on stable storage.
+    pub hash: String,
 }
 
 /// One interface.
@@ -297,6 +325,23 @@ pub struct Release {
 pub struct Released {
     /// Whose it was.
     pub released: LeaseView,
+}
+
+/// The body of `POST /v1/import`; the answer is [`Imported`](crate::leases::import::Imported).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Import {
+    /// Which of two bindings counts.
+    #[serde(default)]
+    pub rule: Rule,
+    /// By what a lease finds its subnet.
+    #[serde(default)]
+    pub subnets: SubnetFrom,
+    /// Nothing is to be written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The leases; no two are the same.
+    pub leases: Vec<LeaseView>,
 }
 
 /// The answer to `POST /v1/reload` when all went well.

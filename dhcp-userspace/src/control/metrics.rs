@@ -1,6 +1,6 @@
 //! The metrics, as Prometheus reads them; docs/metrics.md is made from the same table.
 
-use super::message::{PoolStatus, Stats, Status};
+use super::message::{HistoryStatus, PoolStatus, Stats, Status};
 use crate::commit::Cause;
 use std::fmt::Write as _;
 
@@ -90,6 +90,42 @@ const METRICS: &[Metric] = &[
         "counter",
         "",
         "How often the journal was full, and the clients waited for a checkpoint: the disk is slower than they are.",
+    ),
+    metric(
+        "xdhcpd_history_writing",
+        "gauge",
+        "",
+        "1 while the lease history can be written. 0: mend its disk; what is missing then is a gap in the history.",
+    ),
+    metric(
+        "xdhcpd_history_entries_total",
+        "counter",
+        "",
+        "Entries written into the lease history.",
+    ),
+    metric(
+        "xdhcpd_history_lost_total",
+        "counter",
+        "",
+        "Entries that the lease history lacks because its disk did not take them in time.",
+    ),
+    metric(
+        "xdhcpd_history_octets_total",
+        "counter",
+        "",
+        "Octets written into the lease history.",
+    ),
+    metric(
+        "xdhcpd_history_size_bytes",
+        "gauge",
+        "",
+        "Size of the lease history with its indexes, as of the last rotation.",
+    ),
+    metric(
+        "xdhcpd_history_oldest_seconds",
+        "gauge",
+        "",
+        "When the oldest kept segment of the lease history begins, in seconds since 1970.",
     ),
     metric(
         "xdhcpd_store_suspended",
@@ -291,6 +327,12 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_replies_delayed_total" => one(stats.replies_delayed),
         "xdhcpd_change_logs_total" => one(stats.change_logs),
         "xdhcpd_journal_waits_total" => one(status.journal_waits),
+        "xdhcpd_history_writing" => history(status, |it| Some(u64::from(it.writing))),
+        "xdhcpd_history_entries_total" => history(status, |it| Some(it.entries)),
+        "xdhcpd_history_lost_total" => history(status, |it| Some(it.lost)),
+        "xdhcpd_history_octets_total" => history(status, |it| Some(it.octets)),
+        "xdhcpd_history_size_bytes" => history(status, |it| Some(it.segments_octets)),
+        "xdhcpd_history_oldest_seconds" => history(status, |it| it.oldest),
         "xdhcpd_store_suspended" => one(u64::from(status.store_suspended)),
         "xdhcpd_store_outages_total" => one(status.store_outages),
         "xdhcpd_store_trouble" => {
@@ -340,6 +382,12 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "kea_dhcp6_pd_assigned_total" => of_pools(pools, Some("pd"), |pool| pool.in_use),
         _ => Vec::new(),
     }
+}
+
+/// A sample of the history, if one is kept.
+fn history(status: &Status, value: impl Fn(&HistoryStatus) -> Option<u64>) -> Vec<Sample> {
+    let value = status.history.as_ref().and_then(value);
+    value.map(|value| (Vec::new(), value)).into_iter().collect()
 }
 
 type Counts = std::collections::BTreeMap<String, u64>;
@@ -468,6 +516,10 @@ This document is generated from the program (`UPDATE=1 cargo test -p dhcp-usersp
         };
         let status = Status {
             interfaces: vec![interface],
+            history: Some(HistoryStatus {
+                oldest: Some(1),
+                ..HistoryStatus::default()
+            }),
             ..Status::default()
         };
         let xdp = vec![("eth1".to_owned(), "steered".to_owned(), 3)];

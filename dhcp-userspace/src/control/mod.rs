@@ -12,6 +12,7 @@ pub use client::{Client, ClientError};
 pub use server::{BindError, Control};
 
 use crate::counters::Totals;
+use crate::leases::import::{How, Imported};
 use crate::operator::ReleaseError;
 use dhcp_core::Policy;
 use dhcp_lease::{Binding, Lease};
@@ -43,4 +44,9 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`ReleaseError`].
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError>;
+    /// Takes over leases from elsewhere, durably, and says what became of each.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; the same leases may be imported again then.
+    fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError>;
 }

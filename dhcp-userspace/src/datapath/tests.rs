@@ -5,7 +5,7 @@ use crate::commit::{
 use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
 use dhcp_wire::id::{Duid, Iaid};
@@ -41,6 +41,7 @@ fn policy() -> Policy {
         preferred: 1800,
         renew: None,
         rebind: None,
+        cache: LeaseCache::default(),
     };
     let subnet4 = Subnet4 {
         id: SubnetId(1),
@@ -323,6 +324,12 @@ fn a_v4_exchange_promises_nothing_that_is_not_durable() {
         (3, 3, 2, 2)
     );
     assert_eq!(totals.sent_v4, [1, 2, 0]);
+
+    // Once the lease is durable, saying so again takes no disk.
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
+    assert_eq!(bench.counters.totals().logs, 2);
 }
 
 #[test]

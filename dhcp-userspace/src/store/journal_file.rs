@@ -9,15 +9,19 @@
 use super::renewal::Renewal;
 use crate::commit::{Cause, Settlements, Storage, Submission, Trouble};
 use crate::disk::{Disk, DiskFile, NotSynced, Syncing, sync_all};
+use crate::history::Intake;
 use dhcp_lease::headers::StoreHeader;
 use dhcp_lease::journal::{Cursor, HeaderWrite, Journal};
 use dhcp_lease::{ChangeLog, Durability, Partitions};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How soon to look again while a checkpoint is under way.
 const CHECKPOINT_PAUSE: Duration = Duration::from_millis(1);
+/// How long the end of the server waits for the history. If it takes longer, the tail stays where it is
+/// and the next start finds in the journal what the history lacks.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(10);
 /// How soon to look again when nothing is.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether the files are still those of their names.
@@ -46,6 +50,8 @@ pub struct JournalFile {
     tail: Cursor,
     /// Where each log of the group under way goes.
     places: Vec<u64>,
+    /// Who keeps the history, if anybody: no tail moves past what it does not have.
+    history: Option<Arc<Intake>>,
     /// Why the tables are not synced at the moment. Commits go on as long as there is room.
     ailment: Option<Trouble>,
     /// How often the tables were stored anew in vain.
@@ -97,11 +103,22 @@ impl JournalFile {
             handed_back: head,
             tail: head,
             places: Vec::new(),
+            history: None,
             ailment: None,
             renewals: 0,
             checked_at: Duration::ZERO,
             synced_at: Duration::ZERO,
         }
+    }
+
+    /// From now on gives the history what is durable, and waits for it before the tail moves.
+    pub fn keep_history(&mut self, history: Arc<Intake>) {
+        self.history = Some(history);
+    }
+
+    fn is_in_history(&self, to: Cursor) -> bool {
+        let history = self.history.as_ref();
+        history.is_none_or(|history| history.covers(to.sequence))
     }
 
     /// Writes and syncs a copy of the header.
@@ -133,7 +150,9 @@ impl JournalFile {
                 to: self.handed_back,
                 settled: settlements.handed_back().to_vec(),
             },
-            Checkpoint::Settling { to, settled } if settlements.have_settled(&settled) => {
+            Checkpoint::Settling { to, settled }
+                if settlements.have_settled(&settled) && self.is_in_history(to) =>
+            {
                 match self.sync_tables() {
                     Ok(syncing) => Checkpoint::Syncing { to, syncing },
                     Err(trouble) => self.ail(trouble, now),
@@ -295,6 +314,9 @@ impl Storage for JournalFile {
         // What was written to a file that nobody will find again is not durable.
         check(&*self.file)?;
         self.places.clear();
+        if let Some(history) = &self.history {
+            history.take(group);
+        }
         Ok(())
     }
 
@@ -338,6 +360,15 @@ impl Storage for JournalFile {
             syncing.wait().map_err(not_synced)?;
         }
         sync_all(&self.tables).map_err(not_synced)?;
-        self.announce(self.plan.head())
+        let to = self.plan.head();
+        let deadline = Instant::now() + HISTORY_PATIENCE;
+        while !self.is_in_history(to) {
+            if Instant::now() > deadline {
+                tracing::warn!("the lease history is behind; the next start completes it");
+                return Ok(());
+            }
+            std::thread::sleep(CHECKPOINT_PAUSE);
+        }
+        self.announce(to)
     }
 }

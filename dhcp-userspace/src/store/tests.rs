@@ -2,9 +2,12 @@ use super::*;
 use crate::commit::{Step, Storage, StoreState, Submission, connect};
 use crate::settings::{InterfaceSettings, XdpMode};
 use crate::wake::Waker;
+use dhcp_lease::format::SLOT_OCTETS;
+use dhcp_lease::table::HEADER_OCTETS;
 use dhcp_lease::{Binding, ChangeLog, Lease, PoolRange, State, SubnetId};
 use dhcp_wire::id::HardwareAddress;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 pub(super) const NOW: Timestamp = Timestamp(1_700_000_000);
@@ -21,6 +24,7 @@ pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
         socket: directory.join("socket"),
         durability,
         lease_capacity: 10_000,
+        history: Default::default(),
         partitions: 4,
         xdp_log: crate::settings::XdpLog::Off,
     }
@@ -411,6 +415,103 @@ fn a_journal_that_was_cut_short_is_replayed_and_made_anew() {
         let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
         assert_eq!(store.recovery.live, 1, "{octets}");
         assert_eq!(path.metadata().unwrap().len(), whole, "{octets}");
+    }
+}
+
+/// The files that the last program of format 1 left (dhcp-userspace/lease/tests/data/v1), in a directory.
+fn of_format_1(directory: &Path) {
+    macro_rules! octets {
+        ($name:literal) => {
+            include_bytes!(concat!("../../lease/tests/data/v1/", $name)).as_slice()
+        };
+    }
+    let table = |header: &[u8], slots: &[u8]| {
+        let mut octets = header.to_vec();
+        octets.resize(HEADER_OCTETS, 0);
+        octets.extend_from_slice(slots);
+        octets.resize(HEADER_OCTETS + 96 * SLOT_OCTETS, 0);
+        octets
+    };
+    let mut store = octets!("store").to_vec();
+    store.resize(StoreHeader::OCTETS, 0);
+    let first = table(octets!("header-0"), octets!("slots-0"));
+    let second = table(octets!("header-1"), octets!("slots-1"));
+    let journal = File::create(journal_path(directory)).unwrap();
+    journal.write_all_at(octets!("journal"), 0).unwrap();
+    journal.set_len(*JOURNAL_OCTETS.start()).unwrap();
+    fs::write(table_path(directory, 0), first).unwrap();
+    fs::write(table_path(directory, 1), second).unwrap();
+    fs::write(header_path(directory), store).unwrap();
+}
+
+#[test]
+fn a_store_of_format_1_opens_as_one_of_format_2_and_stays_one() {
+    let now = Timestamp(1_790_000_000);
+    let directory = tempfile::tempdir().unwrap();
+    of_format_1(directory.path());
+    let settings = settings(directory.path(), Durability::Power);
+    let before = crate::leases::for_each(directory.path(), |_| {}).unwrap();
+    assert_eq!(before.tally.bindings, 33);
+    for upgraded in [2, 0] {
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let store = state.store(&settings, &pools(), 3600, now).unwrap();
+        let recovery = &store.recovery;
+        assert_eq!((recovery.tables_upgraded, recovery.damaged), (upgraded, 0));
+        assert_eq!(count(&store.partitions), 33);
+        let octets = fs::read(header_path(directory.path())).unwrap();
+        assert!(store.header.is_current(&octets));
+    }
+    let after = crate::leases::for_each(directory.path(), |_| {}).unwrap();
+    assert_eq!(
+        (
+            after.tally.bindings,
+            after.tally.extensions,
+            after.tally.damaged
+        ),
+        (33, before.tally.extensions, 0)
+    );
+}
+
+#[test]
+fn a_later_format_is_refused_by_name_and_nothing_is_touched() {
+    let all = |directory: &Path| {
+        let mut files: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| !path.ends_with("lock"))
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let paths = |directory: &Path| {
+        let table = table_path(directory, 1);
+        [header_path(directory), table, journal_path(directory)]
+    };
+    for file in 0..3 {
+        let directory = tempfile::tempdir().unwrap();
+        of_format_1(directory.path());
+        let path = &paths(directory.path())[file];
+        let written = fs::OpenOptions::new().write(true).open(path).unwrap();
+        // A copy that is not whole, but says so twice, is believed too.
+        for place in [0, COPY_DISTANCE as u64] {
+            written
+                .write_all_at(&fs::read(path).unwrap()[4096..4224], place)
+                .unwrap();
+            written.write_all_at(&[3], place + 16).unwrap();
+        }
+        let before = all(directory.path());
+        let settings = settings(directory.path(), Durability::Power);
+        let state = StateDirectory::open(directory.path()).unwrap();
+        let error = state.store(&settings, &pools(), 3600, NOW).err().unwrap();
+        let expected = format!(
+            "{}: lease store format 3, this xdhcpd knows formats up to 2: run the newer one",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+        let error = crate::leases::for_each(directory.path(), |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert!(all(directory.path()) == before, "{}", path.display());
     }
 }
 

@@ -10,6 +10,7 @@
 //! <  nothing  no_subnet                                               it does not, for this reason
 //! leases 10.3.0.10 of 02:00:00:00:00:01                               all there is in the table now
 //! leases none
+//! written no                                                          the last message changed nothing of it
 //! wait 3600                                                           seconds pass
 //! ```
 //!
@@ -162,6 +163,7 @@ impl Run {
             ">" => self.send(rest),
             "<" => self.expect(rest.trim()),
             "leases" => self.expect_leases(rest),
+            "written" => self.expect_written(rest.trim()),
             "wait" => {
                 let seconds = rest.trim().parse().map_err(|_| "`wait` wants seconds")?;
                 self.world()?.0.wait(seconds);
@@ -240,6 +242,21 @@ impl Run {
         Ok(Step {
             complaints,
             instead,
+        })
+    }
+
+    /// Whether the last message changed the leases on record.
+    fn expect_written(&mut self, text: &str) -> Result<Step, Complaint> {
+        let actual = match self.world()?.0.has_written() {
+            true => "yes",
+            false => "no",
+        };
+        if text == actual {
+            return Ok(Step::default());
+        }
+        Ok(Step {
+            complaints: vec![format!("expected written {text}, it is: {actual}")],
+            instead: Some(format!("written {actual}")),
         })
     }
 

@@ -6,7 +6,7 @@ use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
-    Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
+    LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -382,6 +382,7 @@ impl SubnetLine {
                 preferred: 3600,
                 renew: None,
                 rebind: None,
+                cache: LeaseCache::default(),
             },
             options: Vec::new(),
             reservations: Vec::new(),
@@ -431,6 +432,13 @@ impl SubnetLine {
             "max-lifetime" => self.lifetimes.valid_max = words.parse(key)?,
             "preferred" => self.lifetimes.preferred = words.parse(key)?,
             "renew" => self.lifetimes.renew = Some(words.parse(key)?),
+            "cache-threshold" => {
+                let percent: u32 = words.parse(key)?;
+                self.lifetimes.cache.threshold_millionths = Some(percent.min(100) * 10_000);
+            }
+            "cache-max-age" => {
+                self.lifetimes.cache.age_seconds_max = Some(words.parse(key)?);
+            }
             "rebind" => self.lifetimes.rebind = Some(words.parse(key)?),
             "server-identifier" => self.server_identifier = Some(words.parse(key)?),
             "next-server" => self.next_server = words.parse(key)?,

@@ -1,9 +1,12 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
+use super::context::way;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
+use crate::cache::Left;
 use crate::discard::Discard;
-use crate::subnet::{Lifetimes, Network, Policy, Reservation, ReservedBy, Subnet4};
+use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Reservation, ReservedBy, Subnet4};
+use crate::surroundings::carry_over;
 use core::net::Ipv4Addr;
 use dhcp_lease::{
     Binding, ChangeLog, Claim, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
@@ -214,10 +217,11 @@ impl<'a> Case<'a> {
         let Some(slot) = self.slot else {
             return Record::None;
         };
-        let mut binding = self.binding(Ipv4Addr::UNSPECIFIED, SubnetId(0), State::Leased);
-        self.partition.read(slot, &mut binding);
-        match v4(binding.lease) {
-            Some(address) if binding.is_live(self.now) => Record::Live(address),
+        let Some(terms) = self.partition.terms(slot) else {
+            return Record::None;
+        };
+        match v4(terms.lease) {
+            Some(address) if terms.is_live(self.now) => Record::Live(address),
             Some(address) => Record::Former(address),
             None => Record::None,
         }
@@ -397,7 +401,7 @@ impl<'a> Case<'a> {
             (Some(slot), Record::Live(held)) => (slot, held),
             _ => return None,
         };
-        let mut binding = self.binding(held, SubnetId(0), state);
+        let mut binding = Binding::default();
         self.partition.read(slot, &mut binding);
         binding.state = state;
         binding.last_transaction = self.now;
@@ -500,15 +504,29 @@ impl<'a> Case<'a> {
         verdict: Verdict,
     ) -> Result<Answer, Discard> {
         let subnet = self.subnet(candidate)?;
-        let answer = self.answer(verdict, candidate, subnet);
-        let mut binding = self.binding(candidate.address, subnet.id, State::Leased);
+        let mut answer = self.answer(verdict, candidate, subnet);
+        let mut binding = self.binding(candidate.address, subnet.id);
         binding.valid_seconds = answer.lease_seconds;
         binding.expires = self.now.after(answer.lease_seconds);
+        if let Some(left) = self.left(hold, &binding, &subnet.lifetimes.cache) {
+            answer.lease_seconds = left.valid;
+            return Ok(answer);
+        }
         let written = self.write(&binding);
         if written.is_err() && hold == Hold::Fresh {
             self.policy.pools.give_back(Lease::V4(candidate.address));
         }
         written.map(|()| answer)
+    }
+
+    /// What is left of the client's lease, if writing it down again would change nothing worth writing.
+    fn left(&self, hold: Hold, binding: &Binding, cache: &LeaseCache) -> Option<Left> {
+        // An offer ends with the commit that answers it.
+        let slot = self
+            .slot
+            .filter(|_| hold == Hold::Client && self.offered.is_none())?;
+        let left = cache.left(&self.partition.terms(slot)?, self.now)?;
+        self.partition.is_known(slot, binding).then_some(left)
     }
 
     fn write(&mut self, binding: &Binding) -> Result<(), Discard> {
@@ -561,10 +579,14 @@ impl<'a> Case<'a> {
     }
 
     /// A binding of this client, heard of now.
-    fn binding(&self, address: Ipv4Addr, subnet: SubnetId, state: State) -> Binding {
+    fn binding(&self, address: Ipv4Addr, subnet: SubnetId) -> Binding {
+        let mut context = self.query.context.clone();
+        if let (Some(slot), Record::Live(_)) = (self.slot, self.record) {
+            carry_over(self.partition, slot, way(self.query), &mut context);
+        }
         Binding {
             lease: Lease::V4(address),
-            state,
+            state: State::Leased,
             subnet,
             client: self.query.client.clone(),
             hardware: self.query.hardware,
@@ -573,6 +595,7 @@ impl<'a> Case<'a> {
             expires: self.now,
             valid_seconds: 0,
             preferred_seconds: 0,
+            context,
         }
     }
 }

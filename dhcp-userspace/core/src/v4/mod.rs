@@ -5,6 +5,7 @@
 //! heap; a DISCOVER changes nothing durable unless it ends in a Rapid Commit; a client has at most one
 //! live lease in a network; nobody but its holder ends a lease.
 
+mod context;
 mod decide;
 mod query;
 mod reply;

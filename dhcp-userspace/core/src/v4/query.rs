@@ -1,11 +1,12 @@
 //! What does the client want? Octets of a message to a [`Query`] that owns all that the answer needs.
 
+use super::context::surroundings;
 use super::select::{Arrival, FoundBy, Place, select};
 use crate::discard::Discard;
 use crate::own::OwnAddresses;
 use crate::subnet::{Interface, Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
-use dhcp_lease::{Key, LeaseKind};
+use dhcp_lease::{Context, Key, LeaseKind};
 use dhcp_wire::Octets;
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress, Tags};
 use dhcp_wire::id::{ClientId, HardwareAddress};
@@ -15,9 +16,8 @@ use dhcp_wire::v4::{self, Header, Malformed, Message, MessageType, Region, SubOp
 /// options of two relay agents do not fit; what agents send is a tenth of it.
 pub const AGENT_OCTETS_MAX: usize = 512;
 
-/// Sub-option of the relay agent's option: its flags (RFC 5010), and the bit that says that the client
-/// had sent its message to a unicast address.
-const AGENT_FLAGS: u8 = 10;
+/// Of the flags in the relay agent's option (RFC 5010) the bit that says that the client had sent its
+/// message to a unicast address.
 const AGENT_FLAG_UNICAST: u8 = 0x80;
 
 /// What a message asks for; the four uses of REQUEST are told apart (RFC 2131 section 4.3.2, table 4).
@@ -62,6 +62,12 @@ pub struct Query {
     pub(super) parameters: Octets<255>,
     /// Option 82 with codes and lengths, every piece of it.
     pub(super) agent: Octets<AGENT_OCTETS_MAX>,
+    /// Option 12.
+    pub(super) host_name: Octets<255>,
+    /// Option 81.
+    pub(super) full_name: Octets<255>,
+    /// What is kept beside the lease.
+    pub(super) context: Context,
     pub(super) rapid_commit: bool,
     /// Header fields, as they came.
     pub(super) hlen: u8,
@@ -94,6 +100,9 @@ impl Default for Query {
             maximum_message_size: None,
             parameters: Octets::EMPTY,
             agent: Octets::EMPTY,
+            host_name: Octets::EMPTY,
+            full_name: Octets::EMPTY,
+            context: Context::EMPTY,
             rapid_commit: false,
             hlen: 0,
             xid: 0,
@@ -220,7 +229,9 @@ pub fn classify(
         server.map(|server| server == query.server_identifier || interface.v4.contains(&server));
     (query.kind, query.address) =
         kind_and_address(message_type, query.ciaddr, requested, named, unicast)?;
-    query.check_destination(interface, network)
+    query.check_destination(interface, network)?;
+    query.take_surroundings(source);
+    Ok(())
 }
 
 fn malformed(_: Malformed) -> Discard {
@@ -325,6 +336,8 @@ impl Query {
         self.client.clear();
         self.parameters.clear();
         self.agent.clear();
+        self.host_name.clear();
+        self.full_name.clear();
         self.rapid_commit = false;
         for piece in message.options() {
             let piece = piece.map_err(malformed)?;
@@ -341,6 +354,13 @@ impl Query {
                     self.parameters
                         .push_slice(kept)
                         .map_err(|_| Discard::TooMany)?;
+                }
+                // Names decide nothing: of one that is too long the pieces that fit are kept.
+                code::HOST_NAME => {
+                    let _ = self.host_name.push_slice(piece.data);
+                }
+                code::CLIENT_FQDN => {
+                    let _ = self.full_name.push_slice(piece.data);
                 }
                 code::CLIENT_IDENTIFIER => {
                     self.client
@@ -362,6 +382,12 @@ impl Query {
         self.lease_seconds = scalars.lease.lenient().map(u32::from_be_bytes);
         self.maximum_message_size = scalars.size.lenient().map(u16::from_be_bytes);
         Ok(scalars)
+    }
+
+    fn take_surroundings(&mut self, source: Ipv4Addr) {
+        let mut context = core::mem::take(&mut self.context);
+        surroundings(self, source, &mut context);
+        self.context = context;
     }
 
     // RFC 2131 section 4.2 [client-identity]: the client identifier if there is one, else `chaddr`. An empty
@@ -537,7 +563,7 @@ impl AgentInformation {
                 code::AGENT_LINK_SELECTION => information.link_selection = address(),
                 code::AGENT_SERVER_OVERRIDE => information.server_override = address(),
                 // RFC 5010 section 5 [relay-flags]: tells a relayed renewal from a rebinding.
-                AGENT_FLAGS => {
+                code::AGENT_FLAGS => {
                     let flags = sub_option.data.first().copied().unwrap_or(0);
                     information.client_sent_unicast = flags & AGENT_FLAG_UNICAST != 0;
                 }

@@ -1,7 +1,7 @@
 //! What the server answers, before it is octets.
 
 use super::query::{HINTS_MAX, IAS_MAX, IaKind, IaQuery};
-use crate::subnet::Subnet6;
+use crate::subnet::{Lifetimes, Subnet6};
 use dhcp_lease::{Lease, SubnetId};
 use dhcp_wire::id::Iaid;
 use dhcp_wire::v6::{MessageType, StatusCode};
@@ -181,15 +181,31 @@ pub(super) struct Timers {
 }
 
 impl Timers {
+    /// Takes in a lease that was granted now, with the timers of its subnet.
     pub(super) fn add(&mut self, subnet: &Subnet6, preferred: u32) {
+        let (t1, t2) = Self::computed(preferred);
+        let Lifetimes { renew, rebind, .. } = subnet.lifetimes;
+        self.take_in(renew.unwrap_or(t1), rebind.unwrap_or(t2));
+    }
+
+    /// Takes in what is left of a lease. What is configured counts from when it was granted, so it is
+    /// reckoned from what is left instead.
+    pub(super) fn add_computed(&mut self, preferred: u32) {
+        let (t1, t2) = Self::computed(preferred);
+        self.take_in(t1, t2);
+    }
+
+    fn computed(preferred: u32) -> (u32, u32) {
         // RFC 8415 section 21.4 [t1-t2-recommended]: 0.5 and 0.8 of the shortest preferred lifetime; a
         // lifetime that never ends has timers that never come.
         let of_preferred = |tenths: u64| match preferred {
             u32::MAX => u32::MAX,
             seconds => (u64::from(seconds) * tenths / 10) as u32, // tenths are below 10
         };
-        let t1 = subnet.lifetimes.renew.unwrap_or(of_preferred(5));
-        let t2 = subnet.lifetimes.rebind.unwrap_or(of_preferred(8));
+        (of_preferred(5), of_preferred(8))
+    }
+
+    fn take_in(&mut self, t1: u32, t2: u32) {
         let (earliest_t1, earliest_t2) = self.earliest.unwrap_or((u32::MAX, u32::MAX));
         self.earliest = Some((t1.min(earliest_t1), t2.min(earliest_t2)));
     }

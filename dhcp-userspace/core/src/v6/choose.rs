@@ -9,9 +9,8 @@ use crate::own::OwnAddresses;
 use crate::subnet::{Network, Reservation, ReservedBy, Subnet6};
 use core::net::Ipv6Addr;
 use dhcp_lease::{
-    Binding, Claim, Key, Lease, Partition, PoolIndex, Pools, SlotNumber, State, SubnetId, Timestamp,
+    Claim, Key, Lease, Partition, PoolIndex, Pools, SlotNumber, SubnetId, Terms, Timestamp,
 };
-use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
 
 /// What the policy says of the client's link and of the client itself.
 #[derive(Clone, Copy)]
@@ -45,9 +44,10 @@ pub(super) enum Hold {
 }
 
 /// An IA's binding in the client's network, live or former.
+#[derive(Clone, Copy)]
 pub(super) struct Found {
     pub(super) slot: SlotNumber,
-    pub(super) binding: Binding,
+    pub(super) terms: Terms,
 }
 
 impl<'a> Link<'a> {
@@ -155,28 +155,8 @@ fn reservation<'a>(
 /// The IA's binding on the link, live or former.
 pub(super) fn find(partition: &Partition, key: &Key<'_>, link: &Link<'_>) -> Option<Found> {
     let slot = partition.find(key, |subnet| link.has(subnet))?;
-    let mut found = Found {
-        slot,
-        binding: blank(link.selected.id),
-    };
-    partition.read(slot, &mut found.binding);
-    Some(found)
-}
-
-/// A binding to be read into.
-fn blank(subnet: SubnetId) -> Binding {
-    Binding {
-        lease: Lease::Address(Ipv6Addr::UNSPECIFIED),
-        state: State::Released,
-        subnet,
-        client: ClientId::EMPTY,
-        hardware: HardwareAddress::NONE,
-        iaid: Iaid(0),
-        last_transaction: Timestamp(0),
-        expires: Timestamp(0),
-        valid_seconds: 0,
-        preferred_seconds: 0,
-    }
+    let terms = partition.terms(slot)?;
+    Some(Found { slot, terms })
 }
 
 /// Chooses the lease for an IA. `None`: there is none to be had.
@@ -189,9 +169,9 @@ pub(super) fn choose<'a>(
     now: Timestamp,
 ) -> Option<Choice<'a>> {
     let live = found
-        .filter(|found| found.binding.is_live(now))
-        .map(|found| found.binding.lease);
-    let former = found.filter(|found| !found.binding.is_live(now));
+        .filter(|found| found.terms.is_live(now))
+        .map(|found| found.terms.lease);
+    let former = found.filter(|found| !found.terms.is_live(now));
     let offer = partition
         .offer(key, |subnet| link.has(subnet), now)
         .map(|offer| offer.lease);
@@ -218,7 +198,7 @@ pub(super) fn choose<'a>(
         .copied();
     let mut reserved = reserved.filter(|lease| Some(lease.kind()) == ia.kind.lease_kind());
     let former = former
-        .map(|found| found.binding.lease)
+        .map(|found| found.terms.lease)
         .filter(|lease| fits(*lease, ia));
     let allowed = |lease: &Lease| link.allowed(*lease).is_some();
     reserved

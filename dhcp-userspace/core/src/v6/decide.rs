@@ -5,8 +5,12 @@ use super::answer::{
 };
 use super::choose::{Choice, Found, Hold, Link, choose, choose_named, find};
 use super::query::{Addressee, IaKind, IaQuery, Query};
+use crate::cache::Left;
+use crate::surroundings::{Way, carry_over};
 use crate::{Discard, Policy};
-use dhcp_lease::{Binding, ChangeLog, Key, Offer, Partition, SlotNumber, State, Timestamp};
+use dhcp_lease::{
+    Binding, ChangeLog, Context, Key, Offer, Partition, SlotNumber, State, Timestamp,
+};
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v6::MessageType;
 
@@ -135,10 +139,7 @@ impl<'a> Decision<'a> {
             return IaAnswer::saying(ia, none_left(ia.kind));
         };
         let found = find(self.partition, &key, &self.link);
-        if let Some(found) = found
-            .as_ref()
-            .filter(|found| found.binding.is_live(self.now))
-        {
+        if let Some(found) = found.as_ref().filter(|found| found.terms.is_live(self.now)) {
             return self.extend_binding(ia, &key, found);
         }
         // RFC 8415 section 18.3.4 [leases-of-other-links-end]: what does not belong to the link is sent
@@ -167,7 +168,7 @@ impl<'a> Decision<'a> {
         if answer.status.is_none() {
             // RFC 8415 section 18.3.4 [leases-of-other-links-end]; also what is on the link but not this
             // IA's: the client must not go on with it.
-            answer.end(core::iter::once(found.binding.lease).chain(ia.named()));
+            answer.end(core::iter::once(found.terms.lease).chain(ia.named()));
         }
         answer
     }
@@ -226,7 +227,7 @@ impl<'a> Decision<'a> {
         self.answer = Answer::status_only(SUCCESS);
         for ia in self.query.ias() {
             match self.live(ia) {
-                Some(found) if ia.named().any(|lease| lease == found.binding.lease) => {
+                Some(found) if ia.named().any(|lease| lease == found.terms.lease) => {
                     self.let_go(&found);
                 }
                 Some(_) => {}
@@ -247,7 +248,7 @@ impl<'a> Decision<'a> {
             .filter(|ia| ia.kind != IaKind::Prefixes)
         {
             match self.live(ia) {
-                Some(found) if ia.named().any(|lease| lease == found.binding.lease) => {
+                Some(found) if ia.named().any(|lease| lease == found.terms.lease) => {
                     self.set_aside(ia, &found);
                 }
                 Some(_) => {}
@@ -260,7 +261,7 @@ impl<'a> Decision<'a> {
     /// The IA's binding, if it has one that has not ended.
     fn live(&self, ia: &IaQuery) -> Option<Found> {
         let found = find(self.partition, &self.query.key(ia)?, &self.link)?;
-        found.binding.is_live(self.now).then_some(found)
+        found.terms.is_live(self.now).then_some(found)
     }
 
     /// Chooses a lease for an IA and holds or commits it.
@@ -297,8 +298,10 @@ impl<'a> Decision<'a> {
         promise: Promise,
     ) -> IaAnswer {
         let lifetimes = &choice.subnet.lifetimes;
-        let (valid, preferred) = (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
+        let (mut valid, mut preferred) =
+            (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
         let subnet = choice.subnet.id;
+        let mut is_whole = true;
         match promise {
             // RFC 8415 section 18.3.9 [advertise-what-will-be-given]: held, so that the Request gets it.
             // What the client's binding holds needs no offer.
@@ -325,9 +328,13 @@ impl<'a> Decision<'a> {
                     expires: self.now.after(valid),
                     valid_seconds: valid,
                     preferred_seconds: preferred,
+                    context: self.context(slot),
                 };
                 let pools = self.link.pools();
-                if self
+                if let Some(left) = self.left(&choice, slot, &binding) {
+                    (valid, preferred) = (left.valid, left.preferred);
+                    is_whole = false;
+                } else if self
                     .partition
                     .commit(slot, &binding, pools, self.log, self.now)
                     .is_err()
@@ -338,7 +345,10 @@ impl<'a> Decision<'a> {
                 }
             }
         }
-        self.timers.add(choice.subnet, preferred);
+        match is_whole {
+            true => self.timers.add(choice.subnet, preferred),
+            false => self.timers.add_computed(preferred),
+        }
         self.answer.subnet.get_or_insert(subnet);
         let mut answer = IaAnswer::to(ia);
         answer.push(Granted {
@@ -347,6 +357,29 @@ impl<'a> Decision<'a> {
             valid,
         });
         answer
+    }
+
+    /// What is kept beside a lease that is granted now.
+    fn context(&self, slot: Option<SlotNumber>) -> Context {
+        let mut context = self.query.context.clone();
+        let terms = slot.and_then(|slot| Some((slot, self.partition.terms(slot)?)));
+        if let Some((slot, _)) = terms.filter(|(_, terms)| terms.is_live(self.now)) {
+            carry_over(self.partition, slot, Way::Known, &mut context);
+        }
+        context
+    }
+
+    /// What is left of an IA's lease, if writing it down again would change nothing worth writing.
+    fn left(
+        &self,
+        choice: &Choice<'_>,
+        slot: Option<SlotNumber>,
+        binding: &Binding,
+    ) -> Option<Left> {
+        let slot = slot.filter(|_| choice.hold == Hold::Binding)?;
+        let terms = self.partition.terms(slot)?;
+        let left = choice.subnet.lifetimes.cache.left(&terms, self.now)?;
+        self.partition.is_known(slot, binding).then_some(left)
     }
 
     fn give_back(&self, choice: &Choice<'_>) {
@@ -374,13 +407,11 @@ impl<'a> Decision<'a> {
     }
 
     fn end_binding(&mut self, found: &Found, state: State, expires: Timestamp) {
-        let last_transaction = self.now;
-        let binding = Binding {
-            state,
-            expires,
-            last_transaction,
-            ..found.binding.clone()
-        };
+        let mut binding = Binding::default();
+        self.partition.read(found.slot, &mut binding);
+        binding.state = state;
+        binding.expires = expires;
+        binding.last_transaction = self.now;
         let (pools, slot) = (self.link.pools(), Some(found.slot));
         let written = self
             .partition

@@ -9,6 +9,7 @@
 
 mod answer;
 mod choose;
+mod context;
 mod decide;
 mod query;
 mod reply;

@@ -1,10 +1,11 @@
 //! Octets to a query: what the client asks, from which link, and where the answer goes.
 
+use super::context::surroundings;
 use super::select;
 use crate::own::OwnAddresses;
 use crate::{Discard, Interface, Policy};
 use core::net::Ipv6Addr;
-use dhcp_lease::{Key, Lease, LeaseKind};
+use dhcp_lease::{Context, Key, Lease, LeaseKind};
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress, Tags};
 use dhcp_wire::id::{Duid, HardwareAddress, Iaid};
 use dhcp_wire::v6::{
@@ -68,6 +69,10 @@ pub struct Query {
     pub(super) subnet: usize,
     pub(super) rapid_commit: bool,
     pub(super) relays: RelayRecord,
+    /// What is kept beside the leases.
+    pub(super) context: Context,
+    /// The client's full name option.
+    full_name: Octets<255>,
     /// The headers of the answer.
     pub(super) answer_envelope: Envelope,
     /// Our addresses on the client's link, which are no client's.
@@ -94,6 +99,8 @@ impl Default for Query {
             subnet: 0,
             rapid_commit: false,
             relays: RelayRecord::default(),
+            context: Context::EMPTY,
+            full_name: Octets::EMPTY,
             answer_envelope: Envelope {
                 source_mac: MacAddress::default(),
                 destination_mac: MacAddress::default(),
@@ -202,6 +209,10 @@ impl Query {
                 }
                 OptionCode::OPTION_REQUEST if self.requested_count == 0 => {
                     self.set_requested(v6::option_request(option.data));
+                }
+                // A name decides nothing: one that is too long is as if it were not there.
+                OptionCode::CLIENT_FQDN => {
+                    let _ = self.full_name.set(option.data);
                 }
                 OptionCode::RAPID_COMMIT => self.rapid_commit = v6::rapid_commit(option.data),
                 // RFC 8415 section 16 [unknown-options-ignored]: an option that we do not know, or do
@@ -401,6 +412,11 @@ pub fn classify(
     (query.network, query.subnet) = select::link(policy, &packet.relays, source, interface)?;
     query.take_own(interface, policy);
     query.answer_envelope = select::answer_envelope(envelope, &packet.relays, interface)?;
+    let Query {
+        full_name, context, ..
+    } = query;
+    let (relays, name) = (&packet.relays, full_name.as_slice());
+    surroundings(relays, source, &interface.name, name, context);
     Ok(())
 }
 
@@ -435,6 +451,7 @@ fn read(message: &Message<'_>, policy: &Policy, query: &mut Query) -> Result<(),
     query.ia_count = 0;
     query.requested_count = 0;
     query.rapid_commit = false;
+    query.full_name.clear();
     let server = query.read(&message.options)?;
     let ours = server.map(|server| server == policy.server_duid.as_slice());
     query.addressee = validate(query, ours)?;

@@ -152,7 +152,7 @@ fn whole_batch<'a>(
     let length = header.length.to_native() as usize;
     let count = header.count.to_native() as usize;
     let ours = header.magic == BATCH_MAGIC
-        && header.version.to_native() == VERSION
+        && (1..=VERSION).contains(&header.version.to_native())
         && header.identity == store.identity;
     let needed = count
         .checked_mul(RECORD_OCTETS)?

@@ -1,5 +1,6 @@
 use super::*;
 use crate::binding::Binding;
+use crate::format::Group;
 use crate::headers::HeaderError;
 
 fn store() -> StoreHeader {
@@ -16,8 +17,18 @@ fn store() -> StoreHeader {
 fn log(records: u32, mark: u64) -> ChangeLog {
     let mut log = ChangeLog::with_capacity(records as usize);
     for slot in 0..records {
-        let group = Group::new(&Binding::default(), &[slot], mark, 3, &store().checksum());
-        log.push(3, &group);
+        let (binding, checksum) = (Binding::default(), store().checksum());
+        let group = Group::new(
+            &binding,
+            &[],
+            std::slice::from_ref(&slot),
+            mark,
+            3,
+            &checksum,
+        );
+        for (slot, image) in group.images() {
+            log.push(3, slot, &image);
+        }
     }
     log
 }
@@ -187,9 +198,9 @@ fn journals_of_other_stores_and_later_programs_are_refused() {
     let mut newer = file;
     for position in [0, COPY_DISTANCE] {
         newer[position + 8..position + 16].copy_from_slice(b"xdhcpd\0J");
-        newer[position + 16] = 2;
+        newer[position + 16] = 3;
     }
-    let error = HeaderError::Newer { found: 2, known: 1 };
+    let error = HeaderError::Newer { found: 3, known: 2 };
     assert_eq!(replay(&store(), &newer).err(), Some(error));
 }
 

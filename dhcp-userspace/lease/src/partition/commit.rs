@@ -2,8 +2,12 @@
 
 use super::{Partition, Role, SlotNumber, TableFull};
 use crate::allocator::Pools;
-use crate::binding::{Binding, Key, Lease, Timestamp};
-use crate::format::{self, ArchivedRecord, EXTENSIONS_MAX, Group, Image, NO_SLOT};
+use crate::binding::{Binding, Key, Lease, State, Timestamp};
+use crate::context::Context;
+use crate::format::{
+    self, ArchivedRecord, EXTENSIONS_MAX, Group, IDENTITY_OCTETS_MAX, Image, NO_SLOT,
+    extensions_for,
+};
 use crate::index::{Digest, Digester, Identity};
 use crate::journal::ChangeLog;
 use crate::offers::Offer;
@@ -49,6 +53,13 @@ impl Earlier {
         self.lease.filter(|_| self.role.holds_its_lease())
     }
 
+    /// Whether the client goes on from a lease that is still its own to the one of `binding`.
+    pub(super) fn is_superseded_by(&self, binding: &Binding, now: Timestamp) -> bool {
+        self.role == Role::Live
+            && self.expires > now
+            && self.lease.is_some_and(|lease| lease != binding.lease)
+    }
+
     /// Whether the slot is in the wheel, to be looked at not later than `binding` ends.
     pub(super) fn is_armed_before(&self, binding: &Binding) -> bool {
         self.role == Role::Live
@@ -58,30 +69,48 @@ impl Earlier {
 }
 
 impl Partition {
-    /// Finds out which extension slots a commit needs, and that they can be had.
-    pub(super) fn slots_for(
+    /// Finds out which extension slots a commit needs, and that they can be had, and how much of the
+    /// context there is room for.
+    ///
+    /// A context takes further slots only while a quarter of all slots is free or holds former leases: those
+    /// that are left are for leases. It loses its end for that, never a lease.
+    pub(super) fn slots_for<'b>(
         &self,
         slot: Option<SlotNumber>,
-        used: usize,
-    ) -> Result<Slots, TableFull> {
+        binding: &'b Binding,
+    ) -> Result<(Slots, &'b [u8]), TableFull> {
+        let identity_len = binding.identity_len();
         let (mut extensions, owned) = slot
             .map_or(([NO_SLOT; EXTENSIONS_MAX], 0), |SlotNumber(head)| {
                 self.extensions(head)
             });
+        let needed = extensions_for(identity_len);
+        let wished = extensions_for(identity_len + binding.context.as_octets().len());
+        let head = u32::from(slot.is_none());
+        let added = wished.saturating_sub(owned) as u32 + head;
+        let own = slot.is_some_and(|SlotNumber(head)| self.role(head) == Role::Former);
+        let available = self.free_count + self.role_count(Role::Former) - u32::from(own);
+        let is_ample = available >= added.saturating_add(self.table.slots() / 4);
+        let granted = match is_ample {
+            true => wished,
+            false => wished.min(owned.max(needed)),
+        };
+        let room = format::room_in(granted).saturating_sub(identity_len);
+        let context = binding.context.fitting(room);
+        let used = extensions_for(identity_len + context.len());
         for place in extensions.iter_mut().take(used).skip(owned) {
             *place = WANTED;
         }
-        let wanted = used.saturating_sub(owned) as u32 + u32::from(slot.is_none());
-        let own = slot.is_some_and(|SlotNumber(head)| self.role(head) == Role::Former);
-        let available = self.free_count + self.role_count(Role::Former) - u32::from(own);
+        let wanted = used.saturating_sub(owned) as u32 + head;
         if wanted > available {
             return Err(TableFull);
         }
-        Ok(Slots {
+        let slots = Slots {
             extensions,
             used,
             owned,
-        })
+        };
+        Ok((slots, context))
     }
 
     pub(super) fn earlier(&mut self, head: u32) -> Earlier {
@@ -170,6 +199,7 @@ impl Partition {
         head: u32,
         slots: &Slots,
         binding: &Binding,
+        context: &[u8],
         log: &mut ChangeLog,
     ) {
         self.generation += 1;
@@ -181,18 +211,57 @@ impl Partition {
         let numbers = numbers.get(..=slots.used).unwrap_or_default();
         let group = Group::new(
             binding,
+            context,
             numbers,
             self.generation,
             self.number,
             &self.checksum,
         );
         match self.durability {
-            Durability::Process => self.table.commit(group.images()),
+            Durability::Process => {
+                self.table.commit(&group);
+                log.note(self.number, &group);
+            }
             Durability::Power => {
                 for (slot, image) in group.images() {
-                    self.overlay.store(*slot, image);
+                    self.overlay.store(slot, &image);
+                    log.push(self.number, slot, &image);
                 }
-                log.push(self.number, &group);
+            }
+        }
+    }
+
+    /// Tells the history that the client goes on to another lease. The record that lets go of the earlier
+    /// one names only the new one, so a record of its own says that the earlier one ended. It has no slot:
+    /// the tables have no use for it.
+    pub(super) fn tell_of_earlier(&mut self, head: u32, log: &mut ChangeLog, now: Timestamp) {
+        let mut earlier = Binding::default();
+        self.read(SlotNumber(head), &mut earlier);
+        earlier.state = State::Released;
+        earlier.expires = now;
+        earlier.valid_seconds = 0;
+        let context = earlier.context.as_octets();
+        let mut nowhere = [WANTED; 1 + EXTENSIONS_MAX];
+        if let Some(slot) = nowhere.first_mut() {
+            *slot = NO_SLOT;
+        }
+        let extensions = extensions_for(earlier.identity_len() + context.len());
+        let slots = nowhere.get(..=extensions).unwrap_or_default();
+        self.generation += 1;
+        let group = Group::new(
+            &earlier,
+            context,
+            slots,
+            self.generation,
+            self.number,
+            &self.checksum,
+        );
+        match self.durability {
+            Durability::Process => log.note(self.number, &group),
+            Durability::Power => {
+                for (slot, image) in group.images() {
+                    log.push(self.number, slot, &image);
+                }
             }
         }
     }
@@ -304,16 +373,59 @@ impl Partition {
         let Some((octets, skip)) = identity.within(record) else {
             return false;
         };
-        if let Some(inline) = record.identity.get(skip..skip + octets.len()) {
+        if let Some(inline) = record.octets.get(skip..skip + octets.len()) {
             return inline == octets;
         }
-        let stored = format::gather(record, |slot| self.image(slot));
+        let stored: [u8; IDENTITY_OCTETS_MAX] = format::gather(self.pieces(record));
         stored.get(skip..skip + octets.len()) == Some(octets)
     }
 
     pub(super) fn read_record(&self, record: &ArchivedRecord, into: &mut Binding) {
-        let stored = format::gather(record, |slot| self.image(slot));
-        format::read(record, &stored, into);
+        format::read(record, &format::gather(self.pieces(record)), into);
+    }
+
+    pub(super) fn read_context(&self, record: &ArchivedRecord, into: &mut Context) {
+        let start = record.identity_len();
+        let first = record.octets.get(start);
+        if first == Some(&0) || first.is_none() && record.extensions == 0 {
+            return;
+        }
+        let stored: [u8; format::OCTETS_MAX] = format::gather(self.pieces(record));
+        into.set(stored.get(start..).unwrap_or_default());
+    }
+
+    fn pieces<'p>(&'p self, record: &'p ArchivedRecord) -> impl Iterator<Item = &'p [u8]> {
+        format::pieces(record, |slot| self.image(slot))
+    }
+
+    /// Whether a record says what `binding` would say in its place, times excepted.
+    pub(super) fn is_same_but_times(&self, slot: SlotNumber, binding: &Binding) -> bool {
+        let Some(record) = self.record(slot.0) else {
+            return false;
+        };
+        let same_fields = record.terms().is_some_and(|terms| {
+            terms.lease == binding.lease
+                && terms.state == binding.state
+                && terms.subnet == binding.subnet
+                && terms.valid_seconds == binding.valid_seconds
+                && terms.preferred_seconds == binding.preferred_seconds
+        });
+        let same_client = record.iaid.to_native() == binding.iaid.0
+            && record.htype == binding.hardware.htype()
+            && usize::from(record.hlen) == binding.hardware.as_slice().len()
+            && usize::from(record.client_len) == binding.client.len();
+        if !same_fields || !same_client {
+            return false;
+        }
+        let Ok((_, context)) = self.slots_for(Some(slot), binding) else {
+            return false;
+        };
+        let parts = [
+            binding.hardware.as_slice(),
+            binding.client.as_slice(),
+            context,
+        ];
+        format::consist_of(self.pieces(record), parts)
     }
 }
 
@@ -332,7 +444,13 @@ fn with_key<'a, T>(
     make: impl FnOnce(&Key<'_>) -> T,
 ) -> Option<T> {
     let record = format::record(image(slot)?)?;
-    let stored = format::gather(record, image);
+    let gathered: [u8; IDENTITY_OCTETS_MAX];
+    let stored = if record.identity_len() <= record.octets.len() {
+        record.octets.as_slice()
+    } else {
+        gathered = format::gather(format::pieces(record, image));
+        &gathered
+    };
     let (hardware, client) = stored.split_at_checked(usize::from(record.hlen))?;
     let client = client.get(..usize::from(record.client_len))?;
     let key = Key {

@@ -176,14 +176,16 @@ impl Partition {
         let mut slots = vec![slot];
         slots.extend(extensions.iter().take(owned));
         self.generation += 1;
+        let checksum = *self.checksum();
         let group = Group::new(
             binding,
+            binding.context.as_octets(),
             &slots,
             self.generation,
             self.number,
-            self.checksum(),
+            &checksum,
         );
-        self.table.commit(group.images());
+        self.table.commit(&group);
     }
 
     /// Shelves every slot that is nothing else.

@@ -5,7 +5,7 @@ use super::placed::Placed;
 use super::{Checker, default};
 use crate::config::notation::Family;
 use crate::config::report::{At, Spot};
-use dhcp_core::subnet::Lifetimes;
+use dhcp_core::subnet::{LeaseCache, Lifetimes};
 
 impl Checker<'_> {
     /// Lifetimes in order: shortest <= default <= longest, T1 < T2 < shortest, preferred <= valid.
@@ -49,6 +49,7 @@ impl Checker<'_> {
             preferred: preferred.value,
             renew: written.renew_timer.as_ref().map(|it| it.value),
             rebind: written.rebind_timer.as_ref().map(|it| it.value),
+            cache: self.cache(placed),
         }
     }
 
@@ -81,6 +82,23 @@ impl Checker<'_> {
                 renew.value, preferred.described
             );
             self.report.warn(spot, message);
+        }
+    }
+
+    fn cache(&mut self, placed: &Placed<'_>) -> LeaseCache {
+        let written = &placed.parameters;
+        if let Some(threshold) = written
+            .cache_threshold
+            .as_ref()
+            .filter(|threshold| threshold.value > 500_000)
+        {
+            let message = "more than half: clients whose renewals are not written down come close to the end of \
+                           their leases; 0.25 is enough for those that renew too often";
+            self.report.warn(&threshold.spot, message);
+        }
+        LeaseCache {
+            threshold_millionths: written.cache_threshold.as_ref().map(|it| it.value),
+            age_seconds_max: written.cache_max_age.as_ref().map(|it| it.value),
         }
     }
 

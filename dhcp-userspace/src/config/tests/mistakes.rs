@@ -42,7 +42,7 @@ f.toml:14:9: subnet4[0].relay: `ip-addresses` is missing; add it (list of addres
 f.toml:14:11: subnet4[0].relay.ip-address: unknown key; did you mean `ip-addresses`?
 f.toml:17:10: subnet4[1].subnet: 192.0.2.128/25 overlaps subnet4[0].subnet (line 12), 192.0.2.0/24; shrink one of them
 f.toml:18:6: subnet4[1].id: 1 is also the number of subnet4[0] (line 11); give it another
-f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, rapid-commit, option-data, min-valid-lifetime, max-valid-lifetime, next-server, boot-file-name, server-identifier, reservations"#
+f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, min-valid-lifetime, max-valid-lifetime, next-server, boot-file-name, server-identifier, reservations"#
     );
 }
 
@@ -91,6 +91,26 @@ fn every_mistake_has_its_sentence() {
         (
             "pools = [\"192.0.2.8/30\"]\nvalid-lifetime = 30",
             "7:18: subnet4[0].valid-lifetime: warning: 30 seconds are little: every client asks again every 15 seconds",
+        ),
+        (
+            "pools = [\"192.0.2.8/30\"]\ncache-threshold = 1.5",
+            "7:19: subnet4[0].cache-threshold: is the number 1.5; it must be 0 to 1",
+        ),
+        (
+            "pools = [\"192.0.2.8/30\"]\ncache-threshold = nan",
+            "7:19: subnet4[0].cache-threshold: is the number nan; it must be 0 to 1",
+        ),
+        (
+            "pools = [\"192.0.2.8/30\"]\ncache-threshold = \"0.25\"",
+            "7:19: subnet4[0].cache-threshold: is the text \"0.25\", not a number; leave the quotes out",
+        ),
+        (
+            "pools = [\"192.0.2.8/30\"]\ncache-threshold = 0.9",
+            "7:19: subnet4[0].cache-threshold: warning: more than half: clients whose renewals are not written down come close to the end of their leases; 0.25 is enough for those that renew too often",
+        ),
+        (
+            "pools = [\"192.0.2.8/30\"]\ncache-max-age = -1",
+            "7:17: subnet4[0].cache-max-age: is the number -1; it must be 0 to 4294967295",
         ),
         (
             "pools = [\"192.0.2.8/30\"]\nvalid-lifetime = 4294967296",

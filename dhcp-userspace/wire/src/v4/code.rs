@@ -31,6 +31,8 @@ pub const RENEWAL_TIME: u8 = 58;
 pub const REBINDING_TIME: u8 = 59;
 /// Client identifier (RFC 2132 section 9.14).
 pub const CLIENT_IDENTIFIER: u8 = 61;
+/// The client's full name (RFC 4702 section 2).
+pub const CLIENT_FQDN: u8 = 81;
 /// Rapid Commit (RFC 4039 section 4).
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
@@ -40,5 +42,15 @@ pub const END: u8 = 255;
 
 /// Sub-option of [`RELAY_AGENT`]: link selection (RFC 3527).
 pub const AGENT_LINK_SELECTION: u8 = 5;
+/// Sub-option of [`RELAY_AGENT`]: circuit identifier (RFC 3046 section 3.1).
+pub const AGENT_CIRCUIT_ID: u8 = 1;
+/// Sub-option of [`RELAY_AGENT`]: remote identifier (RFC 3046 section 3.2).
+pub const AGENT_REMOTE_ID: u8 = 2;
+/// Sub-option of [`RELAY_AGENT`]: subscriber identifier (RFC 3993).
+pub const AGENT_SUBSCRIBER_ID: u8 = 6;
+/// Sub-option of [`RELAY_AGENT`]: authentication of one message (RFC 4030).
+pub const AGENT_AUTHENTICATION: u8 = 8;
+/// Sub-option of [`RELAY_AGENT`]: flags of one message (RFC 5010).
+pub const AGENT_FLAGS: u8 = 10;
 /// Sub-option of [`RELAY_AGENT`]: server identifier override (RFC 5107).
 pub const AGENT_SERVER_OVERRIDE: u8 = 11;

@@ -36,6 +36,8 @@ impl OptionCode {
     pub const REMOTE_ID: u16 = 37;
     /// RFC 4580.
     pub const SUBSCRIBER_ID: u16 = 38;
+    /// RFC 4704.
+    pub const CLIENT_FQDN: u16 = 39;
     /// RFC 6939.
     pub const CLIENT_LINK_LAYER_ADDRESS: u16 = 79;
     pub const SOL_MAX_RT: u16 = 82;

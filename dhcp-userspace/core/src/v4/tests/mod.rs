@@ -7,3 +7,4 @@ mod requests;
 mod world;
 
 use world::*;
+mod surroundings;

@@ -2,12 +2,13 @@
 
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
-    Interface, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy, Subnet4,
+    Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy,
+    Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
 use dhcp_lease::{
-    Binding, ChangeLog, Durability, Lease, Partitions, PoolIndex, PoolRange, Pools, State,
+    Binding, ChangeLog, Durability, Key, Lease, Partitions, PoolIndex, PoolRange, Pools, State,
     SubnetId, Timestamp,
 };
 use dhcp_wire::frame::{Addresses, Datagram, Envelope, MacAddress, Tags};
@@ -65,6 +66,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             preferred: LEASE,
             renew: None,
             rebind: None,
+            cache: LeaseCache::default(),
         },
         options: options(&[
             (1, &[255, 255, 255, 0], false),
@@ -88,6 +90,10 @@ pub(super) struct World {
     pub(super) partitions: Partitions,
     pub(super) log: ChangeLog,
     pub(super) now: Timestamp,
+    /// Whether what is written is durable at once.
+    pub(super) settles: bool,
+    /// Whether the last message changed what is on record.
+    pub(super) has_written: bool,
     query: Query,
     reserved: Vec<Lease>,
 }
@@ -130,6 +136,8 @@ impl World {
             partitions: Partitions::in_memory(4, 64, Durability::Power),
             log: ChangeLog::with_capacity(64),
             now: Timestamp(1_000_000),
+            settles: true,
+            has_written: false,
             query: Query::default(),
             reserved: Vec::new(),
         }
@@ -156,8 +164,8 @@ impl World {
         self.partitions.mark_held(&self.policy.pools);
     }
 
-    /// Serves one frame as the data path does. What an ACK promises must be in the change log, and nothing
-    /// else but a RELEASE or DECLINE may be.
+    /// Serves one frame as the data path does. What an ACK promises must be in the change log or on record
+    /// already, and nothing else but a RELEASE or DECLINE may be in the log.
     pub(super) fn serve(&mut self, request: &[u8]) -> Result<Reply, Discard> {
         let mut frame = [0xee; 1792];
         frame[..request.len()].copy_from_slice(request);
@@ -201,12 +209,21 @@ impl World {
             answer,
             Err(Discard::Released | Discard::Declined | Discard::DeclineOverLimit)
         );
-        assert_eq!(
-            log.is_empty(),
-            !granted && !ended,
-            "what is promised is written, no more"
+        self.has_written = !log.is_empty();
+        assert!(
+            granted || ended == self.has_written,
+            "nothing else is written"
         );
-        partitions.settle(log, &policy.pools);
+        if self.settles {
+            partitions.settle(log, &policy.pools);
+        }
+        if let Some(answer) = answer.ok().filter(|_| granted) {
+            let record = &self.bindings()[&answer.address];
+            assert!(
+                record.expires >= self.now.after(answer.lease_seconds),
+                "no more is promised than is written"
+            );
+        }
         answer
     }
 
@@ -231,6 +248,25 @@ impl World {
         assert_eq!(ack.message_type(), MessageType::ACK);
         assert_eq!(ack.yiaddr(), offer.yiaddr());
         ack.yiaddr()
+    }
+
+    /// Writes a binding over its client's.
+    pub(super) fn write(&mut self, binding: &Binding) {
+        let key = Key {
+            kind: binding.lease.kind(),
+            client: binding.client.as_slice(),
+            hardware: binding.hardware,
+            iaid: binding.iaid,
+        };
+        let index = self.partitions.index_of(key.spread_octets());
+        let mut partition = self.partitions.lock(index).unwrap();
+        let slot = partition.find(&key, |_| true);
+        let (pools, now) = (&self.policy.pools, self.now);
+        partition
+            .commit(slot, binding, pools, &mut self.log, now)
+            .unwrap();
+        drop(partition);
+        self.partitions.settle(&mut self.log, &self.policy.pools);
     }
 
     /// All bindings, by address.

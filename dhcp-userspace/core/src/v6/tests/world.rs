@@ -3,7 +3,7 @@
 pub(super) use super::super::{Query, classify, decide, reply};
 pub(super) use crate::options::{ConfiguredOption, OptionSet};
 pub(super) use crate::subnet::{
-    Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet6,
+    LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet6,
 };
 pub(super) use crate::{Discard, Interface, Policy};
 pub(super) use core::net::Ipv6Addr;
@@ -59,6 +59,7 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
             preferred: 3000,
             renew: None,
             rebind: None,
+            cache: LeaseCache::default(),
         },
         options: OptionSet::default(),
         reservations: Reservations::default(),
