@@ -1,24 +1,48 @@
 //! kill -9 under load, again and again: every lease that was acknowledged is there afterwards, no address
 //! has two holders, and the clients renew what they had.
-#![allow(clippy::indexing_slicing, reason = "a test that fails panics")]
+//!
+//! `XDHCPD_KILLS` says how often, half of it with each durability (25 unless it is set; the acceptance of a
+//! release is 1,000: `cargo xtask crash --only kills`). `XDHCPD_SEED` repeats the moments of a run.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that fails panics"
+)]
 
+use dhcp_tests::crash::random::Random;
 use dhcp_tests::lab::Link;
 use dhcp_tests::lab::blaster::{Blaster, assert_kept, ledger};
-use dhcp_tests::lab::process::{PATIENCE, eventually};
 use dhcp_tests::lab::server::Server;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const KILLS: u64 = 20;
+/// Kills of both durabilities together, unless the environment says otherwise.
+const KILLS: u64 = 25;
+/// For how long clients ask for leases, the server alive or dead.
+const LOAD_SECONDS: &str = "0.5";
+/// When the server is killed, counted from when the blaster was started: from before its first frame until
+/// after its last one.
+const KILL_MILLIS: std::ops::Range<u64> = 20..520;
+/// After so many kills the clients renew: what the server's table says, it must also do.
+const KILLS_PER_RENEWAL: u64 = 5;
 
 #[test]
 fn every_acknowledged_lease_survives_with_durability_process() {
-    survive("process");
+    survive("process", number("XDHCPD_KILLS", KILLS) / 2);
 }
 
 #[test]
 fn every_acknowledged_lease_survives_with_durability_power() {
-    survive("power");
+    survive("power", number("XDHCPD_KILLS", KILLS).div_ceil(2));
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Err(_) => otherwise,
+    }
 }
 
 fn config(durability: &str) -> String {
@@ -30,7 +54,7 @@ workers = 2
 
 [[subnet4]]
 subnet = "10.9.0.0/16"
-pools = ["10.9.16.0-10.9.143.255"]
+pools = ["10.9.16.0-10.9.31.255"]
 valid-lifetime = 3600
 
 [[subnet6]]
@@ -49,8 +73,8 @@ struct Clients {
     family: &'static str,
     seed: &'static str,
     mix: &'static str,
-    before: PathBuf,
-    after: PathBuf,
+    /// What they had before the last load, and what they have after it.
+    ledgers: [PathBuf; 2],
     has_leases: bool,
 }
 
@@ -67,8 +91,7 @@ impl Clients {
             family,
             seed,
             mix,
-            before: link.file(&format!("{family}-before.jsonl")),
-            after: link.file(&format!("{family}-after.jsonl")),
+            ledgers: ["before", "after"].map(|when| link.file(&format!("{family}-{when}.jsonl"))),
             has_leases: false,
         })
     }
@@ -78,7 +101,7 @@ impl Clients {
         let to = to.to_string_lossy();
         let from = from.map(Path::to_string_lossy);
         // A client that gets no answer gives up soon: after a kill there is none.
-        let mut arguments = vec!["--clients", "20000", "--timeout", "150", "--retries", "1"];
+        let mut arguments = vec!["--clients", "3000", "--timeout", "100", "--retries", "1"];
         arguments.extend([
             "--family",
             self.family,
@@ -93,58 +116,53 @@ impl Clients {
     }
 }
 
-fn survive(durability: &str) {
+fn survive(durability: &str, kills: u64) {
+    let seed = number("XDHCPD_SEED", u64::from(std::process::id()));
+    println!("XDHCPD_SEED={seed}");
+    let mut random = Random(seed);
     let link = Link::new(1);
     let mut server = Server::configured(&link.file("server"), &config(durability));
     server.start(&link.server);
     let mut both = Clients::both(&link);
-    let mut acknowledged = 0;
-    for kill in 0..KILLS {
+    let (mut acknowledged, mut renewed) = (0, 0);
+    for kill in 0..kills {
         let clients = &mut both[kill as usize % 2];
-        let from = clients.has_leases.then_some(clients.before.as_path());
-        let load = ["--mix", clients.mix, "--seconds", "1"];
-        let blaster = clients.start(&link, from, &clients.after, &load);
-        let is_v6 = clients.family == "v6";
-        eventually(PATIENCE, "load", || {
-            let leases = server.leases();
-            let live = leases
-                .live()
-                .filter(|record| record.lease.contains(':') == is_v6);
-            (live.count() > 100).then_some(())
-        });
-        // Some time in the middle of the load, another one each time: steps of 137 milliseconds
-        // modulo 800 are spread over all of it.
-        std::thread::sleep(Duration::from_millis(100 + kill * 137 % 800));
+        let [before, after] = &clients.ledgers;
+        let from = clients.has_leases.then_some(before.as_path());
+        let load = ["--mix", clients.mix, "--seconds", LOAD_SECONDS];
+        let blaster = clients.start(&link, from, after, &load);
+        let millis = KILL_MILLIS.start + random.below(KILL_MILLIS.end - KILL_MILLIS.start);
+        std::thread::sleep(Duration::from_millis(millis));
         server.process().kill();
         blaster.report().assert_clean();
 
         server.start(&link.server);
-        let promises = ledger(&clients.after);
-        assert!(
-            promises.len() > 100,
-            "kill {kill}: no load: {} leases",
-            promises.len()
-        );
+        let promises = ledger(after);
         acknowledged += promises.len();
         assert_kept(&promises, &server.leases());
-
-        let exchanges = promises.len().min(5_000).to_string();
-        let renewals = ["--mix", "renew=1", "--exchanges", &exchanges];
-        let report = clients
-            .start(&link, Some(&clients.after), &clients.before, &renewals)
-            .report();
-        report.assert_clean();
-        assert_eq!(
-            report.count("failed"),
-            0,
-            "kill {kill}: a renewal failed: {report:?}"
-        );
-        assert!(
-            report.count("completed") > 0,
-            "kill {kill}: nothing was renewed"
-        );
+        if (kill / 2) % KILLS_PER_RENEWAL == 0 && !promises.is_empty() {
+            renewed += renew(&link, clients, promises.len());
+        } else {
+            clients.ledgers.swap(0, 1);
+        }
         clients.has_leases = true;
     }
-    println!("{KILLS} kills, {acknowledged} acknowledged leases looked for and found");
+    println!(
+        "{kills} kills, {acknowledged} acknowledged leases looked for, 0 lost, 0 with two holders, {renewed} \
+         renewed"
+    );
+    assert!(acknowledged as u64 > kills * 100, "hardly any load");
     assert!(server.process().stop().success());
+}
+
+/// The clients renew what they had after the last load; what they have then comes before the next one.
+fn renew(link: &Link, clients: &Clients, promises: usize) -> u64 {
+    let [before, after] = &clients.ledgers;
+    let exchanges = promises.min(2_000).to_string();
+    let renewals = ["--mix", "renew=1", "--exchanges", &exchanges];
+    let report = clients.start(link, Some(after), before, &renewals).report();
+    report.assert_clean();
+    assert_eq!(report.count("failed"), 0, "a renewal failed: {report:?}");
+    assert!(report.count("completed") > 0, "nothing was renewed");
+    report.count("completed")
 }

@@ -13,6 +13,7 @@
     reason = "all of this crate is tests, though not all of it stands under #[test]"
 )]
 
+pub mod crash;
 pub mod engine;
 pub mod fuzz;
 pub mod lab;

@@ -5,6 +5,7 @@
 mod bench;
 mod build;
 mod cleanup;
+mod crash;
 mod demo;
 mod fuzz;
 mod netns;
@@ -37,6 +38,8 @@ enum Routine {
     Demo(demo::Args),
     /// Run every test, lints included
     Test(test::Args),
+    /// Crash the lease store in all ways: power cuts, kills, failing disks, flipped bits
+    Crash(crash::Args),
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -67,6 +70,7 @@ fn run(routine: Routine) -> anyhow::Result<()> {
         Routine::Demo(args) => demo::run(&project, &args),
         Routine::Bench(bench) => bench::run(&project, &bench),
         Routine::Test(args) => test::run(&project, &args),
+        Routine::Crash(args) => crash::run(&project, &args),
         Routine::Fuzz(args) => fuzz::run(&project, &args),
         Routine::Rfc(args) => rfc::run(&project.root, &args),
     }

@@ -96,6 +96,8 @@ const TEST: &[Package] = &[
     program("bpftool", &["bpftool", "linux-tools-common"]),
     program("strace", &["strace"]),
     program("mkfs.ext4", &["e2fsprogs"]),
+    program("mkfs.xfs", &["xfsprogs"]),
+    program("losetup", &["mount", "util-linux"]),
 ];
 const BENCH: &[Package] = &[program("perf", &["linux-perf", "linux-tools-generic"])];
 const FUZZ: &[Package] = &[program("g++", &["g++"])];
@@ -115,7 +117,9 @@ impl Purpose {
         match self {
             Self::Build => "to compile libxdp and libbpf, which xsk-rs brings as C",
             Self::Network => "to make network namespaces",
-            Self::Test => "to test against real DHCP clients and to look at what is sent",
+            Self::Test => {
+                "to test against real DHCP clients and file systems, and to look at what is sent"
+            }
             Self::Bench => "to count system calls",
             Self::Fuzz => "to compile libFuzzer, which is C++",
         }

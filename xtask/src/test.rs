@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// The kernel takes namespaces and programs down in the background.
 const LEFTOVER_TRIES: u32 = 50;
 const LEFTOVER_PAUSE: Duration = Duration::from_millis(100);
+const OUR_PROGRAMS: [&str; 3] = ["xdhcpd", "xdhcp-blaster", "xdhcp-crash"];
+/// How the folders of the crash campaigns begin, below which they mount.
+const CRASH_FOLDER: &str = "/xdhcp-crash-";
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -34,6 +37,21 @@ pub(crate) struct Args {
     /// Run only end-to-end tests whose name contains this
     #[arg(long, value_name = "TEXT", conflicts_with = "quick")]
     filter: Option<String>,
+    /// How often kill9 kills the server, both durabilities together (25 unless given)
+    #[arg(long, value_name = "COUNT", conflicts_with = "quick")]
+    kills: Option<u64>,
+}
+
+impl Args {
+    /// kill9 alone, with this count.
+    pub(crate) fn kill9(kills: u64) -> Self {
+        Self {
+            quick: false,
+            e2e: vec!["kill9".to_owned()],
+            filter: None,
+            kills: Some(kills),
+        }
+    }
 }
 
 /// How many tests ran.
@@ -127,7 +145,7 @@ fn end_to_end(project: &Project, args: &Args, count: &mut Count) -> Result<()> {
     } else {
         args.e2e.clone()
     };
-    let environment = [
+    let mut environment = vec![
         ("XDHCPD_BIN", project.binary("xdhcpd", Profile::Release)),
         (
             "XDHCP_BLASTER_BIN",
@@ -135,13 +153,18 @@ fn end_to_end(project: &Project, args: &Args, count: &mut Count) -> Result<()> {
         ),
         ("XDHCPD_BPF_OBJECT", project.bpf_object()),
     ];
+    environment.extend(
+        args.kills
+            .map(|kills| ("XDHCPD_KILLS", kills.to_string().into())),
+    );
     let mut cargo = project.cargo();
     cargo.envs(environment.clone());
     if !steps::is_root() {
         // Compiling stays the user's; only the compiled tests run as root. sudo forgets variables.
         let set = environment
-            .map(|(name, value)| format!("{name}={}", value.display()))
-            .join(" ");
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.display()));
+        let set = set.collect::<Vec<_>>().join(" ");
         cargo.env(runner_variable()?, format!("sudo env {set}"));
     }
     cargo.args([
@@ -177,16 +200,17 @@ fn root_tests(project: &Project) -> Result<Vec<String>> {
     let targets = ours
         .and_then(|package| package.get("targets"))
         .and_then(|list| list.as_array());
-    let wants_root = |target: &&serde_json::Value| {
-        let features = target
-            .get("required-features")
-            .and_then(|list| list.as_array());
-        features
+    let has = |target: &serde_json::Value, list: &str, word: &str| {
+        let words = target.get(list).and_then(|list| list.as_array());
+        words
             .into_iter()
             .flatten()
-            .any(|feature| feature.as_str() == Some("root"))
+            .any(|found| found.as_str() == Some(word))
     };
-    let names = targets.into_iter().flatten().filter(wants_root);
+    let names = targets
+        .into_iter()
+        .flatten()
+        .filter(|target| has(target, "required-features", "root") && has(target, "kind", "test"));
     let names: Vec<String> = names
         .filter_map(|target| Some(target.get("name")?.as_str()?.to_owned()))
         .collect();
@@ -275,6 +299,16 @@ impl Leftovers {
         let xdp = programs.lines().filter(|line| line.contains(": xdp "));
         found.extend(xdp.map(|line| format!("XDP program {}", line.trim())));
 
+        let mut losetup = steps::privileged("losetup");
+        losetup.args(["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
+        let loops = steps::output("looking for loop devices", &mut losetup)?;
+        let ours = loops.lines().filter(|line| line.contains(CRASH_FOLDER));
+        found.extend(ours.map(|line| format!("loop device {}", line.trim())));
+
+        let mounts = fs::read_to_string("/proc/self/mounts").context("looking for mounts")?;
+        let ours = mounts.lines().filter(|line| line.contains(CRASH_FOLDER));
+        found.extend(ours.map(|line| format!("mount {line}")));
+
         found.extend(processes(project));
         Ok(Self(found))
     }
@@ -282,7 +316,7 @@ impl Leftovers {
 
 /// Our programs that run, by what file they were started from.
 fn processes(project: &Project) -> Vec<String> {
-    let ours = |profile| ["xdhcpd", "xdhcp-blaster"].map(|name| project.binary(name, profile));
+    let ours = |profile| OUR_PROGRAMS.map(|name| project.binary(name, profile));
     let ours = [ours(Profile::Dev), ours(Profile::Release)].concat();
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
