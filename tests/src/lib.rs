@@ -17,4 +17,5 @@ pub mod engine;
 pub mod lab;
 pub mod packet;
 pub mod pcap;
+pub mod sim;
 pub mod transcript;
