@@ -143,6 +143,12 @@ impl StateDirectory {
             now,
             quarantine_seconds,
         };
+        // A process that was killed between writing and syncing left a batch in the page cache alone. Its
+        // images may go into the tables only when it is durable, or a power cut during this opening could
+        // leave pieces of them there and nothing to mend them with.
+        journal
+            .sync_data()
+            .map_err(file_error(&path, "cannot sync the journal"))?;
         let old = match octets {
             0 => None,
             octets => Some(

@@ -11,6 +11,7 @@ mod project;
 mod rfc;
 mod rig;
 mod setup;
+mod simulate;
 mod steps;
 mod test;
 
@@ -39,6 +40,8 @@ enum Routine {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Engine and store on a simulated disk, clock, network and crash, from one seed
+    Simulate(simulate::Args),
     /// Compare the RFC requirements with the citations in the code
     Rfc(rfc::Args),
 }
@@ -63,6 +66,7 @@ fn run(routine: Routine) -> anyhow::Result<()> {
         Routine::Build(args) => build::run(&project, &args),
         Routine::Demo(args) => demo::run(&project, &args),
         Routine::Bench(bench) => bench::run(&project, &bench),
+        Routine::Simulate(args) => simulate::run(&project, &args),
         Routine::Test(args) => test::run(&project, &args),
         Routine::Rfc(args) => rfc::run(&project.root, &args),
     }

@@ -43,6 +43,17 @@ impl Faults {
         (Self::Damage, "damage"),
     ];
 
+    /// Those that hold at present. A clock that goes back across a restart is not yet bounded from below
+    /// when the store is opened.
+    pub const SOUND: [Self; 6] = [
+        Self::Process,
+        Self::Power,
+        Self::Io,
+        Self::Space,
+        Self::Network,
+        Self::Damage,
+    ];
+
     /// Its name.
     pub fn name(self) -> &'static str {
         Self::ALL
@@ -79,18 +90,9 @@ const LOG_LINES: usize = 60;
 const TRANSITION: Millis = 3_000;
 
 enum Due {
-    Wake {
-        client: usize,
-        number: u64,
-    },
-    ToServer {
-        client: usize,
-        frame: Vec<u8>,
-        worker: usize,
-    },
-    ToClient {
-        frame: Vec<u8>,
-    },
+    Wake { client: usize, number: u64 },
+    ToServer { frame: Vec<u8>, worker: usize },
+    ToClient { frame: Vec<u8> },
     Server,
     Tick,
 }
@@ -485,18 +487,12 @@ impl World {
                     self.wake(client)?;
                 }
             }
-            Due::ToServer {
-                client,
-                frame,
-                worker,
-            } => {
+            Due::ToServer { frame, worker } => {
                 if let Some(server) = &mut self.server {
                     self.tally.frames += 1;
                     let worker = worker % server.workers();
                     server.arrive(worker, &frame);
                     self.wake_server();
-                } else {
-                    let _ = client;
                 }
             }
             Due::ToClient { frame } => self.hear(&frame)?,
@@ -633,7 +629,11 @@ impl World {
                     self.ever.insert((octets, iaid, lease.to_string()));
                 }
                 let until = self.now + Millis::from(valid) * 1_000;
-                self.ledger.grant(client, iaid, lease, until, self.now)
+                self.ledger.grant(client, iaid, lease, until, self.now)?;
+                // It was on its way while the configuration changed.
+                let layout = self.layout;
+                self.ledger.configure(|lease| layout.has(lease), |_| false);
+                Ok(())
             }
             Event::LetGo { iaid, .. } => {
                 self.ledger.let_go(client, iaid);
@@ -692,7 +692,6 @@ impl World {
             self.later(
                 wait,
                 Due::ToServer {
-                    client,
                     frame: frame.clone(),
                     worker,
                 },
