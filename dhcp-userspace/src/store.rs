@@ -20,6 +20,7 @@ use dhcp_lease::{Partitions, Pools, Room, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use error::file_error;
+use renewal::renew_journal;
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
@@ -315,6 +316,8 @@ impl StateDirectory {
             }
         };
         let replayed = old.as_ref().map_or(&[][..], |old| old.octets());
+        renew_journal(&*journal, header, replayed)
+            .map_err(file_error(journal.path(), "cannot sync the journal"))?;
         let crew = |work: &(dyn Fn() + Sync)| crew::run(disk.threads(), work);
         let kept = snapshot::find(disk, snapshots, header, &files);
         let snapshot = kept.as_ref().and_then(|kept| kept.read(header));

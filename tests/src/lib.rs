@@ -19,4 +19,5 @@ pub mod fuzz;
 pub mod lab;
 pub mod packet;
 pub mod pcap;
+pub mod sim;
 pub mod transcript;

@@ -13,6 +13,7 @@ mod project;
 mod rfc;
 mod rig;
 mod setup;
+mod simulate;
 mod steps;
 mod test;
 
@@ -45,6 +46,8 @@ enum Routine {
     Bench(bench::Bench),
     /// Feed the parsers, the engine and the store ever stranger octets
     Fuzz(fuzz::Args),
+    /// Engine and store on a simulated disk, clock, network and crash, from one seed
+    Simulate(simulate::Args),
     /// Compare the RFC requirements with the citations in the code
     Rfc(rfc::Args),
 }
@@ -69,6 +72,7 @@ fn run(routine: Routine) -> anyhow::Result<()> {
         Routine::Build(args) => build::run(&project, &args),
         Routine::Demo(args) => demo::run(&project, &args),
         Routine::Bench(bench) => bench::run(&project, &bench),
+        Routine::Simulate(args) => simulate::run(&project, &args),
         Routine::Test(args) => test::run(&project, &args),
         Routine::Crash(args) => crash::run(&project, &args),
         Routine::Fuzz(args) => fuzz::run(&project, &args),

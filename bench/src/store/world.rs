@@ -1,11 +1,13 @@
 //! A store with its pools, and clients by number.
 
 use anyhow::Result;
+use dhcp_lease::clock::Guard;
 use dhcp_lease::{
     Binding, ChangeLog, Key, Lease, LeaseKind, PoolIndex, PoolRange, Pools, State, SubnetId,
     Timestamp,
 };
 use dhcp_userspace::commit::{self, Handle, StoreState};
+use dhcp_userspace::history::HistorySettings;
 use dhcp_userspace::settings::{Durability, Settings, XdpLog};
 use dhcp_userspace::store::{JournalFile, StateDirectory, Store};
 use dhcp_userspace::wake::Waker;
@@ -51,6 +53,15 @@ impl World {
             durability,
             lease_capacity: leases,
             partitions: PARTITIONS,
+            history: HistorySettings {
+                is_enabled: false, // the store alone is measured
+                ..HistorySettings::default()
+            },
+            guard: Guard {
+                percent: 100,
+                downtime_seconds: 0,
+            },
+            accept_clock: false,
             xdp_log: XdpLog::Off,
         };
         let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));

@@ -213,7 +213,9 @@ impl Server {
             barriers: position.map(|path| File::open(path).unwrap()),
             positions: positions.clone(),
         };
-        let journal = std::thread::spawn(move || committer.run(storage));
+        let journal = std::thread::spawn(move || {
+            committer.run(storage);
+        });
         let counters: Arc<CachePadded<Counters>> = Arc::default();
         let parts = handles.into_iter().zip(wakers).zip(positions);
         let workers = parts

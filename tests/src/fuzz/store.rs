@@ -28,6 +28,7 @@ const STORE: StoreHeader = StoreHeader {
     checksum_key: KEY,
     partitions: PARTITIONS,
     slots_per_segment: SLOTS_PER_SEGMENT,
+    epoch: 0,
 };
 
 fn hasher() -> SipHasher13 {

@@ -88,7 +88,9 @@ impl Bench {
             partitions: Partitions::in_memory(4, slots, durability),
             pools: Pools::new(&[range], &[]),
             places: Places::new(&Policy::default()),
-            journal: Some(std::thread::spawn(move || drop(committer.run(Disk)))),
+            journal: Some(std::thread::spawn(move || {
+                committer.run(Disk);
+            })),
         }
     }
 
