@@ -4,6 +4,7 @@ mod sink;
 
 use super::meter::Meter;
 use super::{ConfigArg, Failure, print, print_json};
+use crate::clock;
 use crate::config::plural;
 use crate::leases::Spot;
 use crate::leases::import::{How, LastEntries, Outcome, Rule, SubnetFrom};
@@ -118,7 +119,7 @@ fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
 }
 
 pub(super) fn run(args: &ImportArgs) -> Result<(), Failure> {
-    let now = super::leases::now();
+    let now = clock::wall();
     let sources = args.sources()?;
     let last = last_entries(&sources, now)?;
     let sink = Sink::open(args)?;

@@ -2,7 +2,7 @@
 
 use super::meter::Meter;
 use super::{Failure, FamilyArg, LeasesCommand, StoreArgs, print, print_json};
-use crate::clock::Clock;
+use crate::clock;
 use crate::config::{notation, plural};
 use crate::history;
 use crate::leases::{self, Filter, Format, LeaseView, Summary, Verdict};
@@ -17,7 +17,7 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
             format,
         } => {
             let leases = select(&store, &filter.filter())?;
-            show(&leases, format.format(), filter.family)
+            show(&leases, format.format(), filter.family, &store)
         }
         LeasesCommand::Get {
             address,
@@ -39,7 +39,7 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
                 "v4" => FamilyArg::V4,
                 _ => FamilyArg::V6,
             });
-            show(&leases, format.format(), family)
+            show(&leases, format.format(), family, &store)
         }
         LeasesCommand::Export(args) => super::export::run(&args),
         LeasesCommand::Import(args) => super::import::run(&args),
@@ -68,7 +68,16 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
             super::history::ask(&directory, &asked, format, verify)
         }
         LeasesCommand::Verify { store, json, quiet } => verify(&store, json, quiet),
+        LeasesCommand::Adopt { store } => adopt(&store.directory()),
     }
+}
+
+fn adopt(directory: &Path) -> Result<(), Failure> {
+    let told = match clock::adopt(directory)? {
+        true => "these files count as the newest; free leases are not withheld",
+        false => "these files were not in doubt; nothing changed",
+    };
+    print(&format!("{}: {told}\n", directory.display()))
 }
 
 /// An address in the form in which leases are shown.
@@ -84,14 +93,10 @@ fn canonical(text: &str) -> String {
     }
 }
 
-pub(super) fn now() -> Timestamp {
-    Clock::start(Timestamp(0)).now()
-}
-
 fn select(store: &StoreArgs, filter: &Filter) -> Result<Vec<LeaseView>, Failure> {
     let directory = store.directory();
     let mut read = Ok(Summary::default());
-    let (leases, _) = leases::select(filter, now(), |visit| {
+    let (leases, _) = leases::select(filter, clock::time_of(&directory), |visit| {
         read = leases::for_each(&directory, |binding| visit(binding));
     });
     let summary = read?;
@@ -115,12 +120,22 @@ pub(super) fn want_family(family: Option<FamilyArg>) {
     }
 }
 
-fn show(leases: &[LeaseView], format: Format, family: Option<FamilyArg>) -> Result<(), Failure> {
+fn show(
+    leases: &[LeaseView],
+    format: Format,
+    family: Option<FamilyArg>,
+    store: &StoreArgs,
+) -> Result<(), Failure> {
     if format == Format::KeaCsv {
         want_family(family);
     }
     let is_v6 = family == Some(FamilyArg::V6);
-    print(&leases::render(leases, format, is_v6, now()))
+    print(&leases::render(
+        leases,
+        format,
+        is_v6,
+        clock::time_of(&store.directory()),
+    ))
 }
 
 fn verify(store: &StoreArgs, json: bool, is_quiet: bool) -> Result<(), Failure> {

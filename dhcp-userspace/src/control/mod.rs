@@ -19,6 +19,15 @@ use dhcp_lease::{Binding, Lease};
 use message::Status;
 use std::sync::Arc;
 
+/// What an operator may give his word for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptable {
+    /// The wall clock is right.
+    Clock,
+    /// The lease store is the newest there is.
+    Restored,
+}
+
 /// What the running server tells and does for its operator.
 pub trait Source: Send + Sync + 'static {
     /// How it is.
@@ -49,4 +58,9 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`ReleaseError`]; the same leases may be imported again then.
     fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError>;
+    /// Takes the operator's word for something; it is durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn accept(&self, what: Acceptable) -> std::io::Result<()>;
 }

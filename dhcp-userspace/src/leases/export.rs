@@ -8,7 +8,6 @@
 use super::files::{Files, Progress, ReadError};
 use super::set::LeaseSet;
 use super::{Format, KeaVersion, LeaseView, kea, own, render};
-use crate::clock::Clock;
 use dhcp_lease::{Binding, Lease, State, Timestamp};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -106,7 +105,7 @@ impl Export {
         mut progress: impl FnMut(Progress),
     ) -> Result<Exported, ExportError> {
         self.begin(out).map_err(ExportError::Write)?;
-        let clock = Clock::start(Timestamp(0));
+        let clock = files.clock();
         let mut now = clock.now();
         let mut held = LeaseSet::default();
         let mut done = Exported::default();

@@ -1,5 +1,6 @@
 //! The lease store of a state directory, read without owning it: its server may be running or stopped.
 
+use crate::clock::{self, Clock};
 use crate::store::{header_path, journal_path, table_path};
 use dhcp_lease::format::SLOT_OCTETS;
 use dhcp_lease::headers::{HeaderError, StoreHeader, judge_table};
@@ -92,6 +93,7 @@ pub struct Files {
     reader: Reader,
     tables: Vec<Table>,
     damaged_headers: u32,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -124,7 +126,7 @@ impl Files {
             Err(source) => return Err(ReadError::File { path, source }),
         };
         // The journal first, the tables after it: what is settled in between is seen twice, not never.
-        let path = journal_path(directory);
+        let path = journal_path(directory, header.epoch);
         let journal = match fs::read(&path) {
             Ok(octets) => octets,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -136,7 +138,7 @@ impl Files {
         let mut tables = Vec::new();
         let mut damaged_headers = 0;
         for partition in 0..header.partitions {
-            let path = table_path(directory, partition);
+            let path = table_path(directory, header.epoch, partition);
             let (table, beginning) = match open_table(&path) {
                 Ok(opened) => opened,
                 Err(source) => return Err(ReadError::File { path, source }),
@@ -152,7 +154,13 @@ impl Files {
             reader,
             tables,
             damaged_headers,
+            clock: clock::of_store(directory),
         })
+    }
+
+    /// Server time, as the store's server has it or would have it.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Slots of all tables.

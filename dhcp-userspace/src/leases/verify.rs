@@ -8,8 +8,8 @@ use super::export::Standing;
 use super::files::{Damage, Files, Progress, ReadError};
 use super::set::LeaseSet;
 use crate::clock::Clock;
+use dhcp_lease::Lease;
 use dhcp_lease::reader::{JournalTally, Tally};
-use dhcp_lease::{Lease, Timestamp};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Verdict {
 /// [`ReadError`] when it cannot be read at all. Damage is in the verdict.
 pub fn verify(directory: &Path, mut progress: impl FnMut(Progress)) -> Result<Verdict, ReadError> {
     let mut files = Files::open(directory)?;
-    let clock = Clock::start(Timestamp(0));
+    let clock = files.clock();
     let mut verdict = Verdict {
         journal: files.journal(),
         damaged_headers: files.damaged_headers(),

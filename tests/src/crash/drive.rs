@@ -192,7 +192,7 @@ impl Steady {
 fn write_back(directory: &Path, seed: u64, is_over: &AtomicBool) {
     let mut random = Random(seed);
     let tables: Vec<_> = (0..2)
-        .map(|number| File::open(dhcp_userspace::store::table_path(directory, number)).unwrap())
+        .map(|number| File::open(dhcp_userspace::store::table_path(directory, 0, number)).unwrap())
         .collect();
     while !is_over.load(Ordering::Relaxed) {
         let table = &tables[random.below(2) as usize];

@@ -73,6 +73,7 @@ fn store() -> StoreHeader {
         checksum_key: [9; 16],
         partitions: 1,
         slots_per_segment: SLOTS_PER_SEGMENT,
+        epoch: 0,
     }
 }
 

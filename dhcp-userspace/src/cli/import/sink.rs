@@ -2,7 +2,7 @@
 
 use super::ImportArgs;
 use crate::cli::Failure;
-use crate::clock::Clock;
+use crate::clock::{self, Begun, Clock};
 use crate::commit::{self, StoreState};
 use crate::config::{self, Checked};
 use crate::control::message::Import;
@@ -85,13 +85,24 @@ impl Sink {
         settings: &Settings,
     ) -> Result<Self, Failure> {
         let policy = policy(&checked);
-        let wall = Clock::start(Timestamp(0)).now();
-        let store = directory.store(settings, &policy.pools, QUARANTINE_SECONDS, wall)?;
-        let clock = Clock::start(store.recovery.latest);
+        // The history takes over at the next start what is committed here.
+        let Begun {
+            store,
+            clock,
+            keeper,
+            ..
+        } = clock::begin(
+            &directory,
+            settings,
+            &policy.pools,
+            QUARANTINE_SECONDS,
+            |_, _| {},
+        )?;
         let journal = store.journal;
         Self::with(policy, store.partitions, clock, |committer| {
-            // The directory stays ours until everything in it is synced.
+            // Both stay until everything is synced.
             let _directory = directory;
+            let _keeper = keeper;
             committer.run(journal);
         })
     }
@@ -99,7 +110,7 @@ impl Sink {
     /// In memory, and empty: what would become of leases without others.
     fn trial(checked: Checked) -> Result<Self, Failure> {
         let partitions = Partitions::in_memory(1, 64, dhcp_lease::Durability::Process);
-        let clock = Clock::start(Timestamp(0));
+        let clock = Clock::new(clock::wall(), clock::clocks().boot_seconds);
         Self::with(policy(&checked), Arc::new(partitions), clock, drop)
     }
 

@@ -35,7 +35,7 @@ impl Bench {
             count: 65_536,
         };
         let pools = Pools::new(&[range], &[]);
-        let now = Clock::start(Timestamp(0)).now();
+        let now = crate::clock::wall();
         let settings = settings(directory.path());
         let store = state.store(&settings, &pools, 3600, now).unwrap();
         Self {
@@ -263,7 +263,7 @@ fn verify_finds_what_is_damaged_and_what_is_held_twice() {
     let bench = Bench::new();
     bench.commit(1, 1, State::Leased);
     bench.commit(2, 2, State::Leased);
-    let path = |partition| table_path(bench.directory.path(), partition);
+    let path = |partition| table_path(bench.directory.path(), 0, partition);
     let verify = || crate::leases::verify(bench.directory.path(), |_| {}).unwrap();
     let sound = verify();
     assert!(sound.lines().is_empty());
