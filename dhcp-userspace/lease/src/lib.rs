@@ -10,6 +10,7 @@
 
 pub mod allocator;
 pub mod binding;
+pub mod clock;
 pub mod format;
 pub mod headers;
 pub mod journal;
