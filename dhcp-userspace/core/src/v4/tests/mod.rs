@@ -4,6 +4,7 @@ mod addresses;
 mod hostile;
 mod replies;
 mod requests;
+mod restored;
 mod world;
 
 use world::*;

@@ -5,4 +5,5 @@ mod leases;
 mod links;
 mod messages;
 mod renewals;
+mod restored;
 mod world;
