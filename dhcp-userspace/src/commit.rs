@@ -2,65 +2,71 @@
 //!
 //! Workers submit their change logs; one thread gathers whatever is there, writes it and syncs once,
 //! and hands the logs back to their workers, in order. Invariants:
-//! - A log comes back marked durable only after the sync that covers it has returned without an error.
-//! - After a failed write or sync nothing is written any more. The kernel reports such an error once and
-//!   marks the pages clean: a second sync would claim a success that did not happen.
+//! - A log comes back marked durable only after the sync that covers it has returned without an error,
+//!   with every octet of it written since the last sync that failed. The kernel reports a failure once
+//!   and marks the pages clean: a second sync alone would claim a success that did not happen.
+//! - While a group is not durable, none after it is written.
 //! - No queue grows: there are as many places as there are logs.
 
 use crate::wake::Waker;
-use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use dhcp_lease::ChangeLog;
 use dhcp_lease::journal::ALIGNMENT;
-use hdrhistogram::Histogram;
-use parking_lot::Mutex;
-use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+mod state;
+
+pub use state::{Cause, StoreState, StoreStatus, Trouble};
 
 /// Most change logs that a worker has under way. Enough that it need not wait for the disk between
 /// batches; more would only hold frames.
 pub const LOGS_PER_WORKER: usize = 8;
+/// How long after a failure the disk is tried again: often enough to go on within a second of its end.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How soon to look for further logs while what cannot be written is given up.
+const CLOSING_PAUSE: Duration = Duration::from_millis(1);
+/// How often it is logged, at most, that something is still amiss.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Stable storage for change logs: the journal file, or a stand-in in tests.
 pub trait Storage: Send {
-    /// Writes logs in order and brings them to stable storage with one sync. Stores for each the
-    /// sequence number that [`Mailbox::settled`] will name.
-    ///
-    /// # Errors
-    /// Those of the system. Nothing may be assumed about what was written; there is no second try.
-    fn commit(
-        &mut self,
-        group: &mut [Submission],
-        handed_back: &[u64],
-        mailboxes: &[Arc<Mailbox>],
-    ) -> io::Result<()>;
+    /// Gives a log its place in the next group and its number, which [`Mailbox::settled`] will name.
+    /// `None`: there is no room until a checkpoint has made some.
+    fn place(&mut self, log: &mut ChangeLog) -> Option<u64>;
 
-    /// Called between groups: time for a checkpoint, if one is due. `handed_back` is, for every worker,
-    /// the sequence number of the last log that it was given back durable.
+    /// Writes the logs that have a place, in order, and brings them to stable storage with one sync.
     ///
     /// # Errors
-    /// As in [`Storage::commit`].
-    fn between_groups(&mut self, handed_back: &[u64], mailboxes: &[Arc<Mailbox>])
-    -> io::Result<()>;
+    /// [`Trouble`]. Nothing may be assumed about what was written. Call it again with the same group:
+    /// it writes every octet anew.
+    fn commit(&mut self, group: &[Submission]) -> Result<(), Trouble>;
+
+    /// Called while no group is under way: time for a checkpoint, if one is due or `is_full` says that a
+    /// log waits for room. How soon it wants to be called again.
+    ///
+    /// # Errors
+    /// [`Trouble`]; call it again, it goes on where it failed.
+    fn between_groups(
+        &mut self,
+        settlements: &Settlements,
+        is_full: bool,
+    ) -> Result<Duration, Trouble>;
 
     /// How many octets of logs a group may have, roughly: the last log may go beyond.
     fn group_octets_max(&self) -> u64 {
         u64::MAX
     }
 
-    /// How often a group had to wait for a checkpoint, because there was no room.
-    fn waits(&self) -> u64 {
-        0
-    }
-
     /// Called at the end, when every log is settled.
     ///
     /// # Errors
-    /// As in [`Storage::commit`].
-    fn finish(&mut self) -> io::Result<()>;
+    /// [`Trouble`]; the next start finds more to replay then.
+    fn finish(&mut self) -> Result<(), Trouble>;
 }
 
 /// A change log on its way to stable storage.
@@ -94,110 +100,23 @@ pub struct Mailbox {
     settled: CachePadded<AtomicU64>,
 }
 
-impl Mailbox {
-    /// The sequence number of the last log that the worker has settled.
-    pub fn settled(&self) -> u64 {
-        self.settled.load(Ordering::Acquire)
-    }
-}
-
-/// What the journal has done so far, and whether it still works.
+/// What every worker was given back, and what it has settled.
 #[derive(Debug)]
-pub struct StoreState {
-    is_failed: AtomicBool,
-    failure: Mutex<Option<String>>,
-    groups: AtomicU64,
-    logs: AtomicU64,
-    records: AtomicU64,
-    waits: AtomicU64,
-    latency: Mutex<Option<Histogram<u64>>>,
+pub struct Settlements {
+    mailboxes: Vec<Arc<Mailbox>>,
+    handed_back: Vec<u64>,
 }
 
-/// Numbers of the journal for `status`. Latencies are those of write and sync together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreStatus {
-    /// Why the store takes no commits any more; `None`: it does.
-    pub failure: Option<String>,
-    /// Syncs.
-    pub groups: u64,
-    /// Change logs in them.
-    pub logs: u64,
-    /// Records in these.
-    pub records: u64,
-    /// How often the journal was full, and the clients waited for a checkpoint.
-    pub waits: u64,
-    /// Half of all syncs took at most this long, in microseconds.
-    pub latency_p50_micros: u64,
-    /// 99 of 100 took at most this long, in microseconds.
-    pub latency_p99_micros: u64,
-    /// The longest, in microseconds.
-    pub latency_max_micros: u64,
-}
-
-impl Default for StoreState {
-    fn default() -> Self {
-        // From a microsecond to a minute, to two digits.
-        let latency = Histogram::new_with_bounds(1, 60_000_000, 2).ok();
-        Self {
-            is_failed: AtomicBool::new(false),
-            failure: Mutex::new(None),
-            groups: AtomicU64::new(0),
-            logs: AtomicU64::new(0),
-            records: AtomicU64::new(0),
-            waits: AtomicU64::new(0),
-            latency: Mutex::new(latency),
-        }
-    }
-}
-
-impl StoreState {
-    /// Whether the store takes no commits any more.
-    pub fn is_failed(&self) -> bool {
-        self.is_failed.load(Ordering::Acquire)
+impl Settlements {
+    /// For every worker the sequence number of the last log that it was given back durable.
+    pub fn handed_back(&self) -> &[u64] {
+        &self.handed_back
     }
 
-    /// Numbers of this moment.
-    pub fn status(&self) -> StoreStatus {
-        let latency = self.latency.lock();
-        let quantile = |quantile| {
-            latency
-                .as_ref()
-                .map_or(0, |it| it.value_at_quantile(quantile))
-        };
-        StoreStatus {
-            failure: self.failure.lock().clone(),
-            groups: self.groups.load(Ordering::Relaxed),
-            logs: self.logs.load(Ordering::Relaxed),
-            records: self.records.load(Ordering::Relaxed),
-            waits: self.waits.load(Ordering::Relaxed),
-            latency_p50_micros: quantile(0.5),
-            latency_p99_micros: quantile(0.99),
-            latency_max_micros: latency.as_ref().map_or(0, Histogram::max),
-        }
-    }
-
-    /// Puts an end to all commits. The first reason stays.
-    pub fn fail(&self, error: &io::Error) {
-        let mut failure = self.failure.lock();
-        if failure.is_none() {
-            tracing::error!(
-                %error,
-                "the lease store cannot be written; nothing is promised any more: mend the disk, then restart"
-            );
-            *failure = Some(error.to_string());
-        }
-        self.is_failed.store(true, Ordering::Release);
-    }
-
-    fn count(&self, group: &[Submission], took: Duration) {
-        self.groups.fetch_add(1, Ordering::Relaxed);
-        self.logs.fetch_add(group.len() as u64, Ordering::Relaxed);
-        let records: usize = group.iter().map(|submission| submission.log.len()).sum();
-        self.records.fetch_add(records as u64, Ordering::Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if let Some(latency) = self.latency.lock().as_mut() {
-            latency.saturating_record(micros);
-        }
+    /// Whether every worker has settled all up to these sequence numbers.
+    pub fn have_settled(&self, wanted: &[u64]) -> bool {
+        let mut mailboxes = self.mailboxes.iter().zip(wanted);
+        mailboxes.all(|(mailbox, wanted)| mailbox.settled.load(Ordering::Acquire) >= *wanted)
     }
 }
 
@@ -212,7 +131,7 @@ pub struct Handle {
 
 impl Handle {
     /// Sends a log on its way. There is always a place for it. After a failure of the store it comes
-    /// back unwritten.
+    /// back once the store works again.
     pub fn submit(&self, log: ChangeLog) {
         let submission = Submission {
             worker: self.worker,
@@ -242,19 +161,46 @@ impl Handle {
         self.mailbox.settled.store(sequence, Ordering::Release);
     }
 
-    /// Whether the store takes no commits any more.
-    pub fn is_failed(&self) -> bool {
-        self.state.is_failed()
+    /// Whether the store takes no commits at the moment.
+    pub fn is_suspended(&self) -> bool {
+        self.state.is_suspended()
     }
+
+    /// How often the store has ceased to take commits. When it grows, whoever waits for a log has waited
+    /// too long.
+    pub fn outages(&self) -> u64 {
+        self.state.outages()
+    }
+}
+
+/// What is to be done after [`Committer::step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Call it again at once.
+    Again,
+    /// Call it again when somebody submitted a log, or after so long.
+    Wait(Duration),
+    /// Everybody is gone, and the storage is closed.
+    Ended,
 }
 
 /// The journal's end.
 #[derive(Debug)]
 pub struct Committer {
     submissions: Receiver<Submission>,
-    mailboxes: Vec<Arc<Mailbox>>,
-    handed_back: Vec<u64>,
+    is_disconnected: bool,
+    /// Logs without a place.
+    queue: VecDeque<Submission>,
+    /// Logs that have one and are not yet durable.
+    group: Vec<Submission>,
+    settlements: Settlements,
     state: Arc<StoreState>,
+    /// While the store is suspended: when to try again.
+    retry_at: Option<Duration>,
+    /// When it was last logged that the journal is full, and that there is trouble.
+    complained_full: Option<Duration>,
+    complained_trouble: Option<Duration>,
+    is_full: bool,
 }
 
 /// Connects workers, each with its waker, to one journal.
@@ -280,86 +226,162 @@ pub fn connect(wakers: Vec<Arc<Waker>>, state: &Arc<StoreState>) -> (Vec<Handle>
             mailbox: Arc::clone(mailbox),
             state: Arc::clone(state),
         });
-    let handles = handles.collect();
-    let handed_back = vec![0; mailboxes.len()];
-    (
-        handles,
-        Committer {
-            submissions: receiver,
+    let handles: Vec<_> = handles.collect();
+    let logs = handles.len() * LOGS_PER_WORKER;
+    let committer = Committer {
+        submissions: receiver,
+        is_disconnected: false,
+        queue: VecDeque::with_capacity(logs),
+        group: Vec::with_capacity(logs),
+        settlements: Settlements {
+            handed_back: vec![0; mailboxes.len()],
             mailboxes,
-            handed_back,
-            state: Arc::clone(state),
         },
-    )
+        state: Arc::clone(state),
+        retry_at: None,
+        complained_full: None,
+        complained_trouble: None,
+        is_full: false,
+    };
+    (handles, committer)
 }
 
 impl Committer {
     /// Serves until every worker has dropped its handle, then closes the storage.
     pub fn run(mut self, mut storage: impl Storage) {
-        let mut group = Vec::with_capacity(self.mailboxes.len() * LOGS_PER_WORKER);
-        while self.gather(&mut group, storage.group_octets_max()) {
-            let is_durable = self.commit(&mut storage, &mut group);
-            self.hand_back(&mut group, is_durable);
-            if !self.state.is_failed()
-                && let Err(error) = storage.between_groups(&self.handed_back, &self.mailboxes)
-            {
-                self.state.fail(&error);
-            }
-        }
-        if !self.state.is_failed()
-            && let Err(error) = storage.finish()
-        {
-            self.state.fail(&error);
-        }
-    }
-
-    /// Waits for a log and takes all that are there, until they have `octets_max`. `false`: nobody will
-    /// submit any more.
-    pub(crate) fn gather(&self, group: &mut Vec<Submission>, octets_max: u64) -> bool {
-        let Ok(mut next) = self.submissions.recv() else {
-            return false;
-        };
-        let mut octets = 0;
-        loop {
-            octets += next.log.octets().len().next_multiple_of(ALIGNMENT) as u64;
-            group.push(next);
-            if octets >= octets_max {
-                return true;
-            }
-            next = match self.submissions.try_recv() {
-                Ok(next) => next,
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
-            };
-        }
-    }
-
-    fn commit(&self, storage: &mut impl Storage, group: &mut [Submission]) -> bool {
-        if self.state.is_failed() {
-            return false;
-        }
         let started = Instant::now();
-        let result = storage.commit(group, &self.handed_back, &self.mailboxes);
-        self.state.waits.store(storage.waits(), Ordering::Relaxed);
-        match result {
-            Ok(()) => {
-                self.state.count(group, started.elapsed());
-                true
-            }
-            Err(error) => {
-                self.state.fail(&error);
-                false
+        let time = || started.elapsed();
+        loop {
+            match self.step(&mut storage, &time) {
+                Step::Again => {}
+                Step::Wait(pause) => self.wait(pause),
+                Step::Ended => return,
             }
         }
     }
 
-    pub(crate) fn hand_back(&mut self, group: &mut Vec<Submission>, is_durable: bool) {
+    fn wait(&mut self, pause: Duration) {
+        if self.is_disconnected {
+            return std::thread::sleep(pause);
+        }
+        match self.submissions.recv_timeout(pause) {
+            Ok(submission) => self.queue.push_back(submission),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.is_disconnected = true,
+        }
+    }
+
+    /// Does what there is to do without waiting for anybody but the disk: at most one group, and a step
+    /// of a checkpoint. `time` tells how long it has been since any fixed moment.
+    pub fn step(&mut self, storage: &mut impl Storage, time: &dyn Fn() -> Duration) -> Step {
+        self.gather();
+        let now = time();
+        let is_closing = self.state.is_closing();
+        if let Some(at) = self.retry_at.filter(|at| *at > now && !is_closing) {
+            return Step::Wait(at - now);
+        }
+        self.place(storage, now);
+        let result = self
+            .commit(storage, time)
+            .and_then(|()| storage.between_groups(&self.settlements, self.is_full));
+        let pause = match result {
+            Ok(pause) => {
+                self.resume();
+                pause
+            }
+            Err(trouble) if is_closing => {
+                self.give_up(trouble);
+                CLOSING_PAUSE
+            }
+            Err(trouble) => {
+                self.suspend(trouble, time());
+                return Step::Wait(RETRY_PAUSE);
+            }
+        };
+        if self.is_full {
+            return Step::Wait(pause);
+        }
+        match (self.queue.is_empty(), self.is_disconnected) {
+            (false, _) => Step::Again,
+            (true, false) => Step::Wait(pause),
+            (true, true) => self.finish(storage),
+        }
+    }
+
+    /// Takes all logs that are there.
+    pub(crate) fn gather(&mut self) {
+        loop {
+            match self.submissions.try_recv() {
+                Ok(next) => self.queue.push_back(next),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.is_disconnected = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Gives logs their places, until there is no room or the group is large enough. A group that failed
+    /// stays as it is. How many logs are in the group.
+    pub(crate) fn place(&mut self, storage: &mut impl Storage, now: Duration) -> usize {
+        if !self.group.is_empty() {
+            return self.group.len();
+        }
+        let octets_max = storage.group_octets_max();
+        let mut octets = 0;
+        let was_full = std::mem::replace(&mut self.is_full, false);
+        while octets < octets_max
+            && let Some(next) = self.queue.front_mut()
+        {
+            let Some(sequence) = storage.place(&mut next.log) else {
+                self.is_full = true;
+                break;
+            };
+            next.sequence = sequence;
+            octets += next.log.octets().len().next_multiple_of(ALIGNMENT) as u64;
+            self.group.extend(self.queue.pop_front());
+        }
+        if self.is_full && !was_full {
+            self.state.count_wait();
+            if is_due(&mut self.complained_full, now) {
+                tracing::warn!(
+                    "the journal is full: the disk is slower than the clients, who wait until the lease \
+                     tables are synced"
+                );
+            }
+        }
+        self.group.len()
+    }
+
+    fn commit(
+        &mut self,
+        storage: &mut impl Storage,
+        time: &dyn Fn() -> Duration,
+    ) -> Result<(), Trouble> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        let started = time();
+        storage.commit(&self.group)?;
+        self.state
+            .count(&self.group, time().saturating_sub(started));
+        self.hand_back(true);
+        Ok(())
+    }
+
+    pub(crate) fn hand_back(&mut self, is_durable: bool) {
+        let Settlements {
+            mailboxes,
+            handed_back,
+        } = &mut self.settlements;
         for Submission {
             worker,
             log,
             sequence,
-        } in group.drain(..)
+        } in self.group.drain(..)
         {
-            let Some(mailbox) = self.mailboxes.get(worker) else {
+            let Some(mailbox) = mailboxes.get(worker) else {
                 continue;
             };
             let result = mailbox.returned.push(Returned {
@@ -371,14 +393,69 @@ impl Committer {
                 result.is_ok(),
                 "worker {worker} has more than {LOGS_PER_WORKER} logs"
             );
-            if let Some(last) = self.handed_back.get_mut(worker) {
+            if let Some(last) = handed_back.get_mut(worker).filter(|_| is_durable) {
                 *last = sequence;
             }
         }
-        for mailbox in &self.mailboxes {
+        for mailbox in mailboxes {
             if !mailbox.returned.is_empty() {
                 mailbox.waker.wake();
             }
         }
     }
+
+    fn suspend(&mut self, trouble: Trouble, now: Duration) {
+        self.retry_at = Some(now + RETRY_PAUSE);
+        if is_due(&mut self.complained_trouble, now) {
+            tracing::error!(
+                %trouble,
+                "the lease store cannot be written; nothing is promised until it can be"
+            );
+        }
+        if self.state.suspend(trouble) {
+            // They give up the replies that wait.
+            for mailbox in &self.settlements.mailboxes {
+                mailbox.waker.wake();
+            }
+        }
+    }
+
+    fn resume(&mut self) {
+        self.retry_at = None;
+        if self.state.resume() {
+            tracing::info!("the lease store can be written again; leases are granted again");
+        }
+    }
+
+    /// The server stops while the disk does not work: nobody was promised what is not durable.
+    fn give_up(&mut self, trouble: Trouble) {
+        tracing::error!(%trouble, "what was not yet promised is given up");
+        self.state.suspend(trouble);
+        self.gather();
+        self.group.extend(self.queue.drain(..));
+        self.is_full = false;
+        self.hand_back(false);
+    }
+
+    fn finish(&mut self, storage: &mut impl Storage) -> Step {
+        if self.state.is_suspended() {
+            return Step::Ended;
+        }
+        if let Err(trouble) = storage.finish() {
+            tracing::error!(
+                %trouble,
+                "the lease store is not closed in good order; the next start replays the journal"
+            );
+        }
+        Step::Ended
+    }
+}
+
+/// Whether something that was last logged `then` may be logged again.
+fn is_due(then: &mut Option<Duration>, now: Duration) -> bool {
+    let is_due = then.is_none_or(|then| now.saturating_sub(then) >= COMPLAINT_INTERVAL);
+    if is_due {
+        *then = Some(now);
+    }
+    is_due
 }

@@ -51,6 +51,8 @@ pub struct Shard<F> {
     /// Replies to changes, oldest log first.
     waiting: VecDeque<Vec<Reply<F>>>,
     spare: Vec<(ChangeLog, Vec<Reply<F>>)>,
+    /// How often the store had ceased to take commits when that was last looked at.
+    outages: u64,
 }
 
 /// How far a frame has come.
@@ -110,6 +112,7 @@ impl<F> Shard<F> {
             order: Vec::with_capacity(BATCH_FRAMES),
             waiting: VecDeque::with_capacity(LOGS_PER_WORKER),
             spare: (0..LOGS_PER_WORKER).map(|_| spare()).collect(),
+            outages: 0,
         }
     }
 
@@ -150,13 +153,13 @@ impl<F> Shard<F> {
     }
 
     fn classify<P: Port<Frame = F>>(&mut self, port: &P, context: &Context<'_>) {
-        let is_failed = context.commit.is_failed();
+        let is_suspended = context.commit.is_suspended();
         let queries = self.queries_v4.iter_mut().zip(&mut self.queries_v6);
         for (place, (frame, (query_v4, query_v6))) in self.frames.iter().zip(queries).enumerate() {
             let mut payload_offset = 0;
             let classified = match Datagram::parse(port.octets(frame)) {
                 // A server that cannot write down what it promises must not even offer it.
-                _ if is_failed => Err(Discard::StoreUnavailable),
+                _ if is_suspended => Err(Discard::StoreUnavailable),
                 Err(Malformed::Checksum) => Err(Discard::Checksum),
                 Err(_) => Err(Discard::Frame),
                 Ok(datagram) => {
@@ -295,9 +298,21 @@ impl<F> Shard<F> {
         }
     }
 
+    /// When the store has ceased to take commits, the clients whose replies wait will have asked again
+    /// before they could leave. Their logs stay under way, and their frames are free for others.
+    fn give_up_late_replies<P: Port<Frame = F>>(&mut self, port: &mut P, context: &Context<'_>) {
+        let outages = context.commit.outages();
+        if std::mem::replace(&mut self.outages, outages) != outages {
+            for replies in &mut self.waiting {
+                discard(port, &self.counters, replies);
+            }
+        }
+    }
+
     /// Sends the replies whose logs have become durable, and lets these count in the tables. How many
     /// logs came back.
     pub fn settle<P: Port<Frame = F>>(&mut self, port: &mut P, context: &Context<'_>) -> usize {
+        self.give_up_late_replies(port, context);
         let mut count = 0;
         while let Some(returned) = context.commit.take_returned() {
             let replies = self.waiting.pop_front();
@@ -318,18 +333,22 @@ impl<F> Shard<F> {
                     .drain(..)
                     .for_each(|reply| depart(port, &self.counters, reply));
             } else {
-                // Its changes stay where nobody sees them as durable, and the server promises nothing
-                // until it is started again and has read what really is on the disk.
+                // The server stops while its disk does not work. The changes stay where nobody sees them
+                // as durable, and the next start reads what really is on the disk.
                 log = ChangeLog::with_capacity(LOG_RECORDS);
-                for reply in replies.drain(..) {
-                    self.counters.discard(Discard::StoreUnavailable);
-                    port.discard(reply.frame);
-                }
+                discard(port, &self.counters, &mut replies);
             }
             self.spare.push((log, replies));
             count += 1;
         }
         count
+    }
+}
+
+fn discard<P: Port>(port: &mut P, counters: &Counters, replies: &mut Vec<Reply<P::Frame>>) {
+    for reply in replies.drain(..) {
+        counters.discard(Discard::StoreUnavailable);
+        port.discard(reply.frame);
     }
 }
 

@@ -8,10 +8,11 @@ pub mod config;
 pub mod control;
 pub mod counters;
 pub mod datapath;
+pub mod disk;
 pub mod interface;
 pub mod io;
 pub mod leases;
-pub mod mapping;
+pub(crate) mod mapping;
 pub mod operator;
 #[cfg(feature = "afxdp")]
 pub mod server;

@@ -1,7 +1,8 @@
 //! What does an operator change in the bindings? One change at a time, committed as a worker commits.
 //!
 //! Invariant: whoever submits a change log settles it, however long the disk takes. A checkpoint waits
-//! for every log that was handed back; one that nobody settles would hold up the journal for ever.
+//! for every log that was handed back; one that nobody settles would hold up the journal for ever. So
+//! what was given up because of disk trouble is settled later, by [`Operator::settle`].
 
 use crate::commit::{Handle, Returned};
 use crate::wake::Waker;
@@ -33,8 +34,11 @@ pub enum ReleaseError {
         "another reload or release is under way; try again, and see `xdhcpd ctl status` for what holds it up"
     )]
     Busy,
-    /// The journal takes nothing any more.
-    #[error("the lease store cannot be written; mend the disk, then restart the server")]
+    /// The journal takes nothing at the moment.
+    #[error(
+        "the lease store cannot be written; see `xdhcpd ctl status`, mend the disk, then look with `xdhcpd \
+         ctl leases` what became of it"
+    )]
     StoreFailed,
 }
 
@@ -43,12 +47,28 @@ pub enum ReleaseError {
 pub struct Operator {
     handle: Handle,
     waker: Arc<Waker>,
+    /// Logs that are under way and that nobody waits for any more.
+    given_up: usize,
 }
 
 impl Operator {
     /// With a handle of its own, whose waker this is.
     pub fn new(handle: Handle, waker: Arc<Waker>) -> Self {
-        Self { handle, waker }
+        Self {
+            handle,
+            waker,
+            given_up: 0,
+        }
+    }
+
+    /// Lets what was given up, and has become durable since, count in the tables.
+    pub fn settle(&mut self, partitions: &Partitions, pools: &Pools) {
+        while self.given_up > 0
+            && let Some(returned) = self.handle.take_returned()
+        {
+            self.given_up -= 1;
+            self.count(returned, partitions, pools);
+        }
     }
 
     /// Ends the binding that holds a lease, granted or declined, as if its client had released it:
@@ -64,7 +84,8 @@ impl Operator {
         pools: &Pools,
         now: Timestamp,
     ) -> Result<Binding, ReleaseError> {
-        if self.handle.is_failed() {
+        self.settle(partitions, pools);
+        if self.handle.is_suspended() || self.given_up > 0 {
             return Err(ReleaseError::StoreFailed);
         }
         let (mut partition, slot) = partitions
@@ -96,28 +117,40 @@ impl Operator {
     }
 
     fn make_durable(
-        &self,
+        &mut self,
         log: ChangeLog,
         partitions: &Partitions,
         pools: &Pools,
     ) -> Result<(), ReleaseError> {
+        let outages = self.handle.outages();
         self.handle.submit(log);
-        let mut returned = self.wait();
-        if !returned.is_durable {
+        let Some(returned) = self.wait(outages) else {
+            self.given_up += 1;
             return Err(ReleaseError::StoreFailed);
-        }
-        partitions.settle(&mut returned.log, pools);
-        self.handle.settled(returned.sequence);
-        Ok(())
+        };
+        let is_durable = returned.is_durable;
+        self.count(returned, partitions, pools);
+        is_durable.then_some(()).ok_or(ReleaseError::StoreFailed)
     }
 
-    fn wait(&self) -> Returned {
+    fn count(&self, mut returned: Returned, partitions: &Partitions, pools: &Pools) {
+        if returned.is_durable {
+            partitions.settle(&mut returned.log, pools);
+            self.handle.settled(returned.sequence);
+        }
+    }
+
+    /// The log that was submitted; nothing once the store has ceased to take commits.
+    fn wait(&self, outages: u64) -> Option<Returned> {
         loop {
             if let Some(returned) = self.handle.take_returned() {
-                return returned;
+                return Some(returned);
             }
-            let has_returned = || self.handle.has_returned();
-            self.waker.sleep(has_returned, |event| {
+            if self.handle.outages() != outages {
+                return None;
+            }
+            let has_news = || self.handle.has_returned() || self.handle.outages() != outages;
+            self.waker.sleep(has_news, |event| {
                 // An interrupted sleep is a short one.
                 let _ = poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&SLEEP));
             });
@@ -128,12 +161,14 @@ impl Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commit::{Mailbox, Storage, StoreState, Submission, connect};
+    use crate::commit::{Cause, Settlements, Storage, StoreState, Submission, Trouble, connect};
     use dhcp_lease::{Claim, Durability, PoolIndex, PoolRange, SubnetId};
     use dhcp_wire::id::HardwareAddress;
     use std::io;
     use std::net::Ipv4Addr;
+    use std::path::Path;
     use std::thread::JoinHandle;
+    use std::time::Duration;
 
     const NOW: Timestamp = Timestamp(1_700_000_000);
 
@@ -143,26 +178,21 @@ mod tests {
     }
 
     impl Storage for Disk {
-        fn commit(
-            &mut self,
-            group: &mut [Submission],
-            _: &[u64],
-            _: &[Arc<Mailbox>],
-        ) -> io::Result<()> {
-            for submission in group {
-                submission.sequence += 1;
-            }
-            match self.works {
-                true => Ok(()),
-                false => Err(io::Error::other("broken on purpose")),
-            }
+        fn place(&mut self, _: &mut ChangeLog) -> Option<u64> {
+            Some(1)
         }
 
-        fn between_groups(&mut self, _: &[u64], _: &[Arc<Mailbox>]) -> io::Result<()> {
-            Ok(())
+        fn commit(&mut self, _: &[Submission]) -> Result<(), Trouble> {
+            let error = || io::Error::other("broken on purpose");
+            let trouble = || Trouble::new(Cause::JournalSync, Path::new("journal"), &error());
+            self.works.then_some(()).ok_or_else(trouble)
         }
 
-        fn finish(&mut self) -> io::Result<()> {
+        fn between_groups(&mut self, _: &Settlements, _: bool) -> Result<Duration, Trouble> {
+            Ok(Duration::from_secs(1))
+        }
+
+        fn finish(&mut self) -> Result<(), Trouble> {
             Ok(())
         }
     }

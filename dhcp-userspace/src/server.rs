@@ -239,11 +239,7 @@ impl Server {
         let journal = store.journal;
         let committer = Builder::new()
             .name("journal".to_owned())
-            .spawn(move || {
-                // The directory stays ours until everything in it is synced.
-                let _directory = directory;
-                committer.run(journal);
-            })
+            .spawn(move || committer.run(journal))
             .map_err(system("start the journal's thread"))?;
 
         let shared = Arc::new(Inner {
@@ -388,9 +384,9 @@ impl Server {
             .collect()
     }
 
-    /// Whether commits have ended because of disk trouble.
-    pub fn is_store_failed(&self) -> bool {
-        self.shared.store.is_failed()
+    /// Whether the store takes no commits at the moment, because of disk trouble.
+    pub fn is_store_suspended(&self) -> bool {
+        self.shared.store.is_suspended()
     }
 }
 
@@ -411,6 +407,7 @@ impl Drop for Server {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
+        self.shared.store.close();
         drop(self.shared.operator.lock().take());
         for link in self.shared.links.lock().iter_mut() {
             link.take_down();
@@ -537,9 +534,12 @@ impl Inner {
     /// What else is left undone when workers do not run. Not during a reload or a release: leases must not
     /// go back to pools that are being replaced.
     fn stand_in(&self) {
-        let Some(_operator) = self.operator.try_lock() else {
+        let Some(mut operator) = self.operator.try_lock() else {
             return;
         };
+        if let Some(operator) = operator.as_mut() {
+            operator.settle(&self.partitions, &self.policy.load().pools);
+        }
         if self.unopened.load(Ordering::Relaxed) != 0 && self.open_pools() {
             tracing::info!("every worker has taken over the configuration; changed pools are open");
         }

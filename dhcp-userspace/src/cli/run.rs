@@ -175,7 +175,7 @@ fn feed_watchdog(running: &Running, watchdog: &mut Watchdog, feed: Duration) {
     let stuck = watchdog.stuck(running.server.rounds(), Instant::now(), patience);
     if !stuck.is_empty() {
         tracing::error!(workers = ?stuck, "workers stand still; systemd is not told that all is well");
-    } else if !running.server.is_store_failed() {
+    } else if !running.server.is_store_suspended() {
         notify(&[NotifyState::Watchdog]);
     }
 }
@@ -254,7 +254,7 @@ impl Source for Running {
         problems.extend(
             status
                 .store
-                .failure
+                .trouble
                 .as_ref()
                 .map(|why| format!("lease store: {why}")),
         );

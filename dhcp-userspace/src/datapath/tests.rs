@@ -1,5 +1,7 @@
 use super::*;
-use crate::commit::{Committer, StoreState, Submission, connect};
+use crate::commit::{
+    Cause, Committer, Settlements, Storage, StoreState, Submission, Trouble, connect,
+};
 use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::options::OptionSet;
@@ -10,6 +12,8 @@ use dhcp_wire::id::{Duid, Iaid};
 use dhcp_wire::v4::{Header, Message, MessageType, code};
 use dhcp_wire::v6::{self, OptionCode};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp(1_700_000_000);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -95,6 +99,27 @@ fn interface() -> Interface {
     }
 }
 
+/// Numbers the logs. Whether they are durable is for the test to say.
+struct Nowhere;
+
+impl Storage for Nowhere {
+    fn place(&mut self, _: &mut ChangeLog) -> Option<u64> {
+        Some(1)
+    }
+
+    fn commit(&mut self, _: &[Submission]) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn between_groups(&mut self, _: &Settlements, _: bool) -> Result<Duration, Trouble> {
+        Ok(Duration::ZERO)
+    }
+
+    fn finish(&mut self) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
 /// A shard over memory; the test itself is the journal.
 struct Bench {
     shard: Shard<MemoryFrame>,
@@ -164,10 +189,9 @@ impl Bench {
 
     /// What the journal's thread does with one group.
     fn sync(&mut self, is_durable: bool) -> usize {
-        let mut group: Vec<Submission> = Vec::new();
-        assert!(self.committer.gather(&mut group, u64::MAX));
-        let count = group.len();
-        self.committer.hand_back(&mut group, is_durable);
+        self.committer.gather();
+        let count = self.committer.place(&mut Nowhere, Duration::ZERO);
+        self.committer.hand_back(is_durable);
         count
     }
 
@@ -347,7 +371,9 @@ fn after_a_disk_error_nothing_is_promised_any_more() {
     let (_, address) = bench.sent_v4().unwrap();
     bench.port.arrive(&request(1, address));
     bench.serve();
-    bench.state.fail(&std::io::Error::other("test"));
+    let error = std::io::Error::other("test");
+    let trouble = Trouble::new(Cause::JournalSync, Path::new("journal"), &error);
+    bench.state.suspend(trouble);
     bench.sync(false);
     bench.settle();
     assert_eq!(bench.sent_v4(), None);
