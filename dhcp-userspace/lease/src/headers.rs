@@ -72,7 +72,7 @@ struct Body {
     /// Store: partitions, then slots per segment, four octets each. Table: slots per segment. Journal:
     /// sequence of the batch at the tail.
     second: u64,
-    /// Journal: checksum of the batch before the tail. Otherwise 0.
+    /// Store: the epoch. Journal: checksum of the batch before the tail. Otherwise 0.
     third: u64,
     /// Zero in this version.
     reserved: [u8; 40],
@@ -82,7 +82,8 @@ const _: () = assert!(size_of::<ArchivedHeader>() == HEADER_COPY_OCTETS);
 
 type Copy = [u8; HEADER_COPY_OCTETS];
 
-/// The store's own file: who it is, its keys, its geometry. Written once, when the store is made.
+/// The store's own file: who it is, its keys, its geometry. Written when the store is made, and replaced when its
+/// geometry changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StoreHeader {
     /// 16 random octets that tie the files of a store together.
@@ -95,6 +96,8 @@ pub struct StoreHeader {
     pub partitions: u32,
     /// Slots of every segment of a table but perhaps the last.
     pub slots_per_segment: u32,
+    /// How often the tables were made anew with another geometry; their files carry it in their names.
+    pub epoch: u32,
 }
 
 impl StoreHeader {
@@ -114,7 +117,7 @@ impl StoreHeader {
                 checksum_key: self.checksum_key,
                 first: self.spread_key,
                 second: u64::from(self.slots_per_segment) << 32 | u64::from(self.partitions),
-                third: 0,
+                third: u64::from(self.epoch),
                 reserved: [0; 40],
             },
         };
@@ -138,6 +141,7 @@ impl StoreHeader {
             checksum_key: header.body.checksum_key,
             partitions: second as u32,
             slots_per_segment: (second >> 32) as u32,
+            epoch: header.body.third.to_native() as u32,
         };
         let sound = read.partitions.is_power_of_two() && read.slots_per_segment.is_power_of_two();
         sound.then_some(read).ok_or(HeaderError::Damaged)

@@ -12,6 +12,7 @@ pub mod allocator;
 pub mod binding;
 pub mod clock;
 pub mod format;
+pub mod geometry;
 pub mod headers;
 pub mod journal;
 pub mod offers;

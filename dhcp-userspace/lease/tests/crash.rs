@@ -104,6 +104,7 @@ fn header(partitions: usize) -> StoreHeader {
         checksum_key: [9; 16],
         partitions: partitions as u32,
         slots_per_segment: SLOTS_PER_SEGMENT,
+        epoch: 0,
     }
 }
 

@@ -16,6 +16,7 @@ const VERSION: u32 = 1;
 const ACCEPT: u32 = 1;
 const HELD: u32 = 2;
 const WITHHELD: u32 = 4;
+const CARRYING: u32 = 8;
 
 /// How long after its last writing the clock file may say that it was changed. After a power cut the time of a
 /// change may be on the disk and what was written not, for as long as the kernel keeps it back.
@@ -48,7 +49,8 @@ struct Copy {
     user: u32,
     group: u32,
     machine: u64,
-    reserved: [u8; 104],
+    epoch: u32,
+    reserved: [u8; 100],
 }
 
 const _: () = assert!(size_of::<ArchivedCopy>() == COPY_OCTETS);
@@ -107,6 +109,10 @@ pub struct ClockRecord {
     pub known: Known,
     /// The operator has accepted the wall clock; the next start takes it over.
     pub accept: bool,
+    /// Leases are being carried over to the wall clock's time: done if the store has another epoch by now.
+    pub carrying: bool,
+    /// The epoch of the store when the record was written.
+    pub epoch: u32,
     /// Until when free leases are kept from clients that do not say they hold them, because the store is a
     /// restored copy.
     pub withheld_until: Option<Timestamp>,
@@ -115,6 +121,28 @@ pub struct ClockRecord {
 }
 
 impl ClockRecord {
+    /// A record that says nothing of the past.
+    pub fn unknown(epoch: u32) -> Self {
+        let clocks = Clocks {
+            wall: Timestamp(0),
+            boot_seconds: 0,
+            boot: BootId::UNKNOWN,
+        };
+        Self {
+            number: 0,
+            known: Known {
+                server: Timestamp(0),
+                clocks,
+                held_since: None,
+            },
+            accept: false,
+            carrying: false,
+            epoch,
+            withheld_until: None,
+            place: Place::default(),
+        }
+    }
+
     /// Octets of the whole file.
     pub const OCTETS: usize = 2 * COPY_DISTANCE;
 
@@ -133,6 +161,7 @@ impl ClockRecord {
             magic: MAGIC,
             version: VERSION,
             flags: flag(self.accept, ACCEPT)
+                | flag(self.carrying, CARRYING)
                 | flag(held_since.is_some(), HELD)
                 | flag(self.withheld_until.is_some(), WITHHELD),
             identity: *identity,
@@ -151,7 +180,8 @@ impl ClockRecord {
             user,
             group,
             machine: self.place.machine,
-            reserved: [0; 104],
+            epoch: self.epoch,
+            reserved: [0; 100],
         };
         let mut archived: [u8; COPY_OCTETS] = archive(&copy);
         let sum = sum(&archived, identity);
@@ -226,6 +256,8 @@ fn read_copy(identity: &[u8; 16], octets: &[u8]) -> Result<ClockRecord, HeaderEr
             held_since: moment(HELD, copy.held_since.to_native()),
         },
         accept: flags & ACCEPT != 0,
+        carrying: flags & CARRYING != 0,
+        epoch: copy.epoch.to_native(),
         withheld_until: moment(WITHHELD, copy.withheld_until.to_native()),
         place: Place {
             inode: copy.inode.to_native(),

@@ -381,6 +381,8 @@ fn record(number: u64) -> ClockRecord {
             ..known(T)
         },
         accept: true,
+        carrying: true,
+        epoch: 3,
         withheld_until: Some(Timestamp::NEVER),
         place: PLACE,
     }
@@ -435,7 +437,7 @@ fn the_record_has_its_documented_places() {
     let octets = record(5).octets(&[3; 16]);
     let number = |at: usize| u64::from_le_bytes(octets[at..at + 8].try_into().unwrap());
     assert_eq!(&octets[8..16], b"xdhcpd\0C");
-    assert_eq!(octets[16..24], [1, 0, 0, 0, 7, 0, 0, 0]);
+    assert_eq!(octets[16..24], [1, 0, 0, 0, 15, 0, 0, 0]);
     assert_eq!(octets[24..40], [3; 16]);
     assert_eq!([number(40), number(48), number(56)], [5, T, 1000]);
     assert_eq!(octets[64..80], [7; 16]);
@@ -445,7 +447,8 @@ fn the_record_has_its_documented_places() {
     assert_eq!(octets[132..136], 0o100_640u32.to_le_bytes());
     assert_eq!(octets[136..144], [100, 0, 0, 0, 101, 0, 0, 0]);
     assert_eq!(number(144), 99);
-    assert!(octets[152..].iter().all(|octet| *octet == 0));
+    assert_eq!(octets[152..156], [3, 0, 0, 0]);
+    assert!(octets[156..].iter().all(|octet| *octet == 0));
 }
 
 #[test]

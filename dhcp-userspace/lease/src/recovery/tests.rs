@@ -60,6 +60,7 @@ fn store(partitions: u32) -> StoreHeader {
         checksum_key: [3; 16],
         partitions,
         slots_per_segment: SLOTS_PER_SEGMENT,
+        epoch: 0,
     }
 }
 
