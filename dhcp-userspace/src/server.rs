@@ -3,7 +3,7 @@
 //! A server is its store, its policy and its links. A link is an interface with its sockets, its
 //! workers and its XDP program; it may go away and come back without the others noticing.
 
-use crate::clock::Clock;
+use crate::clock::{self, BeginError, Begun, Clock, ClockStatus};
 use crate::commit::{self, Handle, StoreState, StoreStatus};
 use crate::counters::Totals;
 use crate::interface::{self, Device, Membership};
@@ -38,9 +38,12 @@ const RELOAD_PATIENCE: Duration = Duration::from_secs(10);
 /// Why a server did not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The lease store.
+    /// The state directory.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The lease store, or the time that holds in it.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -84,6 +87,9 @@ struct Inner {
     partitions: Arc<Partitions>,
     recovery: Recovery,
     clock: Clock,
+    timekeeper: clock::Keeper,
+    /// Why the lease tables are not as the configuration wants them.
+    geometry_problem: Option<String>,
     started: Instant,
     store: Arc<StoreState>,
     links: Mutex<Vec<Link>>,
@@ -139,8 +145,10 @@ struct Up {
 pub struct Status {
     /// How long it has been running.
     pub uptime: Duration,
-    /// Server time.
-    pub now: Timestamp,
+    /// Server time, and how the wall clock compares with it.
+    pub clock: ClockStatus,
+    /// Why the lease tables are not as the configuration wants them.
+    pub geometry_problem: Option<String>,
     /// What an acknowledged lease survives.
     pub durability: Durability,
     /// The DUID, in hexadecimal digits.
@@ -225,10 +233,16 @@ impl Server {
             .find_map(|link| devices.get(&link.name));
 
         let directory = StateDirectory::open(&settings.state_dir)?;
-        let wall = Clock::start(Timestamp(0)).now();
-        let duid = directory.duid(first.map(|device| device.interface.mac), wall)?;
+        let mac = first.map(|device| device.interface.mac);
+        let duid = directory.duid(mac, clock::wall())?;
         let policy = make_policy(&duid, None);
-        let store = directory.store(&settings, &policy.pools, longest_lifetime(&policy), wall)?;
+        let longest = longest_lifetime(&policy);
+        let Begun {
+            store,
+            clock,
+            keeper: timekeeper,
+            problem: geometry_problem,
+        } = clock::begin(&directory, &settings, &policy.pools, longest)?;
 
         let state = Arc::new(StoreState::default());
         let (links, mut wakers) = links(&settings, &devices)?;
@@ -246,7 +260,9 @@ impl Server {
             duid,
             policy: Arc::new(Shared::new(policy)),
             partitions: store.partitions,
-            clock: Clock::start(store.recovery.latest),
+            clock,
+            timekeeper,
+            geometry_problem,
             recovery: store.recovery,
             started: Instant::now(),
             store: state,
@@ -289,7 +305,8 @@ impl Server {
         let pools = (0..policy.pools.len() as u32).map(|pool| policy.pools.counts(PoolIndex(pool)));
         Status {
             uptime: shared.started.elapsed(),
-            now: shared.clock.now(),
+            clock: shared.timekeeper.status(),
+            geometry_problem: shared.geometry_problem.clone(),
             durability: shared.settings.durability,
             server_duid: format!("{:?}", shared.duid),
             interfaces,
@@ -338,6 +355,23 @@ impl Server {
         let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
         let policy = shared.policy.load();
         operator.release(lease, &shared.partitions, &policy.pools, shared.clock.now())
+    }
+
+    /// The operator's word that the wall clock is right: the next start takes it over.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn accept_clock(&self) -> io::Result<()> {
+        self.shared.timekeeper.accept_clock()
+    }
+
+    /// The operator's word that the lease store is the newest there is, although it looks like a copy.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn accept_restored(&self) -> io::Result<()> {
+        let policy = self.shared.policy.load();
+        self.shared.timekeeper.accept_restored(&policy.pools)
     }
 
     /// Ends everything: first frames pass to the kernel again, then every promise that was made leaves

@@ -1,11 +1,12 @@
 //! `xdhcpd leases`: the store of a state directory, whether its server runs or not.
 
 use super::{Failure, FamilyArg, LeasesCommand, StoreArgs, print, print_json};
-use crate::clock::Clock;
+use crate::clock;
 use crate::config::plural;
 use crate::leases::{self, Filter, Format, LeaseView, Summary};
 use dhcp_lease::{Binding, Lease, State, Timestamp};
 use std::collections::HashMap;
+use std::path::Path;
 
 pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
     match command {
@@ -51,7 +52,16 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
             show(&select(&store, &filter)?, format, family)
         }
         LeasesCommand::Verify { store, json } => verify(&store, json),
+        LeasesCommand::Adopt { store } => adopt(&store.directory()),
     }
+}
+
+fn adopt(directory: &Path) -> Result<(), Failure> {
+    let told = match clock::adopt(directory)? {
+        true => "these files count as the newest; free leases are not withheld",
+        false => "these files were not in doubt; nothing changed",
+    };
+    print(&format!("{}: {told}\n", directory.display()))
 }
 
 /// An address in the form in which leases are shown.
@@ -67,14 +77,10 @@ fn canonical(text: &str) -> String {
     }
 }
 
-fn now() -> Timestamp {
-    Clock::start(Timestamp(0)).now()
-}
-
 fn select(store: &StoreArgs, filter: &Filter) -> Result<Vec<LeaseView>, Failure> {
     let directory = store.directory();
     let mut read = Ok(Summary::default());
-    let (leases, _) = leases::select(filter, now(), |visit| {
+    let (leases, _) = leases::select(filter, clock::time_of(&directory), |visit| {
         read = leases::for_each(&directory, |binding| visit(binding));
     });
     let summary = read?;
@@ -119,7 +125,8 @@ struct Counts {
 }
 
 fn verify(store: &StoreArgs, json: bool) -> Result<(), Failure> {
-    let (directory, now) = (store.directory(), now());
+    let directory = store.directory();
+    let now = clock::time_of(&directory);
     let mut counts = Counts::default();
     let summary = leases::for_each(&directory, |binding| count(&mut counts, binding, now))?;
     let twice: Vec<String> = counts

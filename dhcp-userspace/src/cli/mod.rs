@@ -71,6 +71,10 @@ struct RunArgs {
     /// The control socket.
     #[arg(long, value_name = "PATH", env = "XDHCPD_SOCKET")]
     socket: Option<PathBuf>,
+    /// The wall clock is right, although it is far ahead of the last known time: let the leases end that have
+    /// ended by it.
+    #[arg(long)]
+    accept_clock: bool,
     /// Log each frame to a DHCP server's port that the XDP program sees, and what it does with it
     /// (log target `xdp`). For finding out why a client is not answered: it costs about a microsecond
     /// and a log line for each frame.
@@ -165,6 +169,13 @@ enum LeasesCommand {
         #[arg(long, value_enum, default_value = "csv")]
         format: Format,
     },
+    /// Say that the files of a stopped server's store are the newest there are, although they look like a copy:
+    /// a directory that was moved to another disk.
+    #[command(after_help = "Example:\n  xdhcpd leases adopt --state-dir /var/lib/xdhcpd")]
+    Adopt {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
     /// Check every record; exit 1 on any damage. (Of a running server, a record that it is writing at this
     /// moment may be looked at once more.)
     #[command(after_help = "Example:\n  xdhcpd leases verify --state-dir /var/lib/xdhcpd")]
@@ -175,6 +186,21 @@ enum LeasesCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum ClockCommand {
+    /// The wall clock is right: server time is to be the wall clock's from the next start on. Leases that were
+    /// granted meanwhile keep the time that is left of them.
+    #[command(after_help = "Example:\n  xdhcpd ctl clock accept && systemctl restart xdhcpd")]
+    Accept,
+}
+
+#[derive(Debug, Subcommand)]
+enum RestoreCommand {
+    /// The lease store is the newest there is, although it looks like a copy: do not withhold free leases.
+    #[command(after_help = "Example:\n  xdhcpd ctl restore accept")]
+    Accept,
 }
 
 #[derive(Debug, Args)]
@@ -338,6 +364,15 @@ enum CtlCommand {
         #[arg(value_parser = lease)]
         address: Lease,
     },
+    /// Server time, the wall clock, and what they differ by; `accept` says that the wall clock is right.
+    #[command(after_help = "Examples:\n  xdhcpd ctl clock\n  xdhcpd ctl clock accept")]
+    Clock {
+        #[command(subcommand)]
+        command: Option<ClockCommand>,
+    },
+    /// What is to be said of a store that is a restored copy.
+    #[command(subcommand, after_help = "Example:\n  xdhcpd ctl restore accept")]
+    Restore(RestoreCommand),
     /// Put the configuration file in force; if anything is wrong with it, nothing changes.
     #[command(after_help = "Example:\n  xdhcpd check && xdhcpd ctl reload")]
     Reload,
@@ -355,6 +390,8 @@ enum Failure {
     Control(#[from] crate::control::ClientError),
     #[error(transparent)]
     Leases(#[from] crate::leases::ReadError),
+    #[error(transparent)]
+    Adopt(#[from] crate::clock::BeginError),
     #[error("{address}: there is no lease of this address or prefix in {}", directory.display())]
     NoLease { address: String, directory: PathBuf },
     #[error(
@@ -509,6 +546,11 @@ mod tests {
             "ctl release 192.0.2.10 --socket /c",
             "ctl leases --client 02:00:00:00:00:01",
             "ctl reload",
+            "ctl clock --json",
+            "ctl clock accept",
+            "ctl restore accept",
+            "leases adopt --state-dir /s",
+            "run --accept-clock",
             "ctl release 192.0.2.10",
             "ctl release 2001:db8:8000::/56 --json",
             "version",
@@ -527,6 +569,8 @@ mod tests {
             "leases get",
             "ctl release",
             "ctl release printer",
+            "ctl restore",
+            "ctl clock set",
             "leases list --json --format csv",
         ] {
             let words = std::iter::once("xdhcpd").chain(line.split_whitespace());

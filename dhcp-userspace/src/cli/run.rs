@@ -1,16 +1,17 @@
 //! `xdhcpd run`: brings the server up, minds signals and systemd, takes it down.
 
 use super::{Failure, LogFormat, RunArgs, plural};
+use crate::clock::ClockStatus;
 use crate::config::{self, Checked};
-use crate::control::message::{InterfaceStatus, Status};
-use crate::control::{Control, Source};
+use crate::control::message::{self, InterfaceStatus, Status};
+use crate::control::{Acceptable, Control, Source};
 use crate::counters::Totals;
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
 use crate::watchdog::Watchdog;
 use dhcp_core::Policy;
-use dhcp_lease::{Binding, Lease, Timestamp};
+use dhcp_lease::{Binding, Lease, Timestamp, clock};
 use sd_notify::NotifyState;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -95,6 +96,7 @@ fn with_options(settings: Settings, args: &RunArgs) -> Settings {
     Settings {
         state_dir: args.state_dir.clone().unwrap_or(settings.state_dir),
         socket: args.socket.clone().unwrap_or(settings.socket),
+        accept_clock: args.accept_clock,
         xdp_log: match args.xdp_log {
             true => XdpLog::On,
             false => XdpLog::Off,
@@ -234,6 +236,7 @@ impl Running {
             ("interfaces", old.interfaces != new.interfaces),
             ("durability", old.durability != new.durability),
             ("lease-capacity", old.lease_capacity != new.lease_capacity),
+            ("partitions", old.partitions != new.partitions),
         ];
         changed
             .into_iter()
@@ -258,6 +261,8 @@ impl Source for Running {
                 .as_ref()
                 .map(|why| format!("lease store: {why}")),
         );
+        problems.extend(status.geometry_problem.iter().cloned());
+        problems.extend(clock_problems(&status.clock));
         let partitions = self.server.partitions();
         let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
         let leases = live
@@ -280,6 +285,7 @@ impl Source for Running {
             lease_capacity: self.settings.lease_capacity,
             leases,
             server_duid: status.server_duid,
+            clock: clock(&status.clock),
             journal_waits: status.store.waits,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
@@ -320,6 +326,13 @@ impl Source for Running {
         self.server.release(lease)
     }
 
+    fn accept(&self, what: Acceptable) -> io::Result<()> {
+        match what {
+            Acceptable::Clock => self.server.accept_clock(),
+            Acceptable::Restored => self.server.accept_restored(),
+        }
+    }
+
     fn reload(&self) -> Result<String, Vec<String>> {
         let outcome = match config::load(&self.file) {
             Ok(checked) => {
@@ -343,6 +356,53 @@ impl Source for Running {
         }
         outcome
     }
+}
+
+fn clock(status: &ClockStatus) -> message::ClockStatus {
+    let source = match status.source {
+        clock::Source::BootClock => "boot-clock",
+        clock::Source::WallClock => "wall-clock",
+        clock::Source::HighWater => "last-known",
+        clock::Source::Held { .. } => "held",
+        clock::Source::Accepted => "accepted",
+    };
+    message::ClockStatus {
+        server_time: status.now.0,
+        offset_seconds: status.offset_seconds,
+        source: source.to_owned(),
+        held: status.held_since.is_some(),
+        accepted: status.is_accepted,
+        steps: status.steps,
+        withheld_until: status.withheld_until.map(|until| until.0),
+    }
+}
+
+fn clock_problems(status: &ClockStatus) -> Vec<String> {
+    let mut problems = Vec::new();
+    if status.held_since.is_some() {
+        problems.push(match status.is_accepted {
+            true => "clock: the wall clock is accepted; restart to take it over".to_owned(),
+            false => format!(
+                "clock: server time is {} s behind the wall clock, which would have ended most leases; if the \
+                 wall clock is right, `xdhcpd ctl clock accept` and restart",
+                status.offset_seconds
+            ),
+        });
+    }
+    if let Some(until) = status.withheld_until {
+        problems.push(format!(
+            "restored: the lease store is a copy; free leases are withheld for {} s; if nothing was granted since \
+             it was made, `xdhcpd ctl restore accept`",
+            until.seconds_left(status.now)
+        ));
+    }
+    problems.extend(
+        status
+            .failure
+            .iter()
+            .map(|why| format!("clock record: {why}")),
+    );
+    problems
 }
 
 fn interface(status: &server::InterfaceStatus) -> InterfaceStatus {

@@ -15,6 +15,7 @@ use super::report::{At, Findings, Report, Spot, plural};
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
 use std::collections::HashMap;
@@ -36,6 +37,10 @@ mod default {
     pub(super) const DECLINE_PROBATION: u32 = 3600;
     /// Enough locks for as many threads as a machine of this decade gives one server.
     pub(super) const PARTITIONS: u32 = 16;
+    /// When half of the leases would end at once it is more likely the clock than the clients.
+    pub(super) const EXPIRY_GUARD_PERCENT: u64 = 50;
+    /// A day: power cuts are shorter, and what a battery that is empty or a mistyped year makes is longer.
+    pub(super) const EXPIRY_GUARD_DOWNTIME_SECONDS: u64 = 86_400;
     /// A small configuration may grow into its table without a new one.
     pub(super) const LEASE_CAPACITY_LEAST: u64 = 1 << 16;
     /// What nobody asked for in numbers does not take more than a few gigabytes of disk.
@@ -160,6 +165,14 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         durability: value_or(&file.durability, Durability::default()),
         lease_capacity: capacity.unwrap_or_else(|| default_capacity(&ranges, reserved.len())),
         partitions: value_or(&file.partitions, default::PARTITIONS),
+        guard: Guard {
+            percent: value_or(&file.expiry_guard_percent, default::EXPIRY_GUARD_PERCENT),
+            downtime_seconds: value_or(
+                &file.expiry_guard_downtime_seconds,
+                default::EXPIRY_GUARD_DOWNTIME_SECONDS,
+            ),
+        },
+        accept_clock: false,
         xdp_log: XdpLog::Off,
     };
     Ok(Checked {

@@ -36,6 +36,9 @@ pub struct Status {
     pub leases: u64,
     /// The server's DUID, in hexadecimal.
     pub server_duid: String,
+    /// Time.
+    #[serde(default)]
+    pub clock: ClockStatus,
     /// How often the journal was full, and the clients waited for a checkpoint.
     #[serde(default)]
     pub journal_waits: u64,
@@ -47,6 +50,35 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// What an operator should know of: an interface that is down, a disk that refuses.
     pub problems: Vec<String>,
+}
+
+/// Server time, and how the wall clock compares with it. All times of leases are server time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClockStatus {
+    /// Server time, in seconds since 1970.
+    pub server_time: u64,
+    /// By how much the wall clock is ahead of it.
+    pub offset_seconds: i64,
+    /// Where server time came from at the start: `boot-clock`, `wall-clock`, `last-known` (the wall clock was
+    /// behind), `held` (the wall clock was not believed), `accepted`.
+    pub source: String,
+    /// Whether a jump of the wall clock is still not believed.
+    pub held: bool,
+    /// Whether the operator has accepted the wall clock, from the next start on.
+    pub accepted: bool,
+    /// How often the wall clock was set since the start.
+    pub steps: u64,
+    /// Until when (server time) free leases are withheld because the lease store is a copy.
+    pub withheld_until: Option<u64>,
+}
+
+/// The answer to `POST /v1/clock/accept` and `POST /v1/restore/accept` when all went well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Accepted {
+    /// How things are now.
+    pub clock: ClockStatus,
 }
 
 /// One interface.

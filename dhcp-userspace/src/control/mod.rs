@@ -18,6 +18,15 @@ use dhcp_lease::{Binding, Lease};
 use message::Status;
 use std::sync::Arc;
 
+/// What an operator may give his word for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptable {
+    /// The wall clock is right.
+    Clock,
+    /// The lease store is the newest there is.
+    Restored,
+}
+
 /// What the running server tells and does for its operator.
 pub trait Source: Send + Sync + 'static {
     /// How it is.
@@ -43,4 +52,9 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`ReleaseError`].
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError>;
+    /// Takes the operator's word for something; it is durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn accept(&self, what: Acceptable) -> std::io::Result<()>;
 }

@@ -1,7 +1,7 @@
 //! The server side of the control socket: a small HTTP server on a thread of its own.
 
-use super::Source;
-use super::message::{self, Leases, Problem, Release, Released, Reloaded, Stats};
+use super::message::{self, Accepted, Leases, Problem, Release, Released, Reloaded, Stats};
+use super::{Acceptable, Source};
 use crate::leases::{self, Filter, LeaseView};
 use crate::operator::ReleaseError;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -184,6 +184,8 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/v1/leases", get(list_leases))
         .route("/v1/reload", post(reload))
         .route("/v1/release", post(release))
+        .route("/v1/clock/accept", post(accept_clock))
+        .route("/v1/restore/accept", post(accept_restored))
         .route("/metrics", get(metrics))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
@@ -250,6 +252,29 @@ async fn reload(State(source): Shared) -> Response {
     blocking(move || match source.reload() {
         Ok(summary) => Json(Reloaded { summary }).into_response(),
         Err(errors) => problem(StatusCode::UNPROCESSABLE_ENTITY, errors),
+    })
+    .await
+}
+
+async fn accept_clock(source: Shared) -> Response {
+    take_word(source, Acceptable::Clock).await
+}
+
+async fn accept_restored(source: Shared) -> Response {
+    take_word(source, Acceptable::Restored).await
+}
+
+async fn take_word(State(source): Shared, what: Acceptable) -> Response {
+    blocking(move || match source.accept(what) {
+        Ok(()) => {
+            tracing::info!(?what, "the operator has given his word");
+            let clock = source.status().clock;
+            Json(Accepted { clock }).into_response()
+        }
+        Err(error) => {
+            let message = format!("the clock record cannot be written: {error}; mend the disk");
+            problem(StatusCode::SERVICE_UNAVAILABLE, vec![message])
+        }
     })
     .await
 }
@@ -341,6 +366,13 @@ mod tests {
             Err(vec!["one".to_owned(), "two".to_owned()])
         }
 
+        fn accept(&self, what: Acceptable) -> io::Result<()> {
+            match what {
+                Acceptable::Clock => Ok(()),
+                Acceptable::Restored => Err(io::Error::other("no")),
+            }
+        }
+
         fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
             match lease {
                 HELD => Ok(Binding {
@@ -383,6 +415,11 @@ mod tests {
         );
         let refused = client.post::<Reloaded>("/v1/reload", &()).unwrap_err();
         assert_eq!(refused.to_string(), "one\ntwo");
+        let accepted = client.post::<Accepted>("/v1/clock/accept", &()).unwrap();
+        assert_eq!(accepted.clock, Status::default().clock);
+        let refused = client.post::<Accepted>("/v1/restore/accept", &());
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("mend the disk"), "{refused}");
         drop(control);
         assert!(!path.exists());
     }

@@ -81,7 +81,7 @@ pub fn for_each(directory: &Path, mut visit: impl FnMut(&Binding)) -> Result<Sum
         Err(source) => return Err(ReadError::File { path, source }),
     };
     // The journal first, the tables after it: what is settled in between is seen twice, not never.
-    let path = journal_path(directory);
+    let path = journal_path(directory, header.epoch);
     let journal = match fs::read(&path) {
         Ok(octets) => octets,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -95,7 +95,7 @@ pub fn for_each(directory: &Path, mut visit: impl FnMut(&Binding)) -> Result<Sum
         ..Summary::default()
     };
     for partition in 0..header.partitions {
-        let path = table_path(directory, partition);
+        let path = table_path(directory, header.epoch, partition);
         read_table(&path, partition, &mut reader, &mut visit, &mut summary)
             .map_err(|source| ReadError::File { path, source })?;
     }

@@ -7,9 +7,9 @@ use dhcp_wire::id::HardwareAddress;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-const NOW: Timestamp = Timestamp(1_700_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000);
 
-fn settings(directory: &Path, durability: Durability) -> Settings {
+pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
     Settings {
         interfaces: vec![InterfaceSettings {
             name: "test0".to_owned(),
@@ -22,11 +22,16 @@ fn settings(directory: &Path, durability: Durability) -> Settings {
         durability,
         lease_capacity: 10_000,
         partitions: 4,
+        guard: dhcp_lease::clock::Guard {
+            percent: 50,
+            downtime_seconds: 86_400,
+        },
+        accept_clock: false,
         xdp_log: crate::settings::XdpLog::Off,
     }
 }
 
-fn pools() -> Pools {
+pub(super) fn pools() -> Pools {
     let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));
     Pools::new(
         &[PoolRange {
@@ -37,7 +42,7 @@ fn pools() -> Pools {
     )
 }
 
-fn binding(number: u16) -> Binding {
+pub(super) fn binding(number: u16) -> Binding {
     let [high, low] = number.to_be_bytes();
     Binding {
         lease: Lease::V4(Ipv4Addr::new(10, 0, high, low)),
@@ -52,7 +57,7 @@ fn binding(number: u16) -> Binding {
 }
 
 /// Commits a binding and returns without letting it count.
-fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
+pub(super) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
     let binding = binding(number);
     pools.claim(binding.lease);
     let index = partitions.index_of(binding.hardware.as_slice());
@@ -191,13 +196,13 @@ fn a_store_grows_with_its_configuration() {
     let before = {
         let state = StateDirectory::open(directory.path()).unwrap();
         state.store(&settings, &pools(), 3600, NOW).unwrap();
-        table_path(directory.path(), 0).metadata().unwrap().len()
+        table_path(directory.path(), 0, 0).metadata().unwrap().len()
     };
     settings.lease_capacity = 300_000;
     let state = StateDirectory::open(directory.path()).unwrap();
     let pools = pools();
     let store = state.store(&settings, &pools, 3600, NOW).unwrap();
-    assert!(table_path(directory.path(), 0).metadata().unwrap().len() > before);
+    assert!(table_path(directory.path(), 0, 0).metadata().unwrap().len() > before);
     let mut log = ChangeLog::default();
     for number in 0..2_000 {
         commit(&store.partitions, &pools, number, &mut log);
@@ -209,7 +214,7 @@ fn a_store_whose_making_was_interrupted_is_made_anew() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), Durability::Power);
     fs::write(directory.path().join("store.making"), "").unwrap();
-    fs::write(table_path(directory.path(), 0), "half").unwrap();
+    fs::write(table_path(directory.path(), 0, 0), "half").unwrap();
     let state = StateDirectory::open(directory.path()).unwrap();
     state.store(&settings, &pools(), 3600, NOW).unwrap();
     assert!(!directory.path().join("store.making").exists());
@@ -219,7 +224,7 @@ fn a_store_whose_making_was_interrupted_is_made_anew() {
 fn tables_without_their_store_file_are_not_thrown_away() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), Durability::Power);
-    fs::write(table_path(directory.path(), 0), "precious").unwrap();
+    fs::write(table_path(directory.path(), 0, 0), "precious").unwrap();
     let state = StateDirectory::open(directory.path()).unwrap();
     let refused = state.store(&settings, &pools(), 3600, NOW).err().unwrap();
     assert!(
@@ -227,7 +232,7 @@ fn tables_without_their_store_file_are_not_thrown_away() {
         "{refused}"
     );
     assert_eq!(
-        fs::read(table_path(directory.path(), 0)).unwrap(),
+        fs::read(table_path(directory.path(), 0, 0)).unwrap(),
         b"precious"
     );
 }
@@ -261,6 +266,16 @@ fn files_are_not_for_everybody_to_read() {
         let mode = entry.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o027, 0, "{:?} has mode {mode:o}", entry.path());
     }
+}
+
+/// Brings a log into the journal of a store, and no further.
+pub(super) fn write_to_journal(store: &mut Store, log: ChangeLog) {
+    let submission = Submission {
+        worker: 0,
+        log,
+        sequence: 0,
+    };
+    write(&mut store.journal, &mut [submission]);
 }
 
 /// Gives a group its places, and commits it.
@@ -399,7 +414,7 @@ fn a_journal_that_was_cut_short_is_replayed_and_made_anew() {
         };
         write(&mut store.journal, &mut [submission]);
     }
-    let path = journal_path(directory.path());
+    let path = journal_path(directory.path(), 0);
     let whole = path.metadata().unwrap().len();
     for octets in [1 << 20, 100, 0] {
         let journal = fs::OpenOptions::new().write(true).open(&path).unwrap();
