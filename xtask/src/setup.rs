@@ -87,6 +87,7 @@ const TEST: &[Package] = &[
     program("tshark", &["tshark"]),
     program("tcpdump", &["tcpdump"]),
     program("ping", &["iputils-ping", "inetutils-ping"]),
+    program("faketime", &["faketime"]),
     program("setpriv", &["util-linux"]),
     program("bpftool", &["bpftool", "linux-tools-common"]),
 ];
