@@ -32,6 +32,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const CLOSING_PAUSE: Duration = Duration::from_millis(1);
 /// How often it is logged, at most, that something is still amiss.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is logged, at most, that something is amiss anew.
+const NEWS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Stable storage for change logs: the journal file, or a stand-in in tests.
 pub trait Storage: Send {
@@ -47,7 +49,8 @@ pub trait Storage: Send {
     fn commit(&mut self, group: &[Submission]) -> Result<(), Trouble>;
 
     /// Called while no group is under way: time for a checkpoint, if one is due or `is_full` says that a
-    /// log waits for room. How soon it wants to be called again.
+    /// log waits for room. `now` is how long it has been since any fixed moment. How soon it wants to be
+    /// called again.
     ///
     /// # Errors
     /// [`Trouble`]; call it again, it goes on where it failed.
@@ -55,7 +58,13 @@ pub trait Storage: Send {
         &mut self,
         settlements: &Settlements,
         is_full: bool,
+        now: Duration,
     ) -> Result<Duration, Trouble>;
+
+    /// What it suffers from while commits go on, as long as there is room.
+    fn ailment(&self) -> Option<&Trouble> {
+        None
+    }
 
     /// How many octets of logs a group may have, roughly: the last log may go beyond.
     fn group_octets_max(&self) -> u64 {
@@ -200,6 +209,8 @@ pub struct Committer {
     /// When it was last logged that the journal is full, and that there is trouble.
     complained_full: Option<Duration>,
     complained_trouble: Option<Duration>,
+    /// Whether the log says that there is trouble.
+    is_complaining: bool,
     is_full: bool,
 }
 
@@ -241,6 +252,7 @@ pub fn connect(wakers: Vec<Arc<Waker>>, state: &Arc<StoreState>) -> (Vec<Handle>
         retry_at: None,
         complained_full: None,
         complained_trouble: None,
+        is_complaining: false,
         is_full: false,
     };
     (handles, committer)
@@ -283,10 +295,10 @@ impl Committer {
         self.place(storage, now);
         let result = self
             .commit(storage, time)
-            .and_then(|()| storage.between_groups(&self.settlements, self.is_full));
+            .and_then(|()| storage.between_groups(&self.settlements, self.is_full, now));
         let pause = match result {
             Ok(pause) => {
-                self.resume();
+                self.report(storage.ailment(), now);
                 pause
             }
             Err(trouble) if is_closing => {
@@ -294,7 +306,9 @@ impl Committer {
                 CLOSING_PAUSE
             }
             Err(trouble) => {
-                self.suspend(trouble, time());
+                let now = time();
+                self.retry_at = Some(now + RETRY_PAUSE);
+                self.suspend(trouble, now);
                 return Step::Wait(RETRY_PAUSE);
             }
         };
@@ -344,7 +358,7 @@ impl Committer {
         }
         if self.is_full && !was_full {
             self.state.count_wait();
-            if is_due(&mut self.complained_full, now) {
+            if is_due(&mut self.complained_full, now, COMPLAINT_INTERVAL) {
                 tracing::warn!(
                     "the journal is full: the disk is slower than the clients, who wait until the lease \
                      tables are synced"
@@ -404,9 +418,33 @@ impl Committer {
         }
     }
 
+    /// Commits work, at least as long as there is room.
+    fn report(&mut self, ailment: Option<&Trouble>, now: Duration) {
+        self.retry_at = None;
+        match ailment {
+            Some(ailment) if self.is_full => self.suspend(ailment.clone(), now),
+            Some(ailment) => {
+                if self.may_complain(now) {
+                    tracing::error!(
+                        trouble = %ailment,
+                        "the lease tables cannot be synced; leases are granted until the journal is full"
+                    );
+                }
+                self.state.ail(ailment);
+            }
+            None => {
+                self.state.resume();
+                if std::mem::take(&mut self.is_complaining) {
+                    tracing::info!(
+                        "the lease store can be written again; leases are granted again"
+                    );
+                }
+            }
+        }
+    }
+
     fn suspend(&mut self, trouble: Trouble, now: Duration) {
-        self.retry_at = Some(now + RETRY_PAUSE);
-        if is_due(&mut self.complained_trouble, now) {
+        if self.may_complain(now) {
             tracing::error!(
                 %trouble,
                 "the lease store cannot be written; nothing is promised until it can be"
@@ -420,11 +458,16 @@ impl Committer {
         }
     }
 
-    fn resume(&mut self) {
-        self.retry_at = None;
-        if self.state.resume() {
-            tracing::info!("the lease store can be written again; leases are granted again");
-        }
+    /// Whether it is to be logged that there is trouble: at its beginning, but for one that comes and goes,
+    /// and then once in a while.
+    fn may_complain(&mut self, now: Duration) -> bool {
+        let interval = match self.is_complaining {
+            true => COMPLAINT_INTERVAL,
+            false => NEWS_INTERVAL,
+        };
+        let may = is_due(&mut self.complained_trouble, now, interval);
+        self.is_complaining |= may;
+        may
     }
 
     /// The server stops while the disk does not work: nobody was promised what is not durable.
@@ -452,8 +495,8 @@ impl Committer {
 }
 
 /// Whether something that was last logged `then` may be logged again.
-fn is_due(then: &mut Option<Duration>, now: Duration) -> bool {
-    let is_due = then.is_none_or(|then| now.saturating_sub(then) >= COMPLAINT_INTERVAL);
+fn is_due(then: &mut Option<Duration>, now: Duration, interval: Duration) -> bool {
+    let is_due = then.is_none_or(|then| now.saturating_sub(then) >= interval);
     if is_due {
         *then = Some(now);
     }

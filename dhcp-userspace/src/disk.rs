@@ -97,6 +97,12 @@ pub trait DiskFile: Send + Sync {
     /// Its size.
     fn octets(&self) -> u64;
 
+    /// Fills `octets` with what lies at a position.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn read_at(&self, octets: &mut [u8], position: u64) -> io::Result<()>;
+
     /// Writes pieces one behind the other, all of them.
     ///
     /// # Errors
@@ -109,6 +115,14 @@ pub trait DiskFile: Send + Sync {
     /// Those of the system. After one, nothing is known about what was written since the last success,
     /// and a second call alone proves nothing: the system reports a loss once. Write it all again.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Whether it is still the file of its name, and as long as it should be. Costs two system calls.
+    ///
+    /// # Errors
+    /// `NotFound`: its name is another file's, or nobody's; what is written goes nowhere.
+    /// `UnexpectedEof`: it was cut short; whoever touches what was mapped there is ended by a signal.
+    /// And those of the system.
+    fn check(&self) -> io::Result<()>;
 
     /// Makes it longer, with zeros that are on stable storage. What is mapped stays as it is.
     ///

@@ -17,6 +17,8 @@ pub mod operator;
 #[cfg(feature = "afxdp")]
 pub mod server;
 pub mod settings;
+#[cfg(feature = "afxdp")]
+mod sigbus;
 pub mod snapshot;
 pub mod store;
 pub mod wake;

@@ -8,13 +8,17 @@
     reason = "mapping a file into memory is a promise about other processes"
 )]
 
-use crate::disk::{DiskFile, directory::FILE_MODE, lock::DirectoryLock};
+use crate::disk::{
+    DiskFile,
+    directory::FILE_MODE,
+    lock::{DirectoryLock, lock_file},
+};
 use dhcp_lease::table::Region;
 use memmap2::{MmapMut, MmapOptions};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +52,7 @@ impl WholeFile {
             .create_new(true)
             .mode(FILE_MODE)
             .open(path)?;
+        lock_file(&file, path)?;
         if let Err(error) = fill(&file, 0, octets) {
             let _ = std::fs::remove_file(path);
             return Err(error);
@@ -61,6 +66,7 @@ impl WholeFile {
     /// Those of the system.
     pub(crate) fn open(path: &Path, lock: &Arc<DirectoryLock>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
+        lock_file(&file, path)?;
         let octets = file.metadata()?.len();
         // A copy of a store may have holes; a hole on a full file system would be a SIGBUS later. For
         // blocks that are there this does nothing.
@@ -86,6 +92,28 @@ impl DiskFile for WholeFile {
 
     fn octets(&self) -> u64 {
         self.octets
+    }
+
+    fn read_at(&self, octets: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_exact_at(octets, position)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let ours = self.file.metadata()?;
+        if ours.len() < self.octets {
+            let short = format!("it was cut short to {} octets", ours.len());
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, short));
+        }
+        let is_ours = match std::fs::metadata(&self.path) {
+            Ok(named) => named.ino() == ours.ino() && named.dev() == ours.dev(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        is_ours.then_some(()).ok_or_else(|| {
+            let gone =
+                "it was moved, removed or replaced; put the one back that the server has open";
+            io::Error::new(io::ErrorKind::NotFound, gone)
+        })
     }
 
     fn write_at(&self, pieces: &[&[u8]], position: u64) -> io::Result<()> {

@@ -188,7 +188,12 @@ mod tests {
             self.works.then_some(()).ok_or_else(trouble)
         }
 
-        fn between_groups(&mut self, _: &Settlements, _: bool) -> Result<Duration, Trouble> {
+        fn between_groups(
+            &mut self,
+            _: &Settlements,
+            _: bool,
+            _: Duration,
+        ) -> Result<Duration, Trouble> {
             Ok(Duration::from_secs(1))
         }
 

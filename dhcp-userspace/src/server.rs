@@ -4,7 +4,7 @@
 //! workers and its XDP program; it may go away and come back without the others noticing.
 
 use crate::clock::{self, BeginError, Begun, Clock, ClockStatus};
-use crate::commit::{self, Handle, StoreState, StoreStatus};
+use crate::commit::{self, Handle, StoreState, StoreStatus, Trouble};
 use crate::counters::Totals;
 use crate::interface::{self, Device, Membership};
 use crate::io::afxdp::{self, BindError, InForce, Socket};
@@ -418,9 +418,9 @@ impl Server {
             .collect()
     }
 
-    /// Whether the store takes no commits at the moment, because of disk trouble.
-    pub fn is_store_suspended(&self) -> bool {
-        self.shared.store.is_suspended()
+    /// The trouble for which the process must end, if there is one.
+    pub fn must_end(&self) -> Option<Trouble> {
+        self.shared.store.end()
     }
 }
 

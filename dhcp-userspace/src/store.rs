@@ -21,6 +21,7 @@ use dhcp_wire::id::Duid;
 use error::file_error;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ mod duid;
 mod error;
 mod geometry;
 mod journal_file;
+mod renewal;
 mod tables;
 
 pub use error::OpenError;
@@ -74,6 +76,7 @@ pub fn journal_path(directory: &Path, epoch: u32) -> PathBuf {
 #[derive(Clone)]
 pub struct StateDirectory {
     disk: Arc<dyn Disk>,
+    journal_octets: RangeInclusive<u64>,
 }
 
 /// An open store.
@@ -104,7 +107,19 @@ impl StateDirectory {
 
     /// One on any disk.
     pub fn on(disk: Arc<dyn Disk>) -> Self {
-        Self { disk }
+        Self {
+            disk,
+            journal_octets: JOURNAL_OCTETS,
+        }
+    }
+
+    /// With other bounds on the journal: in simulation one that is soon full, so that checkpoints are
+    /// many.
+    pub fn with_journal(self, octets: RangeInclusive<u64>) -> Self {
+        Self {
+            journal_octets: octets,
+            ..self
+        }
     }
 
     /// This server's DUID: made once, then kept for ever.
@@ -128,7 +143,7 @@ impl StateDirectory {
     ) -> Result<Store, OpenError> {
         let header = match self.header()? {
             Some(header) => header,
-            None => create(&*self.disk, settings)?,
+            None => create(&*self.disk, settings, &self.journal_octets)?,
         };
         let opening = Opening {
             durability: settings.durability.into(),
@@ -151,7 +166,7 @@ impl StateDirectory {
         }
         let octets = journal.octets();
         let path = journal.path().to_owned();
-        if octets < *JOURNAL_OCTETS.start() {
+        if octets < *self.journal_octets.start() {
             // A crash while it was made, or a partial restore.
             tracing::warn!(
                 journal = %path.display(),
@@ -164,7 +179,7 @@ impl StateDirectory {
                     &path,
                     "cannot remove the journal that was cut short",
                 ))?;
-            journal = make_journal(&*self.disk, header.epoch, settings)?;
+            journal = make_journal(&*self.disk, header.epoch, settings, &self.journal_octets)?;
         }
         let octets = journal.octets();
         let fresh = random(&*self.disk).map_err(file_error(&path, "cannot get random octets"))?;
@@ -173,12 +188,20 @@ impl StateDirectory {
                 .map_err(io::Error::other)
                 .map_err(file_error(&path, "cannot use the journal"))?;
         let disk = Arc::clone(&self.disk);
-        let journal = JournalFile::new(disk, Arc::from(journal), plan, tables);
+        let partitions = Arc::new(partitions);
+        let journal = JournalFile::new(
+            disk,
+            header,
+            Arc::clone(&partitions),
+            Arc::from(journal),
+            plan,
+            tables,
+        );
         journal
             .write_header(&write)
             .map_err(file_error(&path, "cannot write the journal"))?;
         Ok(Store {
-            partitions: Arc::new(partitions),
+            partitions,
             recovery,
             header,
             journal,
@@ -247,7 +270,7 @@ impl StateDirectory {
                 // Only somebody who removed it can be behind this; the tables are whole but for what was
                 // under way at the last power cut.
                 tracing::warn!(journal = %path.display(), "the journal is missing; a new one is made");
-                make_journal(&*self.disk, header.epoch, settings)
+                make_journal(&*self.disk, header.epoch, settings, &self.journal_octets)
             }
             Err(error) => Err(file_error(&path, "cannot open the journal")(error)),
         }
@@ -308,5 +331,7 @@ fn report(recovery: &Recovery) {
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use rkyv::{Archive, Serialize};
 mod replay;
 mod ring;
 
-pub use replay::{Batch, Replay, Resume, replay};
+pub use replay::{Batch, Replay, Resume, first_batch, replay};
 pub use ring::{HeaderWrite, Journal, JournalFull, JournalTooSmall, Placed};
 
 /// Batches lie at multiples of this: a page, which is also the largest physical sector in use. A power

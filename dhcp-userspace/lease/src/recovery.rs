@@ -134,11 +134,13 @@ impl Partitions {
         for (number, regions) in (0u32..).zip(tables) {
             opened.push(open_table(store, number, regions, &mut recovery)?);
         }
+        // What is whole and new enough is stored over itself: the process before may have died after a sync
+        // that failed, and then a page that is right in memory is not on the disk, and counts as clean.
         for batch in &mut replay {
             recovery.batches += 1;
             for (number, slot, image) in batch.records() {
                 let table = opened.get_mut(number as usize);
-                recovery.replayed += u64::from(table.is_some_and(|table| table.mend(slot, image)));
+                recovery.replayed += u64::from(table.is_some_and(|table| table.renew(slot, image)));
             }
         }
         recovery.resume = replay.resume();

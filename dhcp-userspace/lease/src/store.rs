@@ -4,10 +4,10 @@ use crate::allocator::Pools;
 use crate::binding::{Binding, Lease, Timestamp};
 use crate::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use crate::headers::StoreHeader;
-use crate::journal::ChangeLog;
+use crate::journal::{Batch, ChangeLog};
 use crate::partition::{Partition, Room, SlotNumber};
 use crate::recovery::{Opening, TableRegions};
-use crate::table::{HEADER_OCTETS, Region};
+use crate::table::{HEADER_OCTETS, Region, SLOTS_PER_PAGE};
 use parking_lot::{Mutex, MutexGuard};
 
 /// What a lease survives once its reply has left.
@@ -119,6 +119,37 @@ impl Partitions {
         }
         drop(held);
         log.clear();
+    }
+
+    /// After a table could not be synced: makes sure that what a durable batch says is in the tables, and
+    /// that the next sync writes it. What the failed sync may have dropped, or the system may have read
+    /// back from the disk in its place, is written anew from the journal; what is newer stays.
+    pub fn renew(&self, batch: &Batch<'_>) {
+        let mut held: Option<(u32, MutexGuard<'_, Partition>)> = None;
+        for (number, slot, image) in batch.records() {
+            if let Some(partition) = self.switch(&mut held, number) {
+                partition.table.renew(slot, image);
+            }
+        }
+    }
+
+    /// After a table could not be synced, and there is no journal to renew it from: stores some pages over
+    /// themselves, so that the next sync writes them. From which slot to go on; `None`: all are done.
+    pub fn touch_up(&self, partition: usize, first: u32, pages: u32) -> Option<u32> {
+        let mut partition = self.lock(partition)?;
+        if first == 0 {
+            partition.table.touch_up_header();
+        }
+        let slots = partition.table.slots();
+        let mut slot = first;
+        for _ in 0..pages {
+            if slot >= slots {
+                return None;
+            }
+            partition.table.touch_up(slot);
+            slot += SLOTS_PER_PAGE;
+        }
+        Some(slot)
     }
 
     /// Holds the lock of partition `number`, and of no other.

@@ -35,6 +35,10 @@ pub struct Table {
     slots: u32,
 }
 
+/// The smallest page that a file is written in: what is stored once in every one dirties all.
+const PAGE_OCTETS: usize = 4_096;
+/// Slots in it.
+pub(crate) const SLOTS_PER_PAGE: u32 = (PAGE_OCTETS / SLOT_OCTETS) as u32;
 /// Octets of a table's header region.
 pub const HEADER_OCTETS: usize = 16_384;
 const REDO_OFFSET: usize = 8_192;
@@ -117,6 +121,31 @@ impl Table {
         }
         self.store(slot, image);
         true
+    }
+
+    /// As [`Table::mend`]; where there is nothing to mend, the slot is stored over itself. Either way its
+    /// page is dirty afterwards, and the next sync must write it.
+    pub(crate) fn renew(&mut self, slot: u32, image: &Image) -> bool {
+        let is_mended = self.mend(slot, image);
+        if !is_mended {
+            self.touch_up(slot);
+        }
+        is_mended
+    }
+
+    /// Stores a slot over itself.
+    pub(crate) fn touch_up(&mut self, slot: u32) {
+        // Or else the compiler may see that nothing changes, and store nothing.
+        if let Some(image) = core::hint::black_box(self.image(slot).copied()) {
+            self.store(slot, &image);
+        }
+    }
+
+    /// Stores the first octet of every page of the header region over itself.
+    pub(crate) fn touch_up_header(&mut self) {
+        for octet in self.header.octets_mut().iter_mut().step_by(PAGE_OCTETS) {
+            *octet = core::hint::black_box(*octet);
+        }
     }
 
     /// Finishes the group that a killed process was writing. How many slots that changed.

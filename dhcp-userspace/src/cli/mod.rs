@@ -388,6 +388,9 @@ enum Failure {
     ConfigAtStart(Findings),
     #[error(transparent)]
     Control(#[from] crate::control::ClientError),
+    #[cfg(feature = "afxdp")]
+    #[error("{0}; the server was stopped before anybody could be told something wrong")]
+    Store(crate::commit::Trouble),
     #[error(transparent)]
     Leases(#[from] crate::leases::ReadError),
     #[error(transparent)]

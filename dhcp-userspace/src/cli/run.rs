@@ -2,6 +2,7 @@
 
 use super::{Failure, LogFormat, RunArgs, plural};
 use crate::clock::ClockStatus;
+use crate::commit::StoreStatus;
 use crate::config::{self, Checked};
 use crate::control::message::{self, InterfaceStatus, Status};
 use crate::control::{Acceptable, Control, Source};
@@ -9,6 +10,7 @@ use crate::counters::Totals;
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
+use crate::sigbus;
 use crate::watchdog::Watchdog;
 use dhcp_core::Policy;
 use dhcp_lease::{Binding, Lease, Timestamp, clock};
@@ -21,13 +23,14 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-/// How often it is looked whether all interfaces are served, until they are.
-const READY_INTERVAL: Duration = Duration::from_millis(100);
+/// How often it is looked whether all interfaces are served, and whether the store can go on.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a worker may stand still at least; it goes round four times a second when nothing happens.
 const WORKER_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     log_to_stderr(args)?;
+    sigbus::explain().map_err(Failure::Signals)?;
     let file = args.config.file();
     let checked = config::load(&file).map_err(Failure::ConfigAtStart)?;
     for finding in checked.warnings.iter() {
@@ -58,7 +61,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         generation,
     });
     let control = Control::start(&settings.socket, Arc::clone(&running) as Arc<dyn Source>)?;
-    runtime.block_on(mind(&running, signals));
+    let outcome = runtime.block_on(mind(&running, signals));
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping");
     drop(control);
@@ -71,7 +74,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         Err(_) => tracing::warn!("a request on the control socket did not end in time"),
     }
     tracing::info!("stopped");
-    Ok(())
+    outcome
 }
 
 fn log_to_stderr(args: &RunArgs) -> Result<(), Failure> {
@@ -122,8 +125,8 @@ impl Signals {
     }
 }
 
-/// Until somebody asks for the end.
-async fn mind(running: &Arc<Running>, mut signals: Signals) {
+/// Until somebody asks for the end, or the store cannot go on.
+async fn mind(running: &Arc<Running>, mut signals: Signals) -> Result<(), Failure> {
     let mut watchdog_micros = 0;
     let watched = sd_notify::watchdog_enabled(false, &mut watchdog_micros);
     // Twice as often as systemd asks for.
@@ -131,19 +134,22 @@ async fn mind(running: &Arc<Running>, mut signals: Signals) {
     let mut feeding = tokio::time::interval(feed);
     let mut watchdog = Watchdog::default();
     let mut reloading: Option<JoinHandle<()>> = None;
-    let mut looks = tokio::time::interval(READY_INTERVAL);
+    let mut looks = tokio::time::interval(LOOK_INTERVAL);
     let mut ready = false;
     loop {
         tokio::select! {
-            _ = signals.terminate.recv() => return,
-            _ = signals.interrupt.recv() => return,
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv(), if reloading.is_none() => {
                 reloading = Some(tokio::spawn(reload(Arc::clone(running))));
             }
             () = ended(&mut reloading) => reloading = None,
             _ = feeding.tick(), if watched => feed_watchdog(running, &mut watchdog, feed),
-            _ = looks.tick(), if !ready => {
-                if is_serving(&running.server) {
+            _ = looks.tick() => {
+                if let Some(trouble) = running.server.must_end() {
+                    return Err(Failure::Store(trouble));
+                }
+                if !ready && is_serving(&running.server) {
                     ready = true;
                     tracing::info!("every interface is served");
                     notify(&[NotifyState::Ready]);
@@ -170,14 +176,14 @@ async fn ended(reloading: &mut Option<JoinHandle<()>>) {
     }
 }
 
-/// A store that takes no commits answers nobody, and a worker that stands still answers nobody on its
-/// queue: then systemd may do what it was told to.
+/// A worker that stands still answers nobody on its queue: then systemd may do what it was told to. Not when
+/// the disk does not work: the server goes on by itself when it does again, and a restart could not.
 fn feed_watchdog(running: &Running, watchdog: &mut Watchdog, feed: Duration) {
     let patience = feed.max(WORKER_PATIENCE);
     let stuck = watchdog.stuck(running.server.rounds(), Instant::now(), patience);
     if !stuck.is_empty() {
         tracing::error!(workers = ?stuck, "workers stand still; systemd is not told that all is well");
-    } else if !running.server.is_store_suspended() {
+    } else {
         notify(&[NotifyState::Watchdog]);
     }
 }
@@ -254,13 +260,17 @@ impl Source for Running {
             .iter()
             .filter_map(|it| Some(format!("{}: {}", it.name, it.trouble.as_ref()?)))
             .collect();
-        problems.extend(
-            status
-                .store
-                .trouble
-                .as_ref()
-                .map(|why| format!("lease store: {why}")),
-        );
+        problems.extend(store_problem(&status.store));
+        let state_dir = &self.settings.state_dir;
+        let space = rustix::fs::statvfs(state_dir).ok();
+        let free = space.map(|space| space.f_bavail.saturating_mul(space.f_frsize));
+        if free == Some(0) {
+            problems.push(format!(
+                "{}: the file system is full; leases are granted, for their room was taken in advance, but \
+                 nothing can grow",
+                state_dir.display()
+            ));
+        }
         problems.extend(status.geometry_problem.iter().cloned());
         problems.extend(clock_problems(&status.clock));
         let partitions = self.server.partitions();
@@ -286,6 +296,10 @@ impl Source for Running {
             leases,
             server_duid: status.server_duid,
             clock: clock(&status.clock),
+            store_suspended: status.store.is_suspended,
+            store_outages: status.store.outages,
+            store_trouble: (status.store.trouble.as_ref()).map(|it| it.cause.name().to_owned()),
+            state_dir_free_octets: free.unwrap_or(0),
             journal_waits: status.store.waits,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
@@ -403,6 +417,15 @@ fn clock_problems(status: &ClockStatus) -> Vec<String> {
             .map(|why| format!("clock record: {why}")),
     );
     problems
+}
+
+fn store_problem(store: &StoreStatus) -> Option<String> {
+    let consequence = match store.is_suspended {
+        true => "nobody gets a lease until it works again",
+        false => "leases are granted until the journal is full",
+    };
+    let trouble = store.trouble.as_ref()?;
+    Some(format!("lease store: {trouble}; {consequence}"))
 }
 
 fn interface(status: &server::InterfaceStatus) -> InterfaceStatus {

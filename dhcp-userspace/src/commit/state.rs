@@ -20,9 +20,31 @@ pub enum Cause {
     JournalHeader,
     /// Sync a table.
     TableSync,
+    /// Read the journal, to store anew what a table lacks on the disk.
+    JournalRead,
+    /// Find a file under its name: it was moved, removed or replaced.
+    FileGone,
+    /// Find a file as long as it was: it was cut short. There is no way back from that.
+    FileShort,
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::JournalWrite,
+        Self::JournalSync,
+        Self::JournalHeader,
+        Self::TableSync,
+        Self::JournalRead,
+        Self::FileGone,
+        Self::FileShort,
+    ];
+
+    /// Whether the process must end, because it would be ended by a signal sooner or later.
+    pub fn is_final(self) -> bool {
+        self == Self::FileShort
+    }
+
     /// As it is called in metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -30,6 +52,9 @@ impl Cause {
             Self::JournalSync => "journal_sync",
             Self::JournalHeader => "journal_header",
             Self::TableSync => "table_sync",
+            Self::JournalRead => "journal_read",
+            Self::FileGone => "file_gone",
+            Self::FileShort => "file_short",
         }
     }
 
@@ -39,6 +64,9 @@ impl Cause {
             Self::JournalSync => "cannot sync the journal",
             Self::JournalHeader => "cannot write the journal's header",
             Self::TableSync => "cannot sync a lease table",
+            Self::JournalRead => "cannot read the journal",
+            Self::FileGone => "a file of the lease store is not in its place",
+            Self::FileShort => "a file of the lease store lacks its end",
         }
     }
 }
@@ -87,8 +115,10 @@ pub struct StoreState {
 /// Numbers of the journal for `status`. Latencies are those of write and sync together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreStatus {
-    /// Why the store takes no commits at the moment; `None`: it does.
+    /// What is wrong with the disk.
     pub trouble: Option<Trouble>,
+    /// Whether the store takes no commits at the moment, because of it.
+    pub is_suspended: bool,
     /// How often it has taken none for a while.
     pub outages: u64,
     /// Syncs.
@@ -147,6 +177,7 @@ impl StoreState {
         };
         StoreStatus {
             trouble: self.trouble.lock().clone(),
+            is_suspended: self.is_suspended(),
             outages: self.outages(),
             groups: self.groups.load(Ordering::Relaxed),
             logs: self.logs.load(Ordering::Relaxed),
@@ -178,14 +209,25 @@ impl StoreState {
         is_news
     }
 
-    /// Commits again. Whether that is news.
-    pub(crate) fn resume(&self) -> bool {
-        if !self.is_suspended() {
-            return false;
-        }
+    /// All is well.
+    pub(super) fn resume(&self) {
         *self.trouble.lock() = None;
         self.is_suspended.store(false, Ordering::Release);
-        true
+    }
+
+    /// Something is wrong, but commits work.
+    pub(super) fn ail(&self, trouble: &Trouble) {
+        let mut known = self.trouble.lock();
+        if known.as_ref() != Some(trouble) {
+            *known = Some(trouble.clone());
+        }
+        self.is_suspended.store(false, Ordering::Release);
+    }
+
+    /// What the process must end for, if there is such a trouble.
+    pub fn end(&self) -> Option<Trouble> {
+        let trouble = self.trouble.lock();
+        trouble.clone().filter(|trouble| trouble.cause.is_final())
     }
 
     pub(super) fn count_wait(&self) {

@@ -39,6 +39,18 @@ pub struct Status {
     /// Time.
     #[serde(default)]
     pub clock: ClockStatus,
+    /// Whether the lease store takes no commits at the moment, so that nobody gets a lease.
+    #[serde(default)]
+    pub store_suspended: bool,
+    /// How often that has happened.
+    #[serde(default)]
+    pub store_outages: u64,
+    /// What is wrong with its disk, by name, if anything is.
+    #[serde(default)]
+    pub store_trouble: Option<String>,
+    /// Octets that are free on the file system of the state directory.
+    #[serde(default)]
+    pub state_dir_free_octets: u64,
     /// How often the journal was full, and the clients waited for a checkpoint.
     #[serde(default)]
     pub journal_waits: u64,

@@ -1,6 +1,7 @@
 //! The metrics, as Prometheus reads them; docs/metrics.md is made from the same table.
 
 use super::message::{PoolStatus, Stats, Status};
+use crate::commit::Cause;
 use std::fmt::Write as _;
 
 /// A metric's name, type and meaning.
@@ -89,6 +90,30 @@ const METRICS: &[Metric] = &[
         "counter",
         "",
         "How often the journal was full, and the clients waited for a checkpoint: the disk is slower than they are.",
+    ),
+    metric(
+        "xdhcpd_store_suspended",
+        "gauge",
+        "",
+        "1 while the lease store cannot be written, and nobody gets a lease.",
+    ),
+    metric(
+        "xdhcpd_store_outages_total",
+        "counter",
+        "",
+        "How often the lease store could not be written for a while.",
+    ),
+    metric(
+        "xdhcpd_store_trouble",
+        "gauge",
+        "cause",
+        "1 for what is wrong with the disk: `journal_write`, `journal_sync`, `journal_header`; `table_sync`, `journal_read` (leases are granted until the journal is full); `file_gone`, `file_short` (a file of the state directory was moved, or cut short).",
+    ),
+    metric(
+        "xdhcpd_state_dir_free_octets",
+        "gauge",
+        "",
+        "Octets that are free on the file system of the state directory.",
     ),
     metric(
         "xdhcpd_frames_lost_total",
@@ -290,6 +315,16 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_replies_delayed_total" => one(stats.replies_delayed),
         "xdhcpd_change_logs_total" => one(stats.change_logs),
         "xdhcpd_journal_waits_total" => one(status.journal_waits),
+        "xdhcpd_store_suspended" => one(u64::from(status.store_suspended)),
+        "xdhcpd_store_outages_total" => one(status.store_outages),
+        "xdhcpd_store_trouble" => {
+            let sample = |cause: &Cause| {
+                let is_it = status.store_trouble.as_deref() == Some(cause.name());
+                (vec![("cause", cause.name().to_owned())], i128::from(is_it))
+            };
+            Cause::ALL.iter().map(sample).collect()
+        }
+        "xdhcpd_state_dir_free_octets" => one(status.state_dir_free_octets),
         "xdhcpd_frames_lost_total" => labelled("reason", &stats.lost),
         "xdhcpd_messages_received_total" => {
             messages([("v4", &stats.received_v4), ("v6", &stats.received_v6)])

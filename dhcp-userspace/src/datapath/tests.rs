@@ -111,7 +111,12 @@ impl Storage for Nowhere {
         Ok(())
     }
 
-    fn between_groups(&mut self, _: &Settlements, _: bool) -> Result<Duration, Trouble> {
+    fn between_groups(
+        &mut self,
+        _: &Settlements,
+        _: bool,
+        _: Duration,
+    ) -> Result<Duration, Trouble> {
         Ok(Duration::ZERO)
     }
 

@@ -4,7 +4,7 @@ use super::directory::FILE_MODE;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why a state directory could not be locked.
@@ -20,6 +20,18 @@ pub enum LockError {
         /// The state directory.
         directory: PathBuf,
         /// Process identifier of the holder, as it wrote it down.
+        holder: String,
+    },
+    /// Another server has one of the files, which are in its directory too.
+    #[error(
+        "{}: another server (process {holder}) has this very file, under another name; one lease store \
+         cannot have two servers: stop that one, or give this one its own `state-dir`",
+        path.display()
+    )]
+    FileInUse {
+        /// The file, as it is called here.
+        path: PathBuf,
+        /// Process identifier of the holder.
         holder: String,
     },
     /// The lock file could not be made or locked.
@@ -63,15 +75,15 @@ impl DirectoryLock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                let _ = (&file).take(32).read_to_string(&mut holder);
-                let holder = match holder.trim() {
-                    "" => "unknown".to_owned(),
-                    holder => holder.to_owned(),
+                // The kernel knows best; what is written in the file may be of the holder before.
+                let written = || {
+                    let mut holder = String::new();
+                    let _ = (&file).take(32).read_to_string(&mut holder);
+                    holder.trim().to_owned()
                 };
                 return Err(LockError::InUse {
                     directory: directory.to_owned(),
-                    holder,
+                    holder: named(holder_of(&file).unwrap_or_else(written)),
                 });
             }
             Err(error) => return Err(failed(error.into())),
@@ -82,6 +94,54 @@ impl DirectoryLock {
             .map_err(failed)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Locks a file of the directory itself, for as long as it is open: the directory's lock says nothing to
+/// who has the same file, by a hard link, in another one.
+///
+/// # Errors
+/// [`LockError::FileInUse`] inside, or those of the system.
+pub(crate) fn lock_file(file: &File, path: &Path) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let in_use = LockError::FileInUse {
+                path: path.to_owned(),
+                holder: named(holder_of(file).unwrap_or_default()),
+            };
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, in_use))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn named(holder: String) -> String {
+    match holder.as_str() {
+        "" => "unknown".to_owned(),
+        _ => holder,
+    }
+}
+
+/// The process that holds the lock of a file, as the kernel lists it. `None`: it lives in another process
+/// namespace, or has just let go.
+fn holder_of(file: &File) -> Option<String> {
+    let metadata = file.metadata().ok()?;
+    let (major, minor) = (
+        rustix::fs::major(metadata.dev()),
+        rustix::fs::minor(metadata.dev()),
+    );
+    let ours = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    // 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF
+    locks.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        match fields.as_slice() {
+            [_, "FLOCK", _, _, holder, place, ..] if *place == ours && *holder != "0" => {
+                Some((*holder).to_owned())
+            }
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -103,5 +163,46 @@ mod tests {
         );
         drop(lock);
         DirectoryLock::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn who_holds_it_is_told_even_if_the_file_says_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let _lock = DirectoryLock::take(directory.path()).unwrap();
+        std::fs::write(directory.path().join("lock"), "4194304999").unwrap();
+        let refused = DirectoryLock::take(directory.path())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains(&format!("process {}", std::process::id())),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn of_those_who_start_at_the_same_time_exactly_one_wins() {
+        use std::sync::Barrier;
+        const STARTERS: usize = 4;
+        let directory = tempfile::tempdir().unwrap();
+        // What a killed holder leaves behind is no obstacle.
+        std::fs::write(directory.path().join("lock"), "1\n").unwrap();
+        let barrier = Barrier::new(STARTERS);
+        let race = || {
+            barrier.wait();
+            let lock = DirectoryLock::take(directory.path());
+            // Nobody lets go before everybody has tried.
+            barrier.wait();
+            lock.is_ok()
+        };
+        let wins = std::thread::scope(|scope| {
+            let starter = || (0..1_000).map(|_| race()).collect::<Vec<_>>();
+            let starters: Vec<_> = (0..STARTERS).map(|_| scope.spawn(starter)).collect();
+            let starters = starters.into_iter().map(|it| it.join().unwrap());
+            starters.collect::<Vec<_>>()
+        });
+        for race in 0..1_000 {
+            let winners = wins.iter().filter(|wins| wins[race]).count();
+            assert_eq!(winners, 1, "race {race}");
+        }
     }
 }

@@ -8,15 +8,20 @@ use dhcp_lease::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use dhcp_lease::headers::StoreHeader;
 use dhcp_lease::table::HEADER_OCTETS;
 use std::io;
+use std::ops::RangeInclusive;
 
 /// Bounds on the journal. Between them it is as large as the tables: the larger, the fewer pages of the
 /// tables must be written at each checkpoint.
-pub(super) const JOURNAL_OCTETS: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 30;
+pub(super) const JOURNAL_OCTETS: RangeInclusive<u64> = 64 << 20..=1 << 30;
 /// Tells that a store is being made.
 const MAKING_NAME: &str = "store.making";
 
 /// Makes a store. A crash on the way leaves `store.making`, and the next start begins anew.
-pub(super) fn create(disk: &dyn Disk, settings: &Settings) -> Result<StoreHeader, OpenError> {
+pub(super) fn create(
+    disk: &dyn Disk,
+    settings: &Settings,
+    journal_octets: &RangeInclusive<u64>,
+) -> Result<StoreHeader, OpenError> {
     let making = disk.path(MAKING_NAME);
     let failed = |what| file_error(&making, what);
     let exists = |name: &str| disk.list().map(|names| names.iter().any(|it| it == name));
@@ -44,7 +49,7 @@ pub(super) fn create(disk: &dyn Disk, settings: &Settings) -> Result<StoreHeader
         &disk.path(&journal),
         "cannot remove the journal",
     ))?;
-    make_journal(disk, header.epoch, settings)?;
+    make_journal(disk, header.epoch, settings, journal_octets)?;
     disk.write_whole(HEADER_NAME, &header.octets())
         .map_err(failed("cannot finish the lease store"))?;
     disk.remove(MAKING_NAME)
@@ -75,9 +80,9 @@ pub(super) fn partitions(settings: &Settings) -> u32 {
 }
 
 /// Octets of the journal.
-pub(super) fn journal_octets(settings: &Settings) -> u64 {
+pub(super) fn journal_size(settings: &Settings, bounds: &RangeInclusive<u64>) -> u64 {
     let like_tables = settings.lease_capacity.saturating_mul(SLOT_OCTETS as u64);
-    let octets = like_tables.clamp(*JOURNAL_OCTETS.start(), *JOURNAL_OCTETS.end());
+    let octets = like_tables.clamp(*bounds.start(), *bounds.end());
     octets.next_multiple_of(4096)
 }
 
@@ -86,14 +91,14 @@ pub(super) fn make_journal(
     disk: &dyn Disk,
     epoch: u32,
     settings: &Settings,
+    journal_octets: &RangeInclusive<u64>,
 ) -> Result<Box<dyn DiskFile>, OpenError> {
     let name = journal_name(epoch);
-    let made = disk
-        .create(&name, journal_octets(settings))
-        .and_then(|file| {
-            disk.sync_directory()?;
-            Ok(file)
-        });
+    let octets = journal_size(settings, journal_octets);
+    let made = disk.create(&name, octets).and_then(|file| {
+        disk.sync_directory()?;
+        Ok(file)
+    });
     made.map_err(file_error(
         &disk.path(&name),
         "cannot make the journal; free some space",

@@ -59,5 +59,8 @@ pub enum OpenError {
 /// Makes what the system says into an error that says where and what.
 pub(super) fn file_error(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
-    move |source| OpenError::File { path, what, source }
+    move |source| match source.downcast::<LockError>() {
+        Ok(in_use) => OpenError::Lock(in_use),
+        Err(source) => OpenError::File { path, what, source },
+    }
 }

@@ -6,7 +6,7 @@
 //!   nothing, and goes with the next start.
 //! - Nothing of the old set is removed before the new name is on stable storage.
 
-use super::create::{journal_octets, partitions, random, table_octets};
+use super::create::{journal_size, partitions, random, table_octets};
 use super::tables::map;
 use super::{HEADER_NAME, OpenError, StateDirectory, journal_name, table_name};
 use crate::disk::{Disk, DiskFile};
@@ -146,7 +146,8 @@ impl StateDirectory {
         let disk = &*self.disk;
         let table = table_octets(settings.lease_capacity, new.partitions);
         let tables = table.saturating_mul(u64::from(new.partitions));
-        let need = tables + journal_octets(settings) + SPARE_OCTETS;
+        let journal = journal_size(settings, &self.journal_octets);
+        let need = tables + journal + SPARE_OCTETS;
         let free = disk.free_octets().map_err(FitError::Disk)?;
         if free < need {
             return Err(FitError::Space { need, free });
@@ -171,7 +172,7 @@ impl StateDirectory {
         let capacity = settings.lease_capacity;
         let moved = moved.map_err(|TableFull| FitError::TooSmall { capacity, held })?;
         drop(to);
-        make_journal(disk, new, settings, &recovery)
+        make_journal(disk, new, journal, &recovery)
             .and_then(|journal| {
                 files.iter().try_for_each(|file| file.sync_data())?;
                 journal.sync_data()?;
@@ -247,10 +248,9 @@ fn make_tables(
 fn make_journal(
     disk: &dyn Disk,
     header: &StoreHeader,
-    settings: &Settings,
+    octets: u64,
     recovery: &Recovery,
 ) -> io::Result<Box<dyn DiskFile>> {
-    let octets = journal_octets(settings);
     let file = disk.create(&journal_name(header.epoch), octets)?;
     let fresh = u64::from_ne_bytes(random(disk)?);
     let (_, write) =

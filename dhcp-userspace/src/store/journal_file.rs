@@ -6,10 +6,12 @@
 //!   still in memory, and the next attempt writes every octet of it anew.
 //! - The tail moves only when every table was synced without an error after the stores that it passes.
 
+use super::renewal::Renewal;
 use crate::commit::{Cause, Settlements, Storage, Submission, Trouble};
 use crate::disk::{Disk, DiskFile, NotSynced, Syncing, sync_all};
-use dhcp_lease::ChangeLog;
+use dhcp_lease::headers::StoreHeader;
 use dhcp_lease::journal::{Cursor, HeaderWrite, Journal};
+use dhcp_lease::{ChangeLog, Durability, Partitions};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +20,21 @@ use std::time::Duration;
 const CHECKPOINT_PAUSE: Duration = Duration::from_millis(1);
 /// How soon to look again when nothing is.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked whether the files are still those of their names.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after a table could not be synced it is tried again. Each time that it was stored anew in
+/// vain, twice as long, up to the second.
+const AILING_PAUSE: Duration = Duration::from_millis(200);
+const AILING_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Under durability "process": how often the tables are synced. The system writes them in the same time
+/// anyway; a sync says whether it could.
+const SYNC_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The journal as a file, with the tables that its checkpoints sync.
 pub struct JournalFile {
     disk: Arc<dyn Disk>,
+    header: StoreHeader,
+    partitions: Arc<Partitions>,
     file: Arc<dyn DiskFile>,
     plan: Journal,
     tables: Vec<Arc<dyn DiskFile>>,
@@ -33,6 +46,12 @@ pub struct JournalFile {
     tail: Cursor,
     /// Where each log of the group under way goes.
     places: Vec<u64>,
+    /// Why the tables are not synced at the moment. Commits go on as long as there is room.
+    ailment: Option<Trouble>,
+    /// How often the tables were stored anew in vain.
+    renewals: u32,
+    checked_at: Duration,
+    synced_at: Duration,
 }
 
 /// How far a checkpoint has come.
@@ -48,12 +67,20 @@ enum Checkpoint {
     },
     /// They are; the new header is to be written.
     Announcing { to: Cursor },
+    /// They could not be synced; it is no use to try before this.
+    Ailing { until: Duration },
+    /// A page of each is being synced, to see whether the disk works again.
+    Probing { syncing: Box<dyn Syncing> },
+    /// It does; what changed since the last checkpoint is stored anew.
+    Renewing(Renewal),
 }
 
 impl JournalFile {
     /// A journal that goes on with `plan`, whose header is still to be written.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
+        header: StoreHeader,
+        partitions: Arc<Partitions>,
         file: Arc<dyn DiskFile>,
         plan: Journal,
         tables: Vec<Arc<dyn DiskFile>>,
@@ -61,6 +88,8 @@ impl JournalFile {
         let head = plan.head();
         Self {
             disk,
+            header,
+            partitions,
             file,
             plan,
             tables,
@@ -68,6 +97,10 @@ impl JournalFile {
             handed_back: head,
             tail: head,
             places: Vec::new(),
+            ailment: None,
+            renewals: 0,
+            checked_at: Duration::ZERO,
+            synced_at: Duration::ZERO,
         }
     }
 
@@ -88,43 +121,144 @@ impl JournalFile {
     }
 
     /// Brings the checkpoint on by whatever is ready; begins one if `is_wanted`.
-    fn advance(&mut self, is_wanted: bool, settlements: &Settlements) -> Result<(), Trouble> {
-        self.checkpoint = match std::mem::replace(&mut self.checkpoint, Checkpoint::Idle) {
-            Checkpoint::Idle if is_wanted && self.handed_back != self.tail => {
-                Checkpoint::Settling {
-                    to: self.handed_back,
-                    settled: settlements.handed_back().to_vec(),
-                }
-            }
-            Checkpoint::Idle => Checkpoint::Idle,
+    fn advance(
+        &mut self,
+        is_wanted: bool,
+        settlements: &Settlements,
+        now: Duration,
+    ) -> Result<(), Trouble> {
+        let checkpoint = std::mem::replace(&mut self.checkpoint, Checkpoint::Idle);
+        self.checkpoint = match checkpoint {
+            Checkpoint::Idle if is_wanted => Checkpoint::Settling {
+                to: self.handed_back,
+                settled: settlements.handed_back().to_vec(),
+            },
             Checkpoint::Settling { to, settled } if settlements.have_settled(&settled) => {
-                match self.disk.sync_beside(self.tables.clone()) {
+                match self.sync_tables() {
                     Ok(syncing) => Checkpoint::Syncing { to, syncing },
-                    Err(error) => {
-                        return Err(Trouble::new(Cause::TableSync, self.file.path(), &error));
-                    }
+                    Err(trouble) => self.ail(trouble, now),
                 }
             }
             Checkpoint::Syncing { to, mut syncing } => match syncing.outcome() {
                 None => Checkpoint::Syncing { to, syncing },
                 Some(Ok(())) => Checkpoint::Announcing { to },
-                Some(Err(NotSynced { path, error })) => {
-                    return Err(Trouble::new(Cause::TableSync, &path, &error));
-                }
+                Some(Err(error)) => self.ail(not_synced(error), now),
             },
-            settling @ Checkpoint::Settling { .. } => settling,
-            announcing @ Checkpoint::Announcing { .. } => announcing,
+            Checkpoint::Ailing { until } if now >= until => self.probe(now),
+            Checkpoint::Probing { mut syncing } => match syncing.outcome() {
+                None => Checkpoint::Probing { syncing },
+                Some(Ok(())) => Checkpoint::Renewing(self.renewal()),
+                Some(Err(error)) => self.ail(not_synced(error), now),
+            },
+            Checkpoint::Renewing(renewal) => self.renew(renewal, settlements, now),
+            other @ (Checkpoint::Idle
+            | Checkpoint::Settling { .. }
+            | Checkpoint::Announcing { .. }
+            | Checkpoint::Ailing { .. }) => other,
         };
         if let Checkpoint::Announcing { to } = self.checkpoint {
+            self.announce(to)?;
+            self.checkpoint = Checkpoint::Idle;
+            self.ailment = None;
+            self.renewals = 0;
+            self.synced_at = now;
+        }
+        Ok(())
+    }
+
+    fn sync_tables(&self) -> Result<Box<dyn Syncing>, Trouble> {
+        let no_thread = |error| Trouble::new(Cause::TableSync, &self.disk.path(""), &error);
+        self.disk
+            .sync_beside(self.tables.clone())
+            .map_err(no_thread)
+    }
+
+    /// Moves the tail: the tables have all that lies before it.
+    fn announce(&mut self, to: Cursor) -> Result<(), Trouble> {
+        // What was synced must also be what the next start finds.
+        self.check_files()?;
+        if to != self.tail {
             let write = self.plan.checkpoint(to);
             self.write_header(&write)
                 .map_err(self.trouble(Cause::JournalHeader))?;
             self.plan.advanced(to);
             self.tail = to;
-            self.checkpoint = Checkpoint::Idle;
         }
         Ok(())
     }
+
+    fn ail(&mut self, trouble: Trouble, now: Duration) -> Checkpoint {
+        self.ailment = Some(trouble);
+        let pause = AILING_PAUSE * 2u32.saturating_pow(self.renewals.min(16));
+        Checkpoint::Ailing {
+            until: now + pause.min(AILING_PAUSE_MAX),
+        }
+    }
+
+    /// Storing everything anew is much work: first it is tried with a page of each table.
+    fn probe(&mut self, now: Duration) -> Checkpoint {
+        for partition in 0..self.partitions.len() {
+            self.partitions.touch_up(partition, 0, 1);
+        }
+        match self.sync_tables() {
+            Ok(syncing) => Checkpoint::Probing { syncing },
+            Err(trouble) => self.ail(trouble, now),
+        }
+    }
+
+    fn renewal(&mut self) -> Renewal {
+        self.renewals += 1;
+        match self.partitions.durability() {
+            Durability::Power => Renewal::through_journal(self.tail, self.handed_back),
+            Durability::Process => Renewal::through_tables(),
+        }
+    }
+
+    fn renew(
+        &mut self,
+        mut renewal: Renewal,
+        settlements: &Settlements,
+        now: Duration,
+    ) -> Checkpoint {
+        match renewal.step(&*self.file, &self.header, &self.partitions) {
+            Ok(false) => Checkpoint::Renewing(renewal),
+            // What is settled from now on is stored after the sync that failed.
+            Ok(true) => Checkpoint::Settling {
+                to: self.handed_back,
+                settled: settlements.handed_back().to_vec(),
+            },
+            Err(error) => self.ail(self.trouble(Cause::JournalRead)(error), now),
+        }
+    }
+
+    fn is_checkpoint_wanted(&self, is_full: bool, now: Duration) -> bool {
+        match self.partitions.durability() {
+            Durability::Power => {
+                (is_full || self.plan.is_checkpoint_due()) && self.handed_back != self.tail
+            }
+            Durability::Process => now.saturating_sub(self.synced_at) >= SYNC_INTERVAL,
+        }
+    }
+
+    /// Whether all files are still those of their names, and as long as they should be.
+    fn check_files(&self) -> Result<(), Trouble> {
+        check(&*self.file)?;
+        self.tables.iter().try_for_each(|table| check(&**table))
+    }
+}
+
+fn check(file: &dyn DiskFile) -> Result<(), Trouble> {
+    file.check().map_err(|error| {
+        let cause = match error.kind() {
+            io::ErrorKind::UnexpectedEof => Cause::FileShort,
+            _ => Cause::FileGone,
+        };
+        Trouble::new(cause, file.path(), &error)
+    })
+}
+
+fn not_synced(NotSynced { path, error }: NotSynced) -> Trouble {
+    Trouble::new(Cause::TableSync, &path, &error)
 }
 
 impl Storage for JournalFile {
@@ -158,6 +292,8 @@ impl Storage for JournalFile {
         self.file
             .sync_data()
             .map_err(self.trouble(Cause::JournalSync))?;
+        // What was written to a file that nobody will find again is not durable.
+        check(&*self.file)?;
         self.places.clear();
         Ok(())
     }
@@ -166,13 +302,24 @@ impl Storage for JournalFile {
         &mut self,
         settlements: &Settlements,
         is_full: bool,
+        now: Duration,
     ) -> Result<Duration, Trouble> {
         self.handed_back = self.plan.head();
-        self.advance(is_full || self.plan.is_checkpoint_due(), settlements)?;
+        if now.saturating_sub(self.checked_at) >= CHECK_INTERVAL {
+            self.check_files()?;
+            self.checked_at = now;
+        }
+        self.advance(self.is_checkpoint_wanted(is_full, now), settlements, now)?;
         Ok(match self.checkpoint {
             Checkpoint::Idle if !is_full => IDLE_PAUSE,
+            Checkpoint::Renewing(_) => Duration::ZERO,
+            Checkpoint::Ailing { until } => until.saturating_sub(now),
             _ => CHECKPOINT_PAUSE,
         })
+    }
+
+    fn ailment(&self) -> Option<&Trouble> {
+        self.ailment.as_ref()
     }
 
     /// A quarter of the ring: while there is no room for the next log, what was handed back before it is
@@ -182,17 +329,15 @@ impl Storage for JournalFile {
     }
 
     fn finish(&mut self) -> Result<(), Trouble> {
-        let not_synced = |NotSynced { path, error }| Trouble::new(Cause::TableSync, &path, &error);
+        if let Some(ailment) = &self.ailment {
+            return Err(ailment.clone());
+        }
         if let Checkpoint::Syncing { syncing, .. } =
             std::mem::replace(&mut self.checkpoint, Checkpoint::Idle)
         {
             syncing.wait().map_err(not_synced)?;
         }
         sync_all(&self.tables).map_err(not_synced)?;
-        let to = self.plan.head();
-        self.write_header(&self.plan.checkpoint(to))
-            .map_err(self.trouble(Cause::JournalHeader))?;
-        self.plan.advanced(to);
-        Ok(())
+        self.announce(self.plan.head())
     }
 }

@@ -291,7 +291,10 @@ fn small_journal(state: &StateDirectory, store: &Store) -> JournalFile {
     let octets = Journal::OCTETS_MIN;
     let file = state.disk.create("small", octets).unwrap();
     let (plan, write) = Journal::restart(&store.header, octets, store.recovery.resume, 1).unwrap();
-    let journal = JournalFile::new(Arc::clone(&state.disk), Arc::from(file), plan, Vec::new());
+    let disk = Arc::clone(&state.disk);
+    let partitions = Arc::clone(&store.partitions);
+    let file = Arc::from(file);
+    let journal = JournalFile::new(disk, store.header, partitions, file, plan, Vec::new());
     journal.write_header(&write).unwrap();
     journal
 }
@@ -424,4 +427,39 @@ fn a_journal_that_was_cut_short_is_replayed_and_made_anew() {
         assert_eq!(store.recovery.live, 1, "{octets}");
         assert_eq!(path.metadata().unwrap().len(), whole, "{octets}");
     }
+}
+
+#[test]
+fn a_second_server_on_hard_links_of_the_files_is_refused() {
+    let first = tempfile::tempdir().unwrap();
+    let second = tempfile::tempdir_in(first.path().parent().unwrap()).unwrap();
+    let settings = settings(first.path(), Durability::Power);
+    let state = StateDirectory::open(first.path()).unwrap();
+    let store = state.store(&settings, &pools(), 3600, NOW).unwrap();
+    let link = |which: &dyn Fn(&str) -> bool| {
+        for name in state.disk.list().unwrap().iter().filter(|name| which(name)) {
+            fs::hard_link(first.path().join(name), second.path().join(name)).unwrap();
+        }
+    };
+    let refused = |because: &str| {
+        let started = std::time::Instant::now();
+        let second = StateDirectory::open(second.path());
+        let refused = second.and_then(|state| state.store(&settings, &pools(), 3600, NOW));
+        let refused = refused.err().unwrap().to_string();
+        assert!(started.elapsed() < Duration::from_millis(100));
+        let holder = format!("process {}", std::process::id());
+        assert!(
+            refused.contains(because) && refused.contains(&holder),
+            "{refused}"
+        );
+    };
+    // Without the lock file, and then with all of them.
+    link(&|name| name != "lock");
+    refused("another server");
+    fs::remove_file(second.path().join("lock")).unwrap();
+    link(&|name| name == "lock");
+    refused("in use by another server");
+    drop((store, state));
+    let state = StateDirectory::open(second.path()).unwrap();
+    state.store(&settings, &pools(), 3600, NOW).unwrap();
 }

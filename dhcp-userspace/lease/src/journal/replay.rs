@@ -131,43 +131,54 @@ impl<'a> Replay<'a> {
     /// The batch at a position if it is whole, the cursor after it, and the chain that it continues.
     fn batch(&self, position: u64) -> Option<(Batch<'a>, Cursor, Chain)> {
         let octets = self.octets.get(usize::try_from(position).ok()?..)?;
-        let head: &[u8; BATCH_HEADER_OCTETS] = octets.first_chunk()?;
-        let header = low::access::<ArchivedBatchHeader, Failure>(head).ok()?;
-        let length = header.length.to_native() as usize;
-        let count = header.count.to_native() as usize;
-        let ours = header.magic == BATCH_MAGIC
-            && header.version.to_native() == VERSION
-            && header.identity == self.store.identity;
-        let needed = count
-            .checked_mul(RECORD_OCTETS)?
-            .checked_add(BATCH_HEADER_OCTETS)?;
-        if !ours || padded(needed) != length || octets.len() < length {
-            return None;
-        }
-        let records = octets.get(BATCH_HEADER_OCTETS..needed)?;
-        let checksum = self.store.checksum();
-        let chain = batch_checksum(head, split(records), &checksum);
-        let whole = chain.0 == header.checksum.to_native()
-            && split(records)
-                .all(|(partition, slot, image)| checksum.is_right(image, partition, slot));
-        if !whole {
-            return None;
-        }
-        let sequence = header.sequence.to_native();
-        let after = Cursor {
-            position: position + length as u64,
-            sequence: sequence + 1,
-            chain,
-        };
-        let previous = Chain(header.previous.to_native());
-        Some((
-            Batch {
-                sequence,
-                position,
-                records,
-            },
-            after,
-            previous,
-        ))
+        whole_batch(&self.store, octets, position)
     }
+}
+
+/// The batch at the beginning of `octets` if it is whole, and how many of them it takes: for a reader who
+/// does not have the whole journal in memory.
+pub fn first_batch<'a>(store: &StoreHeader, octets: &'a [u8]) -> Option<(Batch<'a>, usize)> {
+    let (batch, after, _) = whole_batch(store, octets, 0)?;
+    Some((batch, usize::try_from(after.position).ok()?))
+}
+
+fn whole_batch<'a>(
+    store: &StoreHeader,
+    octets: &'a [u8],
+    position: u64,
+) -> Option<(Batch<'a>, Cursor, Chain)> {
+    let head: &[u8; BATCH_HEADER_OCTETS] = octets.first_chunk()?;
+    let header = low::access::<ArchivedBatchHeader, Failure>(head).ok()?;
+    let length = header.length.to_native() as usize;
+    let count = header.count.to_native() as usize;
+    let ours = header.magic == BATCH_MAGIC
+        && header.version.to_native() == VERSION
+        && header.identity == store.identity;
+    let needed = count
+        .checked_mul(RECORD_OCTETS)?
+        .checked_add(BATCH_HEADER_OCTETS)?;
+    if !ours || padded(needed) != length || octets.len() < length {
+        return None;
+    }
+    let records = octets.get(BATCH_HEADER_OCTETS..needed)?;
+    let checksum = store.checksum();
+    let chain = batch_checksum(head, split(records), &checksum);
+    let whole = chain.0 == header.checksum.to_native()
+        && split(records).all(|(partition, slot, image)| checksum.is_right(image, partition, slot));
+    if !whole {
+        return None;
+    }
+    let sequence = header.sequence.to_native();
+    let after = Cursor {
+        position: position + length as u64,
+        sequence: sequence + 1,
+        chain,
+    };
+    let previous = Chain(header.previous.to_native());
+    let batch = Batch {
+        sequence,
+        position,
+        records,
+    };
+    Some((batch, after, previous))
 }

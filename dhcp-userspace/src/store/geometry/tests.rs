@@ -116,6 +116,14 @@ impl DiskFile for FaultyFile {
         self.fault.around(|| self.file.write_at(pieces, position))
     }
 
+    fn read_at(&self, octets: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_at(octets, position)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        self.file.check()
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.fault.around(|| self.file.sync_data())
     }
