@@ -332,6 +332,8 @@ fn report(recovery: &Recovery) {
 }
 
 #[cfg(test)]
+mod copy_tests;
+#[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
 mod tests;

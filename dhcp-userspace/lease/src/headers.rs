@@ -247,7 +247,12 @@ impl JournalHeader {
     }
 
     pub(crate) fn read(store: &StoreHeader, octets: &[u8]) -> Result<Self, HeaderError> {
-        let header = newest(octets, JOURNAL_MAGIC, &store.checksum())?;
+        let header = newest(octets, JOURNAL_MAGIC, &store.checksum()).map_err(|error| {
+            match is_of_another_store(store, octets) {
+                true => HeaderError::Astray,
+                false => error,
+            }
+        })?;
         if header.identity != store.identity {
             return Err(HeaderError::Astray);
         }
@@ -260,6 +265,19 @@ impl JournalHeader {
             },
         })
     }
+}
+
+/// Another store's journal has another key, so here it looks damaged; but whatever copies there are name that
+/// store, and no other.
+fn is_of_another_store(store: &StoreHeader, octets: &[u8]) -> bool {
+    let identity = |place| {
+        let copy = copy(octets, place)?;
+        let header = access(&copy).filter(|header| header.magic == JOURNAL_MAGIC)?;
+        Some(header.identity)
+    };
+    let mut named = [0, 1].into_iter().filter_map(identity);
+    let first = named.next();
+    first.is_some_and(|first| first != store.identity && named.all(|other| other == first))
 }
 
 fn signed(header: &Header, checksum: &Checksum) -> Copy {

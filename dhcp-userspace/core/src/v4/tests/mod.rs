@@ -1,6 +1,7 @@
 //! Whole exchanges through classify, decide and reply, over real partitions in memory.
 
 mod addresses;
+mod centuries;
 mod hostile;
 mod replies;
 mod requests;

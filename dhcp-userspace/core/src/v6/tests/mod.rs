@@ -1,5 +1,6 @@
 //! Whole exchanges: octets in, octets out, with real partitions in between.
 
+mod centuries;
 mod hostile;
 mod leases;
 mod links;
