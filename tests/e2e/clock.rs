@@ -4,7 +4,12 @@
 //! The server's wall clock is libfaketime's, which leaves its boot clock alone. A restart of the machine is
 //! another boot id, mounted over the kernel's. Every address of the pool is given, so a lease that ended
 //! early would go to one of the newcomers who ask again and again.
-#![allow(clippy::indexing_slicing, reason = "a test that fails panics")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails panics"
+)]
 
 use dhcp_tests::lab::Link;
 use dhcp_tests::lab::blaster::{Blaster, Promise, Report, assert_kept, ledger};
