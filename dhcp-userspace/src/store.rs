@@ -336,4 +336,4 @@ mod copy_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

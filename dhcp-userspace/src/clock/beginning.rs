@@ -311,3 +311,6 @@ pub fn adopt(path: &Path) -> Result<bool, BeginError> {
         .map_err(BeginError::Write)?;
     Ok(!is_own || record.withheld_until.is_some())
 }
+
+#[cfg(test)]
+mod tests;

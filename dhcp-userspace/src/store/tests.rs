@@ -7,9 +7,9 @@ use dhcp_wire::id::HardwareAddress;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-pub(super) const NOW: Timestamp = Timestamp(1_700_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000);
 
-pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
+pub(crate) fn settings(directory: &Path, durability: Durability) -> Settings {
     Settings {
         interfaces: vec![InterfaceSettings {
             name: "test0".to_owned(),
@@ -31,7 +31,7 @@ pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
     }
 }
 
-pub(super) fn pools() -> Pools {
+pub(crate) fn pools() -> Pools {
     let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));
     Pools::new(
         &[PoolRange {
@@ -42,7 +42,7 @@ pub(super) fn pools() -> Pools {
     )
 }
 
-pub(super) fn binding(number: u16) -> Binding {
+pub(crate) fn binding(number: u16) -> Binding {
     let [high, low] = number.to_be_bytes();
     Binding {
         lease: Lease::V4(Ipv4Addr::new(10, 0, high, low)),
@@ -57,7 +57,7 @@ pub(super) fn binding(number: u16) -> Binding {
 }
 
 /// Commits a binding and returns without letting it count.
-pub(super) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
+pub(crate) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
     let binding = binding(number);
     pools.claim(binding.lease);
     let index = partitions.index_of(binding.hardware.as_slice());
