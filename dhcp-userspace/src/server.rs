@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,8 @@ struct Inner {
     /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
     /// once the server stops.
     operator: Mutex<Option<Operator>>,
+    /// Whether the file system of the state directory was full when it was last looked at.
+    is_full: AtomicBool,
     stop: Mutex<bool>,
     stopped: Condvar,
 }
@@ -159,6 +161,8 @@ pub struct Status {
     pub totals: Totals,
     /// The journal.
     pub store: StoreStatus,
+    /// Octets that are free on the file system of the state directory, if that can be told.
+    pub free_octets: Option<u64>,
     /// What opening the store found and did.
     pub recovery: Recovery,
     /// Number of partitions of the store.
@@ -270,6 +274,7 @@ impl Server {
             round: Arc::default(),
             unopened: AtomicU64::new(0),
             operator: Mutex::new(operator),
+            is_full: AtomicBool::new(false),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
             settings,
@@ -312,6 +317,7 @@ impl Server {
             interfaces,
             totals,
             store: shared.store.status(),
+            free_octets: shared.free_octets(),
             recovery: shared.recovery.clone(),
             partitions: shared.partitions.len(),
             pools: pools.collect(),
@@ -561,8 +567,27 @@ impl Inner {
                     Err(error) => tracing::warn!(%error, "the interfaces cannot be listed"),
                 }
                 self.stand_in();
+                self.look_at_space();
             });
         }
+    }
+
+    /// Logs that the file system of the state directory became full, once.
+    fn look_at_space(&self) {
+        let is_full = self.free_octets() == Some(0);
+        if is_full && !self.is_full.swap(is_full, Ordering::Relaxed) {
+            tracing::error!(
+                state_dir = %self.settings.state_dir.display(),
+                "the file system of the state directory is full; leases are granted, but nothing can grow"
+            );
+        }
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Octets that are free on the file system of the state directory.
+    fn free_octets(&self) -> Option<u64> {
+        let space = rustix::fs::statvfs(&self.settings.state_dir).ok()?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     /// What else is left undone when workers do not run. Not during a reload or a release: leases must not

@@ -7,7 +7,7 @@
 
 use dhcp_tests::lab::capture::Capture;
 use dhcp_tests::lab::client::{Client, Program};
-use dhcp_tests::lab::process::try_run;
+use dhcp_tests::lab::process::{run, try_run};
 use dhcp_tests::lab::server::{Server, binary};
 use dhcp_tests::lab::{CLIENT_INTERFACE, Link, SERVER_INTERFACE};
 use std::process::Command;
@@ -64,6 +64,46 @@ fn a_second_server_on_the_same_state_directory_is_refused() {
     );
     assert_says(&said, &[&state.to_string_lossy(), &pid]);
     assert!(first.try_ctl(&["status"]).0, "the first server goes on");
+}
+
+#[test]
+fn a_second_server_on_the_same_files_under_other_names_is_refused() {
+    let link = Link::new(1);
+    let mut first = Server::configured(&link.file("server"), CONFIG);
+    first.start(&link.server);
+    let pid = first.process().pid().to_string();
+    let state = link.file("server").join("state");
+    let other = Link::new(1);
+    let second = Server::configured(&other.file("server"), CONFIG);
+
+    let bound = other.file("bound");
+    let linked = other.file("linked");
+    std::fs::create_dir(&bound).unwrap();
+    std::fs::create_dir(&linked).unwrap();
+    run(Command::new("mount").arg("--bind").args([&state, &bound]));
+    for entry in std::fs::read_dir(&state).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::hard_link(entry.path(), linked.join(entry.file_name())).unwrap();
+    }
+    std::fs::remove_file(linked.join("lock")).unwrap();
+    let refusals = [&bound, &linked].map(|state| {
+        let mut command = second.command(&other.server);
+        let start = Instant::now();
+        let refusal = failure(command.arg("--state-dir").arg(state));
+        (refusal, start.elapsed())
+    });
+    run(Command::new("umount").arg(&bound));
+    for ((code, said), took) in refusals {
+        assert_eq!(code, Some(1), "{said}");
+        assert_says(&said, &["another server", &pid]);
+        println!("refused after {took:?}, the start of the process included");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+    assert!(first.try_ctl(&["status"]).0, "the first server goes on");
+
+    // A server that was killed holds nobody up.
+    first.process().kill();
+    first.start(&link.server);
 }
 
 #[test]

@@ -90,6 +90,8 @@ const TEST: &[Package] = &[
     program("faketime", &["faketime"]),
     program("setpriv", &["util-linux"]),
     program("bpftool", &["bpftool", "linux-tools-common"]),
+    program("strace", &["strace"]),
+    program("mkfs.ext4", &["e2fsprogs"]),
 ];
 const BENCH: &[Package] = &[program("perf", &["linux-perf", "linux-tools-generic"])];
 

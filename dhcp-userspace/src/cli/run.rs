@@ -262,9 +262,7 @@ impl Source for Running {
             .collect();
         problems.extend(store_problem(&status.store));
         let state_dir = &self.settings.state_dir;
-        let space = rustix::fs::statvfs(state_dir).ok();
-        let free = space.map(|space| space.f_bavail.saturating_mul(space.f_frsize));
-        if free == Some(0) {
+        if status.free_octets == Some(0) {
             problems.push(format!(
                 "{}: the file system is full; leases are granted, for their room was taken in advance, but \
                  nothing can grow",
@@ -299,7 +297,7 @@ impl Source for Running {
             store_suspended: status.store.is_suspended,
             store_outages: status.store.outages,
             store_trouble: (status.store.trouble.as_ref()).map(|it| it.cause.name().to_owned()),
-            state_dir_free_octets: free.unwrap_or(0),
+            state_dir_free_octets: status.free_octets.unwrap_or(0),
             journal_waits: status.store.waits,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,

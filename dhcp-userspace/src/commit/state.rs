@@ -210,7 +210,7 @@ impl StoreState {
     }
 
     /// All is well.
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         *self.trouble.lock() = None;
         self.is_suspended.store(false, Ordering::Release);
     }

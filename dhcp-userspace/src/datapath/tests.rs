@@ -369,6 +369,34 @@ fn a_v6_exchange_promises_nothing_that_is_not_durable() {
 }
 
 #[test]
+fn replies_that_waited_when_the_disk_failed_never_leave_and_their_leases_count() {
+    let mut bench = Bench::new(Durability::Power);
+    bench.port.arrive(&discover(1));
+    bench.serve();
+    let (_, address) = bench.sent_v4().unwrap();
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    let error = std::io::Error::other("test");
+    let trouble = Trouble::new(Cause::JournalSync, Path::new("journal"), &error);
+    bench.state.suspend(trouble);
+    bench.settle();
+    assert_eq!(bench.port.discarded(), 1, "its frame is free for others");
+    assert!(bench.shard.is_waiting(), "its log is under way");
+    // The disk works again.
+    bench.state.resume();
+    bench.sync(true);
+    assert_eq!(bench.settle(), 1);
+    assert_eq!(bench.sent_v4(), None);
+    assert!(!bench.shard.is_waiting());
+    // The client asks again, and has what it asked for.
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    bench.sync(true);
+    bench.settle();
+    assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
+}
+
+#[test]
 fn after_a_disk_error_nothing_is_promised_any_more() {
     let mut bench = Bench::new(Durability::Power);
     bench.port.arrive(&discover(1));

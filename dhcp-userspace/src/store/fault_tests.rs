@@ -10,7 +10,7 @@ use dhcp_lease::{ChangeLog, Lease};
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Which calls fail, and how.
@@ -40,6 +40,8 @@ struct FaultyDisk {
 #[derive(Default)]
 struct FaultControl {
     calls: AtomicU64,
+    /// Every sync of a table fails.
+    are_tables_bad: AtomicBool,
     fault: Mutex<Option<Fault>>,
     files: Mutex<Vec<Arc<FaultyFile>>>,
 }
@@ -130,9 +132,15 @@ impl DiskFile for Held {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if let Err(error) = self.0.control.call() {
+        let is_table = self.0.durable.lock().is_some();
+        let control = &self.0.control;
+        let result = match is_table && control.are_tables_bad.load(Ordering::Relaxed) {
+            true => Err(io::Error::from_raw_os_error(EIO)),
+            false => control.call(),
+        };
+        if result.is_err() {
             self.0.forget();
-            return Err(error);
+            return result;
         }
         self.0.undo.lock().clear();
         let contents = self.0.durable.lock().is_some().then(|| self.0.contents());
@@ -540,4 +548,65 @@ fn a_disk_that_fails_for_long_acknowledges_nothing_unbacked_and_heals_within_a_s
         assert_eq!(run.state.status().trouble, None, "{fault:?}");
         run.cut_and_reopen(directory.path(), &fault);
     }
+}
+
+#[test]
+fn with_durability_process_a_failed_sync_is_told_and_made_up_for() {
+    // The next calls check the files, then sync the tables.
+    for later in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut run = Run::start(directory.path(), Durability::Process, None).unwrap();
+        run.step();
+        let fault = Fault {
+            first: run.control.calls.load(Ordering::Relaxed) + later,
+            count: 1,
+            errno: EIO,
+            is_short: false,
+        };
+        *run.control.fault.lock() = Some(fault);
+        run.time.set(Duration::from_secs(31));
+        let mut troubles = 0;
+        for _ in 0..40 {
+            run.step();
+            troubles += u32::from(run.state.status().trouble.is_some());
+        }
+        assert!((1..=20).contains(&troubles), "{fault:?}: {troubles} steps");
+    }
+}
+
+#[test]
+fn while_tables_cannot_be_synced_leases_are_granted_until_the_journal_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut run = Run::start(directory.path(), Durability::Power, None).unwrap();
+    run.control.are_tables_bad.store(true, Ordering::Relaxed);
+    let mut granted_in_trouble = 0;
+    let mut before = 0;
+    for _ in 0..ROUNDS {
+        run.ask();
+        run.step();
+        let status = run.state.status();
+        if status.trouble.is_some() && !status.is_suspended {
+            granted_in_trouble += run.acknowledged.len() - before;
+        }
+        before = run.acknowledged.len();
+    }
+    assert!(granted_in_trouble > 0);
+    let status = run.state.status();
+    assert!(status.is_suspended, "the ring is full");
+    assert_eq!(
+        status.trouble.unwrap().cause,
+        crate::commit::Cause::TableSync
+    );
+    run.control.are_tables_bad.store(false, Ordering::Relaxed);
+    for _ in 0..20 {
+        run.step();
+    }
+    let status = run.state.status();
+    assert_eq!((&status.trouble, status.is_suspended), (&None, false));
+    for _ in 0..20 {
+        run.ask();
+        run.step();
+    }
+    assert_eq!(run.acknowledged.len(), usize::from(run.next_client));
+    run.cut_and_reopen(directory.path(), &"bad tables");
 }
