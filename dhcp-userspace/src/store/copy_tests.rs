@@ -1,11 +1,11 @@
 //! The files of a running server copied piece by piece, in any order, while leases come and go: whatever mix of
 //! moments the copy is, it opens, and no lease in it has two holders or one that never had it.
 
-use super::tests::{NOW, binding, pools, settings};
+use super::tests::{NOW, binding, settings};
 use super::*;
 use crate::commit::{Committer, Handle, Step, StoreState, connect};
 use crate::wake::Waker;
-use dhcp_lease::{Binding, ChangeLog, Lease, PoolIndex, SlotNumber, State};
+use dhcp_lease::{Binding, ChangeLog, Lease, PoolIndex, PoolRange, SlotNumber, State};
 use dhcp_wire::id::HardwareAddress;
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,6 +14,12 @@ use std::time::Duration;
 
 const JOURNAL: RangeInclusive<u64> = 1 << 20..=1 << 20;
 const CLIENTS: u64 = 64;
+
+/// Hardly more addresses than clients, so that what one gives back is soon another's.
+fn pools() -> Pools {
+    let first = binding(0).lease;
+    Pools::new(&[PoolRange { first, count: 72 }], &[])
+}
 
 /// Numbers from a seed (xorshift).
 struct Numbers(u64);
@@ -162,7 +168,7 @@ fn copy_under_load(seed: u64) -> u64 {
     let copied = StateDirectory::open(to.path())
         .unwrap()
         .with_journal(JOURNAL);
-    let pools = self::tests::pools();
+    let pools = self::pools();
     let store = copied.store(&settings, &pools, 3600, load.now).unwrap();
     let mut holders = HashSet::new();
     store.partitions.for_each(|binding| {
