@@ -1,6 +1,11 @@
 //! The legal log: whatever a client was promised is in the history at the second in which it had it, while
 //! the server runs, after kill -9 and after a good end; and the chain of hashes holds.
-#![allow(clippy::indexing_slicing, reason = "a test that fails panics")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails panics"
+)]
 
 use dhcp_tests::lab::blaster::{Blaster, Promise, ledger};
 use dhcp_tests::lab::client::{Client, Program};
