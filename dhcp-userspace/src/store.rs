@@ -20,7 +20,6 @@ use dhcp_lease::{Partitions, Pools, Room, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use error::file_error;
-use renewal::renew_journal;
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
@@ -306,6 +305,12 @@ impl StateDirectory {
         let mut journal = self.journal_file(header, settings)?;
         refuse_newer(&*journal, header)?;
         let (tables, files) = map_tables(disk, files, header, settings)?;
+        // A process that was killed between writing and syncing left a batch in the page cache alone. Its
+        // images may go into the tables only when it is durable, or a power cut during this opening could
+        // leave pieces of them there and nothing to mend them with.
+        journal
+            .sync_data()
+            .map_err(file_error(journal.path(), "cannot sync the journal"))?;
         let octets = journal.octets();
         let unread = "cannot read the journal";
         let old = match octets {
@@ -316,8 +321,6 @@ impl StateDirectory {
             }
         };
         let replayed = old.as_ref().map_or(&[][..], |old| old.octets());
-        renew_journal(&*journal, header, replayed)
-            .map_err(file_error(journal.path(), "cannot sync the journal"))?;
         let crew = |work: &(dyn Fn() + Sync)| crew::run(disk.threads(), work);
         let kept = snapshot::find(disk, snapshots, header, &files);
         let snapshot = kept.as_ref().and_then(|kept| kept.read(header));

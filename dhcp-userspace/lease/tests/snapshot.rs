@@ -35,6 +35,7 @@ fn store() -> StoreHeader {
         checksum_key: [3; 16],
         partitions: PARTITIONS,
         slots_per_segment: 32_768,
+        epoch: 0,
     }
 }
 

@@ -459,8 +459,12 @@ fn a_restart_on_a_disk_that_fails_loses_nothing() {
             let acknowledged = run.acknowledged.clone();
             run.control.cut();
             drop(run);
-            let refused = Run::start(directory.path(), Durability::Power, Some(fault)).err();
-            assert!(refused.is_some(), "{fault:?}");
+            // This start may need fewer calls than the one that was counted.
+            if let Ok(run) = Run::start(directory.path(), Durability::Power, Some(fault)) {
+                let calls = run.control.calls.load(Ordering::Relaxed);
+                assert!(calls <= first, "{fault:?} of {calls}");
+                run.control.cut();
+            }
             let found = leases(directory.path());
             assert!(acknowledged.is_subset(&found), "{fault:?}");
         }

@@ -8,8 +8,7 @@
 use crate::disk::DiskFile;
 use dhcp_lease::Partitions;
 use dhcp_lease::headers::StoreHeader;
-use dhcp_lease::journal::{self, Cursor, DATA_OFFSET, first_batch};
-use std::collections::VecDeque;
+use dhcp_lease::journal::{Cursor, DATA_OFFSET, first_batch};
 use std::io;
 
 /// How much of the journal is read at once. No batch is as large, and commits wait no longer than it takes
@@ -107,43 +106,4 @@ fn read_window(journal: &dyn DiskFile, position: u64) -> io::Result<Vec<u8>> {
     let mut window = vec![0; usize::try_from(octets).unwrap_or(0)];
     journal.read_at(&mut window, position)?;
     Ok(window)
-}
-
-/// Most octets of the journal whose sync may have failed: those of one group, which is what all workers
-/// have under way at a time.
-const GROUP_OCTETS_MAX: usize = 64 << 20;
-
-/// Makes the journal durable as it was found in `octets`. A process that was killed between writing and
-/// syncing left its last group in the page cache alone; after a sync that failed the cache may even call it
-/// clean, so that another sync would prove nothing. Its images may go into the tables only when the journal
-/// cannot lose them any more: a power cut could leave pieces of them there, and nothing to mend them with.
-///
-/// Only the last group can be in doubt, for none follows on one that was not synced.
-///
-/// # Errors
-/// Those of the system.
-pub(super) fn renew_journal(
-    file: &dyn DiskFile,
-    header: &StoreHeader,
-    octets: &[u8],
-) -> io::Result<()> {
-    let mut last: VecDeque<(u64, usize)> = VecDeque::new();
-    let mut held = 0;
-    // What cannot be replayed at all is refused when it is.
-    for batch in journal::replay(header, octets).into_iter().flatten() {
-        held += batch.octets();
-        last.push_back((batch.position, batch.octets()));
-        while held > GROUP_OCTETS_MAX {
-            held -= last.pop_front().map_or(0, |(_, octets)| octets);
-        }
-    }
-    if last.is_empty() {
-        return Ok(());
-    }
-    for (position, length) in last {
-        let start = usize::try_from(position).unwrap_or(usize::MAX);
-        let batch = octets.get(start..).and_then(|rest| rest.get(..length));
-        file.write_at(&[batch.unwrap_or_default()], position)?;
-    }
-    file.sync_data()
 }

@@ -35,11 +35,6 @@ impl<'a> Batch<'a> {
     pub fn records(&self) -> impl Iterator<Item = (u32, u32, &'a Image)> + use<'a> {
         split(self.records)
     }
-
-    /// Octets that it takes in the file, padding included.
-    pub fn octets(&self) -> usize {
-        padded(BATCH_HEADER_OCTETS + self.records.len())
-    }
 }
 
 /// The batches that count, in order, from the tail on. Stops where the chain does.
