@@ -1,8 +1,8 @@
 //! How do we know that it works?
 //!
 //! What the tests share: transcripts ([`transcript`]), packets made and checked without the code under
-//! test ([`packet`], [`pcap`]), the engine without a network ([`engine`]), and a laboratory of network
-//! namespaces with real clients ([`lab`]). Everything here panics when it cannot go on: it is a test
+//! test ([`packet`], [`pcap`]), the engine without a network ([`engine`]), what is fuzzed ([`fuzz`]), and a
+//! laboratory of network namespaces with real clients ([`lab`]). Everything here panics when it cannot go on: it is a test
 //! that failed.
 #![forbid(unsafe_code)]
 #![allow(
@@ -14,6 +14,7 @@
 )]
 
 pub mod engine;
+pub mod fuzz;
 pub mod lab;
 pub mod packet;
 pub mod pcap;

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod cleanup;
 mod demo;
+mod fuzz;
 mod netns;
 mod project;
 mod rfc;
@@ -39,6 +40,8 @@ enum Routine {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Feed the parsers, the engine and the store ever stranger octets
+    Fuzz(fuzz::Args),
     /// Compare the RFC requirements with the citations in the code
     Rfc(rfc::Args),
 }
@@ -64,6 +67,7 @@ fn run(routine: Routine) -> anyhow::Result<()> {
         Routine::Demo(args) => demo::run(&project, &args),
         Routine::Bench(bench) => bench::run(&project, &bench),
         Routine::Test(args) => test::run(&project, &args),
+        Routine::Fuzz(args) => fuzz::run(&project, &args),
         Routine::Rfc(args) => rfc::run(&project.root, &args),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Purpose {
     Test,
     /// Measurements
     Bench,
+    /// Coverage-guided fuzzing
+    Fuzz,
 }
 
 /// A package of the distribution.
@@ -93,6 +95,7 @@ const TEST: &[Package] = &[
     program("mkfs.ext4", &["e2fsprogs"]),
 ];
 const BENCH: &[Package] = &[program("perf", &["linux-perf", "linux-tools-generic"])];
+const FUZZ: &[Package] = &[program("g++", &["g++"])];
 
 impl Purpose {
     fn packages(self) -> &'static [Package] {
@@ -101,6 +104,7 @@ impl Purpose {
             Self::Network => NETWORK,
             Self::Test => TEST,
             Self::Bench => BENCH,
+            Self::Fuzz => FUZZ,
         }
     }
 
@@ -110,6 +114,7 @@ impl Purpose {
             Self::Network => "to make network namespaces",
             Self::Test => "to test against real DHCP clients and to look at what is sent",
             Self::Bench => "to count system calls",
+            Self::Fuzz => "to compile libFuzzer, which is C++",
         }
     }
 }
@@ -122,6 +127,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
             Purpose::Network,
             Purpose::Test,
             Purpose::Bench,
+            Purpose::Fuzz,
         ],
     };
     let toolchain = ensure(project, &purposes)?;

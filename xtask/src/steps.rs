@@ -78,6 +78,15 @@ pub(crate) fn privileged(program: &str) -> Command {
     command
 }
 
+/// The machine that cargo compiles for unless told otherwise, as the compiler names it.
+pub(crate) fn host() -> Result<String> {
+    let text = output("rustc", Command::new("rustc").arg("-vV"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .context("rustc -vV names no host")
+}
+
 /// Does this program run as root?
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)

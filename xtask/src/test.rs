@@ -198,15 +198,8 @@ fn root_tests(project: &Project) -> Result<Vec<String>> {
 
 /// The variable that tells cargo how to start what it compiled for this machine.
 fn runner_variable() -> Result<String> {
-    let text = steps::output("rustc", Command::new("rustc").arg("-vV"))?;
-    let host = text
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .context("rustc -vV")?;
-    Ok(format!(
-        "CARGO_TARGET_{}_RUNNER",
-        host.to_uppercase().replace('-', "_")
-    ))
+    let host = steps::host()?.to_uppercase().replace('-', "_");
+    Ok(format!("CARGO_TARGET_{host}_RUNNER"))
 }
 
 /// Runs `cargo test`, passing on what it prints and counting its tests.
