@@ -26,6 +26,7 @@ pub mod wheel;
 mod declines;
 mod index;
 mod overlay;
+mod sync;
 
 pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
 pub use binding::{
