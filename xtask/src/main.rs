@@ -7,6 +7,7 @@ mod build;
 mod cleanup;
 mod demo;
 mod fuzz;
+mod miri;
 mod netns;
 mod project;
 mod rfc;
@@ -42,6 +43,8 @@ enum Routine {
     Bench(bench::Bench),
     /// Feed the parsers, the engine and the store ever stranger octets
     Fuzz(fuzz::Args),
+    /// Run the store's tests under Miri, which checks every access to memory
+    Miri(miri::Args),
     /// Compare the RFC requirements with the citations in the code
     Rfc(rfc::Args),
 }
@@ -68,6 +71,7 @@ fn run(routine: Routine) -> anyhow::Result<()> {
         Routine::Bench(bench) => bench::run(&project, &bench),
         Routine::Test(args) => test::run(&project, &args),
         Routine::Fuzz(args) => fuzz::run(&project, &args),
+        Routine::Miri(args) => miri::run(&project, &args),
         Routine::Rfc(args) => rfc::run(&project.root, &args),
     }
 }
