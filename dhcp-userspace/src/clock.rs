@@ -1,40 +1,89 @@
 //! What time is it for leases?
 
-use dhcp_lease::Timestamp;
-use rustix::time::{ClockId, clock_gettime};
-use std::time::{SystemTime, UNIX_EPOCH};
+mod beginning;
+mod file;
+mod keeper;
 
-/// Server time: the wall clock at the start, and since then the boot clock, which counts sleep and knows
-/// no steps. So no lease ends early or late because somebody set the clock while the server ran.
-#[derive(Clone, Copy, Debug)]
+pub use beginning::{BeginError, Begun, adopt, begin, of_store, time_of};
+pub use file::{ClockFile, Past, ReadError};
+pub use keeper::{ClockStatus, Keeper};
+
+use dhcp_lease::Timestamp;
+use dhcp_lease::clock::{BootId, Clocks};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where Linux tells one boot from another.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Server time: what was decided at the start ([`dhcp_lease::clock::start`]), and since then the boot clock,
+/// which counts sleep and knows no steps. So no lease ends early or late because somebody set the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// Server time when the boot clock read zero. (Before 1970 only if the wall clock is wrong by
-    /// decades, then it starts at 0.)
-    at_boot_seconds: u64,
+    /// Server time when the boot clock read zero; it may lie before 1970.
+    at_boot_seconds: i128,
 }
 
 impl Clock {
-    /// A clock that starts now, but not before `not_before`: the latest moment that the lease store has
-    /// seen, in case the wall clock went back across a restart.
-    pub fn start(not_before: Timestamp) -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let start = wall.max(not_before.0);
+    /// A clock that showed `now` when the boot clock read `boot_seconds`.
+    pub fn new(now: Timestamp, boot_seconds: u64) -> Self {
         Self {
-            at_boot_seconds: start.saturating_sub(boot_seconds()),
+            at_boot_seconds: i128::from(now.0) - i128::from(boot_seconds),
+        }
+    }
+
+    /// The same, but put forward where it lies before a moment that has been.
+    #[must_use]
+    pub fn not_before(self, moment: Timestamp) -> Self {
+        match self.now() < moment {
+            true => Self::new(moment, boot_seconds()),
+            false => self,
         }
     }
 
     /// The time, in whole seconds. Never goes back.
     pub fn now(&self) -> Timestamp {
-        Timestamp(self.at_boot_seconds.saturating_add(boot_seconds()))
+        self.at(boot_seconds())
     }
+
+    /// The time when the boot clock reads `boot_seconds`.
+    fn at(&self, boot_seconds: u64) -> Timestamp {
+        let now = self.at_boot_seconds + i128::from(boot_seconds);
+        Timestamp(u64::try_from(now.max(0)).unwrap_or(u64::MAX))
+    }
+}
+
+/// What the machine's clocks say now.
+pub fn clocks() -> Clocks {
+    Clocks {
+        wall: wall(),
+        boot_seconds: boot_seconds(),
+        boot: boot_id(),
+    }
+}
+
+/// The wall clock, in whole seconds; 0 if it is before 1970.
+pub fn wall() -> Timestamp {
+    Timestamp(wall_since_epoch().as_secs())
+}
+
+fn wall_since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 fn boot_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0)
+}
+
+fn boot_id() -> BootId {
+    let text = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    match u128::from_str_radix(&digits, 16) {
+        Ok(number) if digits.len() == 32 => BootId(number.to_be_bytes()),
+        Ok(_) | Err(_) => BootId::UNKNOWN,
+    }
 }
 
 #[cfg(test)]
@@ -42,18 +91,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_never_lies_before_what_the_store_has_seen() {
+    fn time_goes_on_with_the_boot_clock_and_never_lies_before_what_has_been() {
+        for start in [0, 1_795_000_000, 1 << 31, 1 << 32, 7_258_118_400] {
+            // A boot clock that reads more than the wall clock (1970) is no obstacle.
+            for boot in [0, 1000, 1 << 40] {
+                let clock = Clock::new(Timestamp(start), boot);
+                assert_eq!(clock.at(boot), Timestamp(start));
+                assert_eq!(clock.at(boot + 7200), Timestamp(start + 7200), "a sleep");
+            }
+        }
         let ahead = Timestamp(4_000_000_000_000);
-        assert!(Clock::start(ahead).now() >= ahead);
+        let clock = Clock::new(Timestamp(0), boot_seconds()).not_before(ahead);
+        assert!(clock.now() >= ahead);
+        assert_eq!(clock.not_before(Timestamp(7)), clock);
     }
 
     #[test]
-    fn time_is_the_wall_clock_s_at_the_start() {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
-        let now = Clock::start(Timestamp(0)).now().0;
-        assert!((wall..=wall + 2).contains(&now), "{now} at {wall}");
+    fn this_machine_s_clocks_are_read() {
+        let clocks = clocks();
+        assert!(clocks.wall.0 > 1_700_000_000);
+        assert!(clocks.boot_seconds > 0);
+        assert_ne!(clocks.boot, BootId::UNKNOWN);
     }
 }

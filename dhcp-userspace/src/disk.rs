@@ -61,6 +61,14 @@ pub trait Disk: Send + Sync {
     /// Those of the system.
     fn list(&self) -> io::Result<Vec<String>>;
 
+    /// How many octets there is still room for, as far as that is known.
+    ///
+    /// # Errors
+    /// Those of the system.
+    fn free_octets(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
     /// Brings the names of the files to stable storage.
     ///
     /// # Errors

@@ -4,6 +4,10 @@
 //! for every log that was handed back; one that nobody settles would hold up the journal for ever. So
 //! what was given up because of disk trouble is settled later, by [`Operator::settle`].
 
+mod import;
+
+pub use import::Target;
+
 use crate::commit::{Handle, Returned};
 use crate::wake::Waker;
 use dhcp_lease::{Binding, ChangeLog, Lease, Partitions, Pools, State, Timestamp};
@@ -107,7 +111,7 @@ impl Operator {
         // It needs no slot that it does not have.
         committed.map_err(|_full| ReleaseError::StoreFailed)?;
         if !log.is_empty() {
-            self.make_durable(log, partitions, pools)?;
+            drop(self.make_durable(log, partitions, pools)?);
         }
         tracing::info!(
             %lease,
@@ -118,12 +122,13 @@ impl Operator {
         Ok(binding)
     }
 
+    /// Returns when a log is durable and counts in the tables, with the log, empty.
     fn make_durable(
         &mut self,
         log: ChangeLog,
         partitions: &Partitions,
         pools: &Pools,
-    ) -> Result<(), ReleaseError> {
+    ) -> Result<ChangeLog, ReleaseError> {
         let outages = self.handle.outages();
         self.handle.submit(log);
         let Some(returned) = self.wait(outages) else {
@@ -131,15 +136,17 @@ impl Operator {
             return Err(ReleaseError::StoreFailed);
         };
         let is_durable = returned.is_durable;
-        self.count(returned, partitions, pools);
-        is_durable.then_some(()).ok_or(ReleaseError::StoreFailed)
+        let log = self.count(returned, partitions, pools);
+        is_durable.then_some(log).ok_or(ReleaseError::StoreFailed)
     }
 
-    fn count(&self, mut returned: Returned, partitions: &Partitions, pools: &Pools) {
+    /// The log, empty if it is durable.
+    fn count(&self, mut returned: Returned, partitions: &Partitions, pools: &Pools) -> ChangeLog {
         if returned.is_durable {
             partitions.settle(&mut returned.log, pools);
             self.handle.settled(returned.sequence);
         }
+        returned.log
     }
 
     /// The log that was submitted; nothing once the store has ceased to take commits.

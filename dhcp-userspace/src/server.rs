@@ -3,13 +3,15 @@
 //! A server is its store, its policy and its links. A link is an interface with its sockets, its
 //! workers and its XDP program; it may go away and come back without the others noticing.
 
-use crate::clock::Clock;
+use crate::clock::{self, BeginError, Begun, Clock, ClockStatus};
 use crate::commit::{self, Handle, StoreState, StoreStatus, Trouble};
 use crate::counters::Totals;
 use crate::history::{self, HistoryStatus, Keeper};
 use crate::interface::{self, Device, Membership};
 use crate::io::afxdp::{self, BindError, InForce, Socket};
-use crate::operator::{Operator, ReleaseError};
+use crate::leases::import::{How, Imported};
+use crate::leases::places::Places;
+use crate::operator::{Operator, ReleaseError, Target};
 use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
 use crate::snapshot::Shared;
 use crate::store::{Found, OpenError, StateDirectory};
@@ -39,9 +41,12 @@ const RELOAD_PATIENCE: Duration = Duration::from_secs(10);
 /// Why a server did not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The lease store.
+    /// The state directory.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The lease store, or the time that holds in it.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -87,6 +92,9 @@ struct Inner {
     partitions: Arc<Partitions>,
     recovery: Recovery,
     clock: Clock,
+    timekeeper: clock::Keeper,
+    /// Why the lease tables are not as the configuration wants them.
+    geometry_problem: Option<String>,
     started: Instant,
     store: Arc<StoreState>,
     links: Mutex<Vec<Link>>,
@@ -144,8 +152,10 @@ struct Up {
 pub struct Status {
     /// How long it has been running.
     pub uptime: Duration,
-    /// Server time.
-    pub now: Timestamp,
+    /// Server time, and how the wall clock compares with it.
+    pub clock: ClockStatus,
+    /// Why the lease tables are not as the configuration wants them.
+    pub geometry_problem: Option<String>,
     /// What an acknowledged lease survives.
     pub durability: Durability,
     /// The DUID, in hexadecimal digits.
@@ -234,17 +244,23 @@ impl Server {
             .find_map(|link| devices.get(&link.name));
 
         let directory = StateDirectory::open(&settings.state_dir)?;
-        let wall = Clock::start(Timestamp(0)).now();
-        let duid = directory.duid(first.map(|device| device.interface.mac), wall)?;
+        let mac = first.map(|device| device.interface.mac);
+        let duid = directory.duid(mac, clock::wall())?;
         let policy = make_policy(&duid, None);
         let (links, mut wakers) = links(&settings, &devices)?;
         let waker = Arc::new(Waker::new().map_err(system("make the operator's event"))?);
         wakers.push(Arc::clone(&waker));
         let mut history = Ok(None);
-        let quarantine = longest_lifetime(&policy);
-        let store = directory.store_with(&settings, &policy.pools, quarantine, wall, |found| {
-            history = open_history(&settings, wakers.len(), found);
-        })?;
+        let longest = longest_lifetime(&policy);
+        let look = |found: &Found<'_>, clock| {
+            history = open_history(&settings, wakers.len(), found, clock);
+        };
+        let Begun {
+            store,
+            clock,
+            keeper: timekeeper,
+            problem: geometry_problem,
+        } = clock::begin(&directory, &settings, &policy.pools, longest, look)?;
         let history = history.map_err(system("start the history's thread"))?;
 
         let state = Arc::new(StoreState::default());
@@ -267,7 +283,9 @@ impl Server {
             duid,
             policy: Arc::new(Shared::new(policy)),
             partitions: store.partitions,
-            clock: Clock::start(store.recovery.latest),
+            clock,
+            timekeeper,
+            geometry_problem,
             recovery: store.recovery,
             started: Instant::now(),
             store: state,
@@ -312,7 +330,8 @@ impl Server {
         let pools = (0..policy.pools.len() as u32).map(|pool| policy.pools.counts(PoolIndex(pool)));
         Status {
             uptime: shared.started.elapsed(),
-            now: shared.clock.now(),
+            clock: shared.timekeeper.status(),
+            geometry_problem: shared.geometry_problem.clone(),
             durability: shared.settings.durability,
             server_duid: format!("{:?}", shared.duid),
             interfaces,
@@ -363,6 +382,42 @@ impl Server {
         let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
         let policy = shared.policy.load();
         operator.release(lease, &shared.partitions, &policy.pools, shared.clock.now())
+    }
+
+    /// Takes over leases from elsewhere; see [`Operator::import`].
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
+        let shared = &self.shared;
+        let operator = shared.operator.try_lock_for(OPERATOR_PATIENCE);
+        let mut operator = operator.ok_or(ReleaseError::Busy)?;
+        let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
+        let policy = shared.policy.load();
+        let target = Target {
+            partitions: &shared.partitions,
+            pools: &policy.pools,
+            places: &Places::new(&policy),
+            now: shared.clock.now(),
+        };
+        operator.import(bindings, how, target)
+    }
+
+    /// The operator's word that the wall clock is right: the next start takes it over.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn accept_clock(&self) -> io::Result<()> {
+        self.shared.timekeeper.accept_clock()
+    }
+
+    /// The operator's word that the lease store is the newest there is, although it looks like a copy.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn accept_restored(&self) -> io::Result<()> {
+        let policy = self.shared.policy.load();
+        self.shared.timekeeper.accept_restored(&policy.pools)
     }
 
     /// Ends everything: first frames pass to the kernel again, then every promise that was made leaves
@@ -450,6 +505,7 @@ fn open_history(
     settings: &Settings,
     workers: usize,
     found: &Found<'_>,
+    clock: Clock,
 ) -> io::Result<Option<Keeper>> {
     if !settings.history.is_enabled {
         return Ok(None);
@@ -459,7 +515,7 @@ fn open_history(
         partitions: found.partitions,
         journal: found.journal,
         next_sequence: found.recovery.resume.next.sequence,
-        clock: Clock::start(found.recovery.latest),
+        clock,
     };
     let keeper = history::start(&settings.state_dir, &settings.history, workers, &opened)?;
     if settings.durability == Durability::Process {

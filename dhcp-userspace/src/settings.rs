@@ -1,6 +1,7 @@
 //! What the operator decided about the process itself (the policy is `dhcp_core::Policy`).
 
 use crate::history::HistorySettings;
+use dhcp_lease::clock::Guard;
 use std::path::PathBuf;
 
 /// What an acknowledged lease survives.
@@ -73,10 +74,14 @@ pub struct Settings {
     pub durability: Durability,
     /// How many bindings the lease tables have room for, former ones included.
     pub lease_capacity: u64,
-    /// Into how many partitions a new lease store is divided (fixed when the store is made).
+    /// Into how many partitions the lease store is divided.
     pub partitions: u32,
     /// The lease history.
     pub history: HistorySettings,
+    /// When a jump of the wall clock at a start is not believed.
+    pub guard: Guard,
+    /// The operator's word that the wall clock is right; a command-line option, not in the file.
+    pub accept_clock: bool,
     /// Whether the XDP program logs; a command-line option, not in the file.
     pub xdp_log: XdpLog,
 }

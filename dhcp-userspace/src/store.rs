@@ -3,8 +3,9 @@
 //! ```text
 //! lock          who has the directory (process identifier)
 //! store         identity, keys, geometry; written last when a store is made, so it tells that all is there
-//! table-0000 …  one table for each partition
-//! journal       what the tables may lack after a power cut
+//! table-0000 …  one table for each partition; table-1-0000 … after the geometry changed once
+//! journal       what the tables may lack after a power cut; journal-1 …
+//! clock         the time, and by what the files are told from a copy of them
 //! duid          this server's DUID, for ever
 //! ```
 
@@ -30,24 +31,36 @@ use tables::open_tables;
 mod create;
 mod duid;
 mod error;
+mod geometry;
 mod journal_file;
 mod renewal;
 mod tables;
 
 pub use error::OpenError;
+pub use geometry::{FitError, Fitted};
 pub use journal_file::JournalFile;
 
 pub(crate) const HEADER_NAME: &str = "store";
-pub(crate) const JOURNAL_NAME: &str = "journal";
 
-/// The file of a partition's table.
-pub(crate) fn table_name(partition: u32) -> String {
-    format!("table-{partition:04}")
+/// The file of a partition's table. Those of a later epoch have other names than those they replace.
+pub(crate) fn table_name(epoch: u32, partition: u32) -> String {
+    match epoch {
+        0 => format!("table-{partition:04}"),
+        epoch => format!("table-{epoch}-{partition:04}"),
+    }
+}
+
+/// The journal of an epoch's tables.
+pub(crate) fn journal_name(epoch: u32) -> String {
+    match epoch {
+        0 => "journal".to_owned(),
+        epoch => format!("journal-{epoch}"),
+    }
 }
 
 /// The file of a partition's table.
-pub fn table_path(directory: &Path, partition: u32) -> PathBuf {
-    directory.join(table_name(partition))
+pub fn table_path(directory: &Path, epoch: u32, partition: u32) -> PathBuf {
+    directory.join(table_name(epoch, partition))
 }
 
 /// The store's own file.
@@ -56,8 +69,8 @@ pub fn header_path(directory: &Path) -> PathBuf {
 }
 
 /// The journal.
-pub fn journal_path(directory: &Path) -> PathBuf {
-    directory.join(JOURNAL_NAME)
+pub fn journal_path(directory: &Path, epoch: u32) -> PathBuf {
+    directory.join(journal_name(epoch))
 }
 
 /// A store whose journal is still as it was found. Whoever keeps a history looks at it now: what the
@@ -157,51 +170,32 @@ impl StateDirectory {
         now: Timestamp,
         look: impl FnOnce(&Found<'_>),
     ) -> Result<Store, OpenError> {
-        let disk = &*self.disk;
         let header = match self.header()? {
             Some(header) => header,
-            None => create(disk, settings, &self.journal_octets)?,
+            None => create(&*self.disk, settings, &self.journal_octets)?,
         };
         self.refuse_newer(&header)?;
-        let (tables, table_files) = open_tables(disk, &header, settings)?;
-        let mut journal = self.journal_file(settings)?;
-        let octets = journal.octets();
-        let path = disk.path(JOURNAL_NAME);
         let opening = Opening {
             durability: settings.durability.into(),
             room: Room::default(),
             now,
             quarantine_seconds,
         };
-        let old = match octets {
-            0 => None,
-            octets => Some(
-                journal
-                    .map_next(octets)
-                    .map_err(file_error(&path, "cannot read the journal"))?,
-            ),
-        };
-        let replayed = old.as_ref().map_or(&[][..], |old| old.octets());
-        let (partitions, recovery) = Partitions::open(&header, tables, replayed, &opening, pools)
-            .map_err(|source| OpenError::Contents {
-            directory: disk.path(""),
-            source,
-        })?;
-        let partitions = Arc::new(partitions);
-        look(&Found {
-            header: &header,
-            partitions: &partitions,
-            recovery: &recovery,
-            journal: replayed,
-        });
-        drop(old);
+        let Opened {
+            partitions,
+            recovery,
+            tables,
+            mut journal,
+        } = self.open_files(&header, settings, &opening, pools, look)?;
         report(&recovery);
 
         // What the journal had is in the tables now; only when it is there for good may it be forgotten.
-        for file in &table_files {
+        for file in &tables {
             file.sync_data()
                 .map_err(file_error(file.path(), "cannot sync a lease table"))?;
         }
+        let octets = journal.octets();
+        let path = journal.path().to_owned();
         if octets < *self.journal_octets.start() {
             // A crash while it was made, or a partial restore.
             tracing::warn!(
@@ -209,14 +203,16 @@ impl StateDirectory {
                 octets,
                 "the journal was cut short; what it had was replayed, and a new one is made"
             );
-            disk.remove(JOURNAL_NAME).map_err(file_error(
-                &path,
-                "cannot remove the journal that was cut short",
-            ))?;
-            journal = make_journal(disk, settings, &self.journal_octets)?;
+            self.disk
+                .remove(&journal_name(header.epoch))
+                .map_err(file_error(
+                    &path,
+                    "cannot remove the journal that was cut short",
+                ))?;
+            journal = make_journal(&*self.disk, header.epoch, settings, &self.journal_octets)?;
         }
         let octets = journal.octets();
-        let fresh = random(disk).map_err(file_error(&path, "cannot get random octets"))?;
+        let fresh = random(&*self.disk).map_err(file_error(&path, "cannot get random octets"))?;
         let (plan, write) =
             Journal::restart(&header, octets, recovery.resume, u64::from_ne_bytes(fresh))
                 .map_err(io::Error::other)
@@ -228,7 +224,7 @@ impl StateDirectory {
             Arc::clone(&partitions),
             Arc::from(journal),
             plan,
-            table_files,
+            tables,
         );
         journal
             .write_header(&write)
@@ -247,8 +243,8 @@ impl StateDirectory {
     /// A later program that was interrupted in its upgrade may have changed some files and not yet the
     /// store's own. Nothing is touched then.
     fn refuse_newer(&self, header: &StoreHeader) -> Result<(), OpenError> {
-        let tables = (0..header.partitions).map(table_name);
-        for name in tables.chain([JOURNAL_NAME.to_owned()]) {
+        let tables = (0..header.partitions).map(|partition| table_name(header.epoch, partition));
+        for name in tables.chain([journal_name(header.epoch)]) {
             let path = self.disk.path(&name);
             // A file that is not there, or is too short, is somebody else's complaint.
             let Ok(file) = File::open(&path) else {
@@ -284,7 +280,52 @@ impl StateDirectory {
         Ok(())
     }
 
-    fn header(&self) -> Result<Option<StoreHeader>, OpenError> {
+    /// Opens the files of a store and recovers what is in them. Nothing is synced.
+    fn open_files(
+        &self,
+        header: &StoreHeader,
+        settings: &Settings,
+        opening: &Opening,
+        pools: &Pools,
+        look: impl FnOnce(&Found<'_>),
+    ) -> Result<Opened, OpenError> {
+        let (tables, files) = open_tables(&*self.disk, header, settings)?;
+        let mut journal = self.journal_file(header, settings)?;
+        let octets = journal.octets();
+        let unread = "cannot read the journal";
+        let old = match octets {
+            0 => None,
+            octets => {
+                let mapped = journal.map_next(octets);
+                Some(mapped.map_err(file_error(journal.path(), unread))?)
+            }
+        };
+        let replayed = old.as_ref().map_or(&[][..], |old| old.octets());
+        let (partitions, recovery) = Partitions::open(header, tables, replayed, opening, pools)
+            .map_err(|source| OpenError::Contents {
+                directory: self.disk.path(""),
+                source,
+            })?;
+        let partitions = Arc::new(partitions);
+        look(&Found {
+            header,
+            partitions: &partitions,
+            recovery: &recovery,
+            journal: replayed,
+        });
+        Ok(Opened {
+            partitions,
+            recovery,
+            tables: files,
+            journal,
+        })
+    }
+
+    /// What the store says of itself; `None`: there is none yet.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn header(&self) -> Result<Option<StoreHeader>, OpenError> {
         let path = self.disk.path(HEADER_NAME);
         match self.disk.read_whole(HEADER_NAME) {
             Ok(octets) => match StoreHeader::read(&octets) {
@@ -296,19 +337,32 @@ impl StateDirectory {
         }
     }
 
-    fn journal_file(&self, settings: &Settings) -> Result<Box<dyn DiskFile>, OpenError> {
-        let path = self.disk.path(JOURNAL_NAME);
-        match self.disk.open(JOURNAL_NAME) {
+    fn journal_file(
+        &self,
+        header: &StoreHeader,
+        settings: &Settings,
+    ) -> Result<Box<dyn DiskFile>, OpenError> {
+        let name = journal_name(header.epoch);
+        let path = self.disk.path(&name);
+        match self.disk.open(&name) {
             Ok(file) => Ok(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Only somebody who removed it can be behind this; the tables are whole but for what was
                 // under way at the last power cut.
                 tracing::warn!(journal = %path.display(), "the journal is missing; a new one is made");
-                make_journal(&*self.disk, settings, &self.journal_octets)
+                make_journal(&*self.disk, header.epoch, settings, &self.journal_octets)
             }
             Err(error) => Err(file_error(&path, "cannot open the journal")(error)),
         }
     }
+}
+
+/// What the files of a store hold.
+struct Opened {
+    partitions: Arc<Partitions>,
+    recovery: Recovery,
+    tables: Vec<Arc<dyn DiskFile>>,
+    journal: Box<dyn DiskFile>,
 }
 
 impl From<Durability> for dhcp_lease::Durability {
@@ -358,6 +412,8 @@ fn report(recovery: &Recovery) {
 }
 
 #[cfg(test)]
+mod copy_tests;
+#[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

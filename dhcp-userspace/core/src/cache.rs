@@ -5,7 +5,7 @@ use crate::subnet::LeaseCache;
 use dhcp_lease::{Terms, Timestamp};
 
 /// A client that has no answer asks again after a second (DHCPv6) or four (DHCPv4) and soon gives up. For so
-/// long the same request is a duplicate, whatever the configuration says.
+/// long the same request is a duplicate, unless the operator has turned that off.
 const DUPLICATE_SECONDS: u32 = 10;
 
 /// What is left of a lease.
@@ -47,6 +47,10 @@ impl LeaseCache {
 
     /// How old a lease must be to be written down again, in seconds.
     fn reach(&self, valid_seconds: u32) -> u32 {
+        // As in Kea, a bound of nothing turns all of it off.
+        if self.threshold_millionths == Some(0) || self.age_seconds_max == Some(0) {
+            return 0;
+        }
         // Well before T1 also where leases are very short.
         let duplicate = DUPLICATE_SECONDS.min(valid_seconds / 4);
         let by_share = self.threshold_millionths.map(|millionths| {
@@ -96,7 +100,6 @@ mod tests {
         for (cache, valid, last) in [
             (cache(None, None), 4000, 9),
             (cache(None, None), 20, 4),
-            (cache(Some(0), None), 4000, 9),
             (cache(quarter, None), 4000, 999),
             (cache(quarter, Some(100)), 4000, 99),
             (cache(quarter, Some(5000)), 4000, 999),
@@ -111,6 +114,13 @@ mod tests {
             };
             assert_eq!(left(last), Some(valid - last), "{cache:?}");
             assert_eq!(left(last + 1), None, "{cache:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_of_nothing_turns_it_off() {
+        for cache in [cache(Some(0), None), cache(Some(250_000), Some(0))] {
+            assert_eq!(cache.left(&terms(4000, 0), GRANTED), None, "{cache:?}");
         }
     }
 

@@ -81,6 +81,9 @@ discards! {
     BadDestination = "bad_destination",
     /// The lease store does not take commits at the moment (disk trouble).
     StoreUnavailable = "store_unavailable",
+    /// A DISCOVER, or a claim that did not come by the client's link, for which no address is free for sure: the
+    /// lease store is a restored copy (`xdhcpd ctl restore`).
+    Withheld = "withheld",
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ pub struct Lifetimes {
 }
 
 /// Which renewals that change nothing are answered with what is left of the lease, without writing it down.
-/// Of bounds that are there, all hold; if there is none, only duplicates of a request are answered so.
+/// Of bounds that are there, all hold; if there is none, only duplicates of a request are answered so; if
+/// one is 0, nothing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct LeaseCache {
     /// Until which share of the valid lifetime has passed, in millionths (`cache-threshold`).

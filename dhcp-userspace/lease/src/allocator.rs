@@ -12,7 +12,7 @@
 mod bitmap;
 mod blocks;
 
-use crate::binding::{Lease, LeaseKind};
+use crate::binding::{Lease, LeaseKind, Timestamp};
 use bitmap::Bitmap;
 use blocks::Blocks;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -247,6 +247,8 @@ pub struct Pools {
     /// The classes of IPv6 that pools and reservations have.
     classes: Vec<Class>,
     singles: Option<Arc<Singles>>,
+    /// Seconds of server time until when free leases are withheld; the same for all that succeed each other.
+    withheld_until: Arc<AtomicU64>,
 }
 
 impl Pools {
@@ -306,6 +308,7 @@ impl Pools {
             starts,
             classes,
             singles: None,
+            withheld_until: Arc::clone(&previous.withheld_until),
         };
         places.retain(|&place| built.find(place).is_none());
         built.singles = match &previous.singles {
@@ -363,6 +366,15 @@ impl Pools {
             return None;
         };
         Some(pool.mark(offset))
+    }
+
+    /// Whether a lease is no unit of any pool and no reservation, yet has addresses in common with one.
+    pub fn is_astride(&self, lease: Lease) -> bool {
+        let found = core::cell::Cell::new(false);
+        if self.bit(lease).is_none() {
+            self.overlapped(lease, |_, _| found.set(true));
+        }
+        found.get()
     }
 
     /// As [`Pools::mark`], but only in pools whose bits are still to be set.
@@ -439,6 +451,18 @@ impl Pools {
     /// The range of a pool, cut to what is handed out.
     pub fn range(&self, pool: PoolIndex) -> Option<PoolRange> {
         self.pool(pool).map(|pool| pool.range)
+    }
+
+    /// Keeps free leases until then from clients that do not say that they hold them: the store is a restored
+    /// copy, and what it believes free may have been granted since it was made. [`Timestamp`] 0 ends that.
+    /// The pools only remember it; who decides asks [`Pools::withholds`].
+    pub fn withhold_until(&self, until: Timestamp) {
+        self.withheld_until.store(until.0, Ordering::Release);
+    }
+
+    /// Whether free leases are withheld at this moment.
+    pub fn withholds(&self, now: Timestamp) -> bool {
+        self.withheld_until.load(Ordering::Acquire) > now.0
     }
 
     /// How many pools there are.

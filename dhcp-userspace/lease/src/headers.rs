@@ -73,7 +73,7 @@ struct Body {
     /// Store: partitions, then slots per segment, four octets each. Table: slots per segment. Journal:
     /// sequence of the batch at the tail.
     second: u64,
-    /// Journal: checksum of the batch before the tail. Otherwise 0.
+    /// Store: the epoch. Journal: checksum of the batch before the tail. Otherwise 0.
     third: u64,
     /// Zero in this version.
     reserved: [u8; 40],
@@ -83,7 +83,8 @@ const _: () = assert!(size_of::<ArchivedHeader>() == HEADER_COPY_OCTETS);
 
 type Copy = [u8; HEADER_COPY_OCTETS];
 
-/// The store's own file: who it is, its keys, its geometry. Written once, when the store is made.
+/// The store's own file: who it is, its keys, its geometry. Written when the store is made, and replaced when its
+/// geometry changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StoreHeader {
     /// 16 random octets that tie the files of a store together.
@@ -96,6 +97,8 @@ pub struct StoreHeader {
     pub partitions: u32,
     /// Slots of every segment of a table but perhaps the last.
     pub slots_per_segment: u32,
+    /// How often the tables were made anew with another geometry; their files carry it in their names.
+    pub epoch: u32,
 }
 
 impl StoreHeader {
@@ -115,7 +118,7 @@ impl StoreHeader {
                 checksum_key: self.checksum_key,
                 first: self.spread_key,
                 second: u64::from(self.slots_per_segment) << 32 | u64::from(self.partitions),
-                third: 0,
+                third: u64::from(self.epoch),
                 reserved: [0; 40],
             },
         };
@@ -139,6 +142,7 @@ impl StoreHeader {
             checksum_key: header.body.checksum_key,
             partitions: second as u32,
             slots_per_segment: (second >> 32) as u32,
+            epoch: header.body.third.to_native() as u32,
         };
         let sound = read.partitions.is_power_of_two() && read.slots_per_segment.is_power_of_two();
         sound.then_some(read).ok_or(HeaderError::Damaged)
@@ -217,6 +221,23 @@ pub(crate) fn check_table(
     }
 }
 
+/// Looks at the header of the table of `partition` as it lies in its file. Whether both copies are damaged,
+/// which costs nothing: the next start writes them anew.
+///
+/// # Errors
+/// [`HeaderError`] if it is another store's or partition's, or a later program's.
+pub fn judge_table(
+    store: &StoreHeader,
+    partition: u32,
+    octets: &[u8],
+) -> Result<bool, HeaderError> {
+    refuse_newer(store, octets)?;
+    Ok(matches!(
+        check_table(store, partition, octets)?,
+        TableHeader::Damaged
+    ))
+}
+
 /// Writes what is not as it should be. Of an earlier version's header one copy stays whole at any moment.
 pub(crate) fn mend_table(
     store: &StoreHeader,
@@ -285,7 +306,12 @@ impl JournalHeader {
     }
 
     pub(crate) fn read(store: &StoreHeader, octets: &[u8]) -> Result<Self, HeaderError> {
-        let (_, header) = newest(octets, JOURNAL_MAGIC, &store.checksum())?;
+        let (_, header) = newest(octets, JOURNAL_MAGIC, &store.checksum()).map_err(|error| {
+            match is_of_another_store(store, octets) {
+                true => HeaderError::Astray,
+                false => error,
+            }
+        })?;
         if header.identity != store.identity {
             return Err(HeaderError::Astray);
         }
@@ -298,6 +324,19 @@ impl JournalHeader {
             },
         })
     }
+}
+
+/// Another store's journal has another key, so here it looks damaged; but whatever copies there are name that
+/// store, and no other.
+fn is_of_another_store(store: &StoreHeader, octets: &[u8]) -> bool {
+    let identity = |place| {
+        let copy = copy(octets, place)?;
+        let header = access(&copy).filter(|header| header.magic == JOURNAL_MAGIC)?;
+        Some(header.identity)
+    };
+    let mut named = [0, 1].into_iter().filter_map(identity);
+    let first = named.next();
+    first.is_some_and(|first| first != store.identity && named.all(|other| other == first))
 }
 
 fn signed(header: &Header, checksum: &Checksum) -> Copy {

@@ -10,8 +10,10 @@
 
 pub mod allocator;
 pub mod binding;
+pub mod clock;
 pub mod context;
 pub mod format;
+pub mod geometry;
 pub mod headers;
 pub mod history;
 pub mod journal;

@@ -209,6 +209,11 @@ impl Partition {
         self.find_where(key, |record| within(SubnetId(record.subnet.to_native())))
     }
 
+    /// The client's binding of exactly this lease, live or former, in whatever network.
+    pub fn find_lease(&self, key: &Key<'_>, lease: Lease) -> Option<SlotNumber> {
+        self.find_where(key, |record| record.lease() == Some(lease))
+    }
+
     fn find_where(
         &self,
         key: &Key<'_>,
@@ -285,8 +290,8 @@ impl Partition {
 
     /// Writes a binding whose lease the caller has claimed (or held already): over `slot`, the client's
     /// earlier binding, or into a new slot. It counts at once for everybody who takes the lock; it is
-    /// durable when `log` is. If the earlier binding held another lease, or if the new state holds none
-    /// (`Released`), the old lease goes back to `pools` once that is durable. A `Declined` binding leaves
+    /// durable when `log` is. If the earlier binding held another lease, or if the new one holds none
+    /// (`Released`, or ended [`GRACE_SECONDS`] ago, for which nothing is to be claimed), the old lease goes back to `pools` once that is durable. A `Declined` binding leaves
     /// the client's index and keeps its lease claimed until `expires`. The client's offer ends.
     ///
     /// # Errors
@@ -312,9 +317,11 @@ impl Partition {
             }
         }
         let role = match binding.state {
-            State::Leased => Role::Live,
-            State::Released => Role::Former,
             State::Declined => Role::Declined,
+            State::Released => Role::Former,
+            // An imported one may have ended long ago; it holds nothing.
+            State::Leased if Role::Live.ends(binding.expires) <= now => Role::Former,
+            State::Leased => Role::Live,
         };
         let before = earlier.as_ref().and_then(|earlier| earlier.digest);
         if slot.is_some() && self.role(head) == Role::Declined {

@@ -6,6 +6,7 @@ use crate::format::{self, ArchivedExtension, ArchivedRecord, Checksum, Image, SL
 use crate::headers::{HeaderError, StoreHeader};
 use crate::journal;
 use crate::table;
+use core::ops::Range;
 use std::collections::HashMap;
 
 /// How often a slot is read anew that looks torn, and a binding whose slots do not belong together: their
@@ -24,6 +25,15 @@ pub enum Found<'a> {
         /// The lease, to be doubted.
         lease: Option<Lease>,
     },
+}
+
+impl core::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.bindings += other.bindings;
+        self.extensions += other.extensions;
+        self.blank += other.blank;
+        self.damaged += other.damaged;
+    }
 }
 
 /// How many slots of what sort were read.
@@ -45,6 +55,18 @@ pub struct Reader {
     checksum: Checksum,
     /// By partition and slot, what the journal or a redo area has that the table may lack.
     newer: HashMap<(u32, u32), Image>,
+    journal: JournalTally,
+}
+
+/// What a journal has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct JournalTally {
+    /// Batches in an unbroken chain from the tail.
+    pub batches: u64,
+    /// Their records.
+    pub records: u64,
+    /// Both copies of the header are damaged.
+    pub is_headless: bool,
 }
 
 impl Reader {
@@ -59,13 +81,23 @@ impl Reader {
         let mut reader = Self {
             checksum: store.checksum(),
             newer: HashMap::new(),
+            journal: JournalTally::default(),
         };
-        for batch in journal::replay(store, journal)? {
+        let replay = journal::replay(store, journal)?;
+        reader.journal.is_headless = replay.is_headless();
+        for batch in replay {
+            reader.journal.batches += 1;
+            reader.journal.records += batch.records().count() as u64;
             for (partition, slot, image) in batch.records() {
                 reader.add(partition, slot, image);
             }
         }
         Ok(reader)
+    }
+
+    /// What the journal has.
+    pub fn journal(&self) -> JournalTally {
+        self.journal
     }
 
     /// Adds what a killed process was writing, from a table's header region.
@@ -91,12 +123,23 @@ impl Reader {
         &self,
         partition: u32,
         slots: u32,
+        fetch: impl FnMut(u32, &mut Image) -> bool,
+        visit: impl FnMut(Found<'_>),
+    ) -> Tally {
+        self.read_some(partition, 0..slots, fetch, visit)
+    }
+
+    /// As [`Reader::read`], but only some slots: for whoever wants to stop on the way.
+    pub fn read_some(
+        &self,
+        partition: u32,
+        slots: Range<u32>,
         mut fetch: impl FnMut(u32, &mut Image) -> bool,
         mut visit: impl FnMut(Found<'_>),
     ) -> Tally {
         let mut tally = Tally::default();
         let mut binding = Binding::default();
-        for slot in 0..slots {
+        for slot in slots {
             let mut image = [0; SLOT_OCTETS];
             let found = (0..ATTEMPTS_MAX).find_map(|_| {
                 image = self.whole(partition, slot, &mut fetch)?;

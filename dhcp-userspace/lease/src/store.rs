@@ -41,6 +41,7 @@ impl Partitions {
             checksum_key: [0x5a; 16],
             partitions: partitions as u32,
             slots_per_segment: SLOTS_PER_SEGMENT,
+            epoch: 0,
         };
         let tables = (0..partitions)
             .map(|_| blank_table(capacity_per_partition))

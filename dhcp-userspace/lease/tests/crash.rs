@@ -105,6 +105,7 @@ fn header(partitions: usize) -> StoreHeader {
         checksum_key: [9; 16],
         partitions: partitions as u32,
         slots_per_segment: SLOTS_PER_SEGMENT,
+        epoch: 0,
     }
 }
 
@@ -356,6 +357,7 @@ fn torn(random: &mut Random, before: &[u8], after: &[u8], grain: usize) -> Vec<u
 #[test]
 fn a_process_killed_in_the_middle_of_any_store_loses_nothing() {
     let mut crashes = 0;
+    let mut longest = 0;
     for seed in 0..12 {
         let mut random = Random(seed);
         let tape = Arc::new(Mutex::new(Tape::default()));
@@ -370,7 +372,10 @@ fn a_process_killed_in_the_middle_of_any_store_loses_nothing() {
             step(&mut random, &partitions, &running, &mut log, &mut now);
             assert!(log.is_empty());
             assert_bits_add_up(&partitions, &running);
-            let after = at(now, &snapshot(&partitions));
+            let after = snapshot(&partitions);
+            let lengths = after.iter().map(|b| b.context.as_octets().len());
+            longest = lengths.max().unwrap_or(0).max(longest);
+            let after = at(now, &after);
             let before = at(now, &before);
             let stores: Vec<Stored> = {
                 let tape = tape.lock().unwrap();
@@ -398,6 +403,7 @@ fn a_process_killed_in_the_middle_of_any_store_loses_nothing() {
         }
     }
     assert!(crashes > 3_000, "{crashes}");
+    assert!(longest > 400, "contexts of many slots: {longest} octets");
 }
 
 #[test]

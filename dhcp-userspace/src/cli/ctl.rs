@@ -1,8 +1,12 @@
 //! `xdhcpd ctl`: the running server, over its control socket.
 
-use super::{CtlArgs, CtlCommand, Failure, FilterArgs, print, print_json};
+use super::{
+    ClockCommand, CtlArgs, CtlCommand, Failure, FilterArgs, RestoreCommand, print, print_json,
+};
 use crate::control::Client;
-use crate::control::message::{Leases, PoolStatus, Release, Released, Reloaded, Stats, Status};
+use crate::control::message::{
+    Accepted, ClockStatus, Leases, PoolStatus, Release, Released, Reloaded, Stats, Status,
+};
 use crate::leases::{self, Format, LeaseView};
 use std::collections::BTreeMap;
 
@@ -35,6 +39,7 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
         }
         CtlCommand::Leases { filter } => {
             let leases: Leases = client.get(&leases_target(filter))?;
+            let status: Status = client.get("/v1/status")?;
             if leases.more {
                 eprintln!("there are more leases; narrow them down, or use `xdhcpd leases list`");
             }
@@ -43,7 +48,26 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
             } else {
                 Format::Table
             };
-            print(&leases::render(&leases.leases, format, false))
+            print(&leases::render(
+                &leases.leases,
+                format,
+                false,
+                dhcp_lease::Timestamp(status.clock.server_time),
+            ))
+        }
+        CtlCommand::Clock { command: None } => {
+            let status: Status = client.get("/v1/status")?;
+            show_clock(&status.clock, args.json)
+        }
+        CtlCommand::Clock {
+            command: Some(ClockCommand::Accept),
+        } => {
+            let accepted: Accepted = client.post("/v1/clock/accept", &())?;
+            show_clock(&accepted.clock, args.json)
+        }
+        CtlCommand::Restore(RestoreCommand::Accept) => {
+            let accepted: Accepted = client.post("/v1/restore/accept", &())?;
+            show_clock(&accepted.clock, args.json)
         }
         CtlCommand::Release { address } => {
             let release = Release {
@@ -65,6 +89,44 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
             }
         }
     }
+}
+
+fn show_clock(clock: &ClockStatus, is_json: bool) -> Result<(), Failure> {
+    if is_json {
+        return print_json(clock);
+    }
+    print(&clock_text(clock))
+}
+
+fn clock_text(clock: &ClockStatus) -> String {
+    let wall = i128::from(clock.server_time) + i128::from(clock.offset_seconds);
+    let source = match clock.source.as_str() {
+        "boot-clock" => "the clock record and the boot clock",
+        "wall-clock" => "the wall clock",
+        "last-known" => "the last known time, for the wall clock was behind it",
+        "held" => "the last known time, for the wall clock would have ended most leases",
+        "accepted" => "the wall clock, by the operator's word",
+        other => other,
+    };
+    let mut text = format!(
+        "server time     {} (in seconds since 1970; all times of leases are server time)\n\
+         wall clock      {wall}, ahead by {} s; set {} times since the start\n\
+         at the start    {source}\n",
+        clock.server_time, clock.offset_seconds, clock.steps,
+    );
+    if clock.accepted {
+        text.push_str("accepted        the next start takes over the wall clock\n");
+    } else if clock.held {
+        text.push_str(
+            "held            if the wall clock is right, `xdhcpd ctl clock accept` and restart\n",
+        );
+    }
+    if let Some(until) = clock.withheld_until {
+        text.push_str(&format!(
+            "restored        free leases are withheld until {until}; `xdhcpd ctl restore accept` ends that\n"
+        ));
+    }
+    text
 }
 
 fn released_text(lease: &LeaseView) -> String {

@@ -1,12 +1,13 @@
 //! `xdhcpd leases`: the store of a state directory, whether its server runs or not.
 
+use super::meter::Meter;
 use super::{Failure, FamilyArg, LeasesCommand, StoreArgs, print, print_json};
-use crate::clock::Clock;
+use crate::clock;
 use crate::config::{notation, plural};
 use crate::history;
-use crate::leases::{self, Filter, Format, LeaseView, Summary};
-use dhcp_lease::{Binding, Lease, State, Timestamp};
-use std::collections::HashMap;
+use crate::leases::{self, Filter, Format, LeaseView, Summary, Verdict};
+use dhcp_lease::Timestamp;
+use std::path::Path;
 
 pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
     match command {
@@ -16,7 +17,7 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
             format,
         } => {
             let leases = select(&store, &filter.filter())?;
-            show(&leases, format.format(), filter.family)
+            show(&leases, format.format(), filter.family, &store)
         }
         LeasesCommand::Get {
             address,
@@ -38,19 +39,10 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
                 "v4" => FamilyArg::V4,
                 _ => FamilyArg::V6,
             });
-            show(&leases, format.format(), family)
+            show(&leases, format.format(), family, &store)
         }
-        LeasesCommand::Export {
-            store,
-            family,
-            format,
-        } => {
-            let filter = Filter {
-                family: family.map(|it| it.name().to_owned()),
-                ..Filter::default()
-            };
-            show(&select(&store, &filter)?, format, family)
-        }
+        LeasesCommand::Export(args) => super::export::run(&args),
+        LeasesCommand::Import(args) => super::import::run(&args),
         LeasesCommand::History {
             address,
             store,
@@ -75,8 +67,17 @@ pub(super) fn run(command: LeasesCommand) -> Result<(), Failure> {
             };
             super::history::ask(&directory, &asked, format, verify)
         }
-        LeasesCommand::Verify { store, json } => verify(&store, json),
+        LeasesCommand::Verify { store, json, quiet } => verify(&store, json, quiet),
+        LeasesCommand::Adopt { store } => adopt(&store.directory()),
     }
+}
+
+fn adopt(directory: &Path) -> Result<(), Failure> {
+    let told = match clock::adopt(directory)? {
+        true => "these files count as the newest; free leases are not withheld",
+        false => "these files were not in doubt; nothing changed",
+    };
+    print(&format!("{}: {told}\n", directory.display()))
 }
 
 /// An address in the form in which leases are shown.
@@ -92,14 +93,10 @@ fn canonical(text: &str) -> String {
     }
 }
 
-fn now() -> Timestamp {
-    Clock::start(Timestamp(0)).now()
-}
-
 fn select(store: &StoreArgs, filter: &Filter) -> Result<Vec<LeaseView>, Failure> {
     let directory = store.directory();
     let mut read = Ok(Summary::default());
-    let (leases, _) = leases::select(filter, now(), |visit| {
+    let (leases, _) = leases::select(filter, clock::time_of(&directory), |visit| {
         read = leases::for_each(&directory, |binding| visit(binding));
     });
     let summary = read?;
@@ -113,119 +110,97 @@ fn select(store: &StoreArgs, filter: &Filter) -> Result<Vec<LeaseView>, Failure>
     Ok(leases)
 }
 
-pub(super) fn show(
-    leases: &[LeaseView],
-    format: Format,
-    family: Option<FamilyArg>,
-) -> Result<(), Failure> {
-    if format == Format::KeaCsv && family.is_none() {
-        // Kea has a file for each protocol, with columns of its own.
-        let mut command = super::command();
+/// Kea has a file for each protocol, with columns of its own.
+pub(super) fn want_family(family: Option<FamilyArg>) {
+    if family.is_none() {
         let message = "kea-csv is one file for each protocol; add --family v4 or --family v6";
-        command
+        super::command()
             .error(clap::error::ErrorKind::MissingRequiredArgument, message)
             .exit();
     }
+}
+
+fn show(
+    leases: &[LeaseView],
+    format: Format,
+    family: Option<FamilyArg>,
+    store: &StoreArgs,
+) -> Result<(), Failure> {
+    if format == Format::KeaCsv {
+        want_family(family);
+    }
+    let is_v6 = family == Some(FamilyArg::V6);
     print(&leases::render(
         leases,
         format,
-        family == Some(FamilyArg::V6),
+        is_v6,
+        clock::time_of(&store.directory()),
     ))
 }
 
-/// What `verify` counts.
-#[derive(Debug, Default)]
-struct Counts {
-    leased: u64,
-    former: u64,
-    declined: u64,
-    /// Who holds what, for leases that two records claim.
-    holders: HashMap<Lease, u32>,
-}
-
-fn verify(store: &StoreArgs, json: bool) -> Result<(), Failure> {
-    let (directory, now) = (store.directory(), now());
-    let mut counts = Counts::default();
-    let summary = leases::for_each(&directory, |binding| count(&mut counts, binding, now))?;
-    let twice: Vec<String> = counts
-        .holders
-        .iter()
-        .filter(|(_, records)| **records > 1)
-        .map(|(lease, _)| lease.to_string())
-        .collect();
+fn verify(store: &StoreArgs, json: bool, is_quiet: bool) -> Result<(), Failure> {
+    super::export::give_way();
+    let directory = store.directory();
+    let mut meter = Meter::new("slots", is_quiet || json);
+    let verdict = leases::verify(&directory, |at| meter.at(at.done, at.all))?;
+    drop(meter);
     let history = super::history::state(&directory)?;
     if json {
-        let damage: Vec<_> = summary
-            .damage
-            .iter()
-            .map(|it| {
-                let lease = it.lease.map(|lease| lease.to_string());
-                serde_json::json!({ "partition": it.partition, "slot": it.slot, "lease": lease })
-            })
-            .collect();
-        print_json(&serde_json::json!({
-            "state-dir": directory,
-            "partitions": summary.partitions,
-            "records": summary.tally.bindings,
-            "leased": counts.leased,
-            "former": counts.former,
-            "declined": counts.declined,
-            "extensions": summary.tally.extensions,
-            "blank": summary.tally.blank,
-            "damaged": damage,
-            "held-twice": twice,
-            "history": history.as_ref().map(super::history::object),
-        }))?;
+        print_json(&as_json(&verdict, &directory, history.as_ref()))?;
     } else {
+        let tally = verdict.tally;
         print(&format!(
             "{}: {} partitions, {} records ({} leased, {} former, {} declined), {} extensions, {} blank, \
-             {} damaged, {} held twice\n",
+             {} damaged, {} held twice; {} records in {} batches of the journal\n",
             directory.display(),
-            summary.partitions,
-            summary.tally.bindings,
-            counts.leased,
-            counts.former,
-            counts.declined,
-            summary.tally.extensions,
-            summary.tally.blank,
-            summary.damage.len(),
-            twice.len(),
+            verdict.partitions,
+            tally.bindings,
+            verdict.live,
+            verdict.former,
+            verdict.declined,
+            tally.extensions,
+            tally.blank,
+            verdict.damage.len(),
+            verdict.held_twice.len(),
+            verdict.journal.records,
+            verdict.journal.batches,
         ))?;
         if let Some(history) = &history {
             print(&super::history::text(history))?;
         }
     }
-    let damage = summary.damage.iter().map(|it| {
-        let lease = it
-            .lease
-            .map(|lease| format!(" ({lease})"))
-            .unwrap_or_default();
-        format!("partition {} slot {}{lease}", it.partition, it.slot)
-    });
-    let twice = twice.iter().map(|lease| format!("{lease} is held twice"));
-    let all: Vec<String> = damage.chain(twice).collect();
-    match all.as_slice() {
+    match verdict.lines().as_slice() {
         [] => history.map_or(Ok(()), super::history::judge),
         all => Err(Failure::Damaged(all.join(", "))),
     }
 }
 
-fn count(counts: &mut Counts, binding: &Binding, now: Timestamp) {
-    let holds = match binding.state {
-        State::Leased if binding.is_live(now) => {
-            counts.leased += 1;
-            true
-        }
-        State::Declined if binding.expires > now => {
-            counts.declined += 1;
-            true
-        }
-        State::Leased | State::Released | State::Declined => {
-            counts.former += 1;
-            false
-        }
-    };
-    if holds {
-        *counts.holders.entry(binding.lease).or_default() += 1;
-    }
+fn as_json(
+    verdict: &Verdict,
+    directory: &Path,
+    history: Option<&history::Verified>,
+) -> serde_json::Value {
+    let damage = verdict.damage.iter().map(|it| {
+        let lease = it.lease.map(|lease| lease.to_string());
+        serde_json::json!({ "partition": it.partition, "slot": it.slot, "lease": lease })
+    });
+    let twice = verdict.held_twice.iter().map(ToString::to_string);
+    serde_json::json!({
+        "state-dir": directory,
+        "partitions": verdict.partitions,
+        "records": verdict.tally.bindings,
+        "leased": verdict.live,
+        "former": verdict.former,
+        "declined": verdict.declined,
+        "extensions": verdict.tally.extensions,
+        "blank": verdict.tally.blank,
+        "journal-batches": verdict.journal.batches,
+        "journal-records": verdict.journal.records,
+        "journal-headless": verdict.journal.is_headless,
+        "damaged": damage.collect::<Vec<_>>(),
+        "damaged-headers": verdict.damaged_headers,
+        "cut-tables": verdict.cut_tables,
+        "held-twice": twice.collect::<Vec<_>>(),
+        "history": history.map(super::history::object),
+    })
 }

@@ -3,8 +3,11 @@
 //! A command-line option wins, then the environment, then the configuration file, then the default.
 
 mod ctl;
+mod export;
 mod history;
+mod import;
 mod leases;
+mod meter;
 #[cfg(feature = "afxdp")]
 mod run;
 
@@ -74,6 +77,10 @@ struct RunArgs {
     /// The control socket.
     #[arg(long, value_name = "PATH", env = "XDHCPD_SOCKET")]
     socket: Option<PathBuf>,
+    /// The wall clock is right, although it is far ahead of the last known time: let the leases end that have
+    /// ended by it.
+    #[arg(long)]
+    accept_clock: bool,
     /// Log each frame to a DHCP server's port that the XDP program sees, and what it does with it
     /// (log target `xdp`). For finding out why a client is not answered: it costs about a microsecond
     /// and a log line for each frame.
@@ -153,21 +160,27 @@ enum LeasesCommand {
         #[command(flatten)]
         format: FormatArgs,
     },
-    /// Write all leases to standard output, for another program or for Kea.
+    /// Write all leases, for another program or for Kea; the server goes on meanwhile.
     #[command(
-        after_help = "Examples:\n  xdhcpd leases export > leases.csv\n  xdhcpd leases export --format \
-                            kea-csv --family v4 > kea-leases4.csv"
+        after_help = "Each row is whole, and no lease is listed as held twice. While the server runs, rows are of \
+                            different moments of the export; stop it first to move to another server.\n\n\
+                            Examples:\n  xdhcpd leases export --output leases.csv\n  xdhcpd leases export --format \
+                            json --state live | jq\n  xdhcpd leases export --format kea-csv --family v4 --output \
+                            kea-leases4.csv\n  xdhcpd leases export --format kea-csv --kea-version 2.2 --family \
+                            v6 > kea-leases6.csv"
     )]
-    Export {
-        #[command(flatten)]
-        store: StoreArgs,
-        /// DHCPv4 or DHCPv6; both unless given.
-        #[arg(long, value_enum)]
-        family: Option<FamilyArg>,
-        /// How leases are written.
-        #[arg(long, value_enum, default_value = "csv")]
-        format: Format,
-    },
+    Export(export::ExportArgs),
+    /// Take over leases of Kea, of ISC dhcpd, or of another xdhcpd, into a running server or a stopped
+    /// one's store.
+    #[command(
+        after_help = "Of two bindings of one lease or one client the one whose client was heard last counts, \
+                            unless --keep or --replace says otherwise. An import that was interrupted can be \
+                            run again.\n\nExamples:\n  xdhcpd leases import --dry-run \
+                            /var/lib/kea/kea-leases4.csv\n  xdhcpd leases import /var/lib/kea/kea-leases4.csv \
+                            /var/lib/kea/kea-leases6.csv\n  xdhcpd leases import --subnet-id-from file \
+                            kea-leases4.csv\n  xdhcpd leases import --lenient /var/lib/dhcp/dhcpd.leases"
+    )]
+    Import(import::ImportArgs),
     /// Who held an address or prefix at which second, by which relay agent and circuit. Exit 1 if nobody
     /// did. Of a prefix: all in it, and what it lies in; of an address also the delegated prefix around it.
     #[command(
@@ -203,8 +216,15 @@ enum LeasesCommand {
         #[arg(long)]
         verify: bool,
     },
-    /// Check every record; exit 1 on any damage. (Of a running server, a record that it is writing at this
-    /// moment may be looked at once more.)
+    /// Say that the files of a stopped server's store are the newest there are, although they look like a copy:
+    /// a directory that was moved to another disk.
+    #[command(after_help = "Example:\n  xdhcpd leases adopt --state-dir /var/lib/xdhcpd")]
+    Adopt {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Check every record, what holds between records, and the files around them; exit 1 on any damage. The
+    /// server may run meanwhile: what it is writing is looked at once more.
     #[command(after_help = "Example:\n  xdhcpd leases verify --state-dir /var/lib/xdhcpd")]
     Verify {
         #[command(flatten)]
@@ -212,7 +232,25 @@ enum LeasesCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// No progress.
+        #[arg(short, long)]
+        quiet: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum ClockCommand {
+    /// The wall clock is right: server time is to be the wall clock's from the next start on. Leases that were
+    /// granted meanwhile keep the time that is left of them.
+    #[command(after_help = "Example:\n  xdhcpd ctl clock accept && systemctl restart xdhcpd")]
+    Accept,
+}
+
+#[derive(Debug, Subcommand)]
+enum RestoreCommand {
+    /// The lease store is the newest there is, although it looks like a copy: do not withhold free leases.
+    #[command(after_help = "Example:\n  xdhcpd ctl restore accept")]
+    Accept,
 }
 
 #[derive(Debug, Args)]
@@ -395,6 +433,15 @@ enum CtlCommand {
         #[arg(value_parser = lease)]
         address: Lease,
     },
+    /// Server time, the wall clock, and what they differ by; `accept` says that the wall clock is right.
+    #[command(after_help = "Examples:\n  xdhcpd ctl clock\n  xdhcpd ctl clock accept")]
+    Clock {
+        #[command(subcommand)]
+        command: Option<ClockCommand>,
+    },
+    /// What is to be said of a store that is a restored copy.
+    #[command(subcommand, after_help = "Example:\n  xdhcpd ctl restore accept")]
+    Restore(RestoreCommand),
     /// Put the configuration file in force; if anything is wrong with it, nothing changes.
     #[command(after_help = "Example:\n  xdhcpd check && xdhcpd ctl reload")]
     Reload,
@@ -412,9 +459,23 @@ enum Failure {
     Control(#[from] crate::control::ClientError),
     #[cfg(feature = "afxdp")]
     #[error("{0}; the server was stopped before anybody could be told something wrong")]
-    Store(crate::commit::Trouble),
+    Disk(crate::commit::Trouble),
     #[error(transparent)]
     Leases(#[from] crate::leases::ReadError),
+    #[error("{}: {what}: {source}", path.display())]
+    File {
+        path: PathBuf,
+        what: &'static str,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Store(#[from] crate::store::OpenError),
+    #[error(transparent)]
+    Commit(#[from] crate::operator::ReleaseError),
+    #[error("{0}")]
+    Rejected(String),
+    #[error(transparent)]
+    Begin(#[from] crate::clock::BeginError),
     #[error("{address}: there is no lease of this address or prefix in {}", directory.display())]
     NoLease { address: String, directory: PathBuf },
     #[error(
@@ -444,6 +505,15 @@ enum Failure {
     #[cfg(not(feature = "afxdp"))]
     #[error("this xdhcpd was built without AF_XDP (feature `afxdp`) and cannot serve")]
     NoAfXdp,
+}
+
+impl From<crate::leases::ExportError> for Failure {
+    fn from(error: crate::leases::ExportError) -> Self {
+        match error {
+            crate::leases::ExportError::Read(error) => Self::Leases(error),
+            crate::leases::ExportError::Write(error) => Self::Output(error),
+        }
+    }
 }
 
 /// Runs the command line of this process.
@@ -567,7 +637,9 @@ mod tests {
             "check --config a.toml --json",
             "leases list --family v6 --state leased --subnet 3 --client 0x0102 --limit 5 --format csv",
             "leases get 192.0.2.1 --json",
-            "leases export --format kea-csv --family v4",
+            "leases export --format kea-csv --family v4 --kea-version 2.2 -o leases.csv --state live",
+            "leases import --dry-run --replace --subnet-id-from file --errors 5 a.csv b.csv",
+            "leases import --keep --lenient --format isc dhcpd.leases --socket /c --state-dir /s",
             "leases verify --state-dir /s",
             "ctl --socket /c status --json",
             "ctl --json pools",
@@ -575,6 +647,11 @@ mod tests {
             "ctl release 192.0.2.10 --socket /c",
             "ctl leases --client 02:00:00:00:00:01",
             "ctl reload",
+            "ctl clock --json",
+            "ctl clock accept",
+            "ctl restore accept",
+            "leases adopt --state-dir /s",
+            "run --accept-clock",
             "ctl release 192.0.2.10",
             "ctl release 2001:db8:8000::/56 --json",
             "version",
@@ -593,7 +670,12 @@ mod tests {
             "leases get",
             "ctl release",
             "ctl release printer",
+            "ctl restore",
+            "ctl clock set",
             "leases list --json --format csv",
+            "leases import",
+            "leases import --keep --replace a.csv",
+            "leases export --state leased",
         ] {
             let words = std::iter::once("xdhcpd").chain(line.split_whitespace());
             assert_eq!(

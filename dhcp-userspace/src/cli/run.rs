@@ -1,19 +1,21 @@
 //! `xdhcpd run`: brings the server up, minds signals and systemd, takes it down.
 
 use super::{Failure, LogFormat, RunArgs, plural};
+use crate::clock::ClockStatus;
 use crate::commit::StoreStatus;
 use crate::config::{self, Checked};
 use crate::control::message::{self, InterfaceStatus, Status};
-use crate::control::{Control, Source};
+use crate::control::{Acceptable, Control, Source};
 use crate::counters::Totals;
 use crate::history::HistoryStatus;
+use crate::leases::import::{How, Imported};
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
 use crate::sigbus;
 use crate::watchdog::Watchdog;
 use dhcp_core::Policy;
-use dhcp_lease::{Binding, Lease, Timestamp};
+use dhcp_lease::{Binding, Lease, Timestamp, clock};
 use sd_notify::NotifyState;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -99,6 +101,7 @@ fn with_options(settings: Settings, args: &RunArgs) -> Settings {
     Settings {
         state_dir: args.state_dir.clone().unwrap_or(settings.state_dir),
         socket: args.socket.clone().unwrap_or(settings.socket),
+        accept_clock: args.accept_clock,
         xdp_log: match args.xdp_log {
             true => XdpLog::On,
             false => XdpLog::Off,
@@ -146,7 +149,7 @@ async fn mind(running: &Arc<Running>, mut signals: Signals) -> Result<(), Failur
             _ = feeding.tick(), if watched => feed_watchdog(running, &mut watchdog, feed),
             _ = looks.tick() => {
                 if let Some(trouble) = running.server.must_end() {
-                    return Err(Failure::Store(trouble));
+                    return Err(Failure::Disk(trouble));
                 }
                 if !ready && is_serving(&running.server) {
                     ready = true;
@@ -241,6 +244,7 @@ impl Running {
             ("interfaces", old.interfaces != new.interfaces),
             ("durability", old.durability != new.durability),
             ("lease-capacity", old.lease_capacity != new.lease_capacity),
+            ("partitions", old.partitions != new.partitions),
         ];
         changed
             .into_iter()
@@ -288,6 +292,8 @@ impl Source for Running {
             problems.push(format!("lease history: {why}"));
             ready &= !is_blocked;
         }
+        problems.extend(status.geometry_problem.iter().cloned());
+        problems.extend(clock_problems(&status.clock));
         let partitions = self.server.partitions();
         let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
         let leases = live
@@ -310,6 +316,7 @@ impl Source for Running {
             lease_capacity: self.settings.lease_capacity,
             leases,
             server_duid: status.server_duid,
+            clock: clock(&status.clock),
             store_suspended: status.store.is_suspended,
             store_outages: status.store.outages,
             store_trouble: (status.store.trouble.as_ref()).map(|it| it.cause.name().to_owned()),
@@ -355,6 +362,17 @@ impl Source for Running {
         self.server.release(lease)
     }
 
+    fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
+        self.server.import(bindings, how)
+    }
+
+    fn accept(&self, what: Acceptable) -> io::Result<()> {
+        match what {
+            Acceptable::Clock => self.server.accept_clock(),
+            Acceptable::Restored => self.server.accept_restored(),
+        }
+    }
+
     fn reload(&self) -> Result<String, Vec<String>> {
         let outcome = match config::load(&self.file) {
             Ok(checked) => {
@@ -378,6 +396,53 @@ impl Source for Running {
         }
         outcome
     }
+}
+
+fn clock(status: &ClockStatus) -> message::ClockStatus {
+    let source = match status.source {
+        clock::Source::BootClock => "boot-clock",
+        clock::Source::WallClock => "wall-clock",
+        clock::Source::HighWater => "last-known",
+        clock::Source::Held { .. } => "held",
+        clock::Source::Accepted => "accepted",
+    };
+    message::ClockStatus {
+        server_time: status.now.0,
+        offset_seconds: status.offset_seconds,
+        source: source.to_owned(),
+        held: status.held_since.is_some(),
+        accepted: status.is_accepted,
+        steps: status.steps,
+        withheld_until: status.withheld_until.map(|until| until.0),
+    }
+}
+
+fn clock_problems(status: &ClockStatus) -> Vec<String> {
+    let mut problems = Vec::new();
+    if status.held_since.is_some() {
+        problems.push(match status.is_accepted {
+            true => "clock: the wall clock is accepted; restart to take it over".to_owned(),
+            false => format!(
+                "clock: server time is {} s behind the wall clock, which would have ended most leases; if the \
+                 wall clock is right, `xdhcpd ctl clock accept` and restart",
+                status.offset_seconds
+            ),
+        });
+    }
+    if let Some(until) = status.withheld_until {
+        problems.push(format!(
+            "restored: the lease store is a copy; free leases are withheld for {} s; if nothing was granted since \
+             it was made, `xdhcpd ctl restore accept`",
+            until.seconds_left(status.now)
+        ));
+    }
+    problems.extend(
+        status
+            .failure
+            .iter()
+            .map(|why| format!("clock record: {why}")),
+    );
+    problems
 }
 
 fn store_problem(store: &StoreStatus) -> Option<String> {

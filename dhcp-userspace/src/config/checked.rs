@@ -16,6 +16,7 @@ use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
 use std::collections::HashMap;
@@ -42,10 +43,17 @@ mod default {
     pub(super) const DECLINE_PROBATION: u32 = 3600;
     /// Enough locks for as many threads as a machine of this decade gives one server.
     pub(super) const PARTITIONS: u32 = 16;
+    /// When half of the leases would end at once it is more likely the clock than the clients.
+    pub(super) const EXPIRY_GUARD_PERCENT: u64 = 50;
+    /// A day: power cuts are shorter, and what a battery that is empty or a mistyped year makes is longer.
+    pub(super) const EXPIRY_GUARD_DOWNTIME_SECONDS: u64 = 86_400;
     /// A small configuration may grow into its table without a new one.
     pub(super) const LEASE_CAPACITY_LEAST: u64 = 1 << 16;
     /// What nobody asked for in numbers does not take more than a few gigabytes of disk.
     pub(super) const LEASE_CAPACITY_MOST: u64 = 1 << 25;
+    /// A relayed DHCPv6 client has an extension; with as many again every lease has a slot even if each
+    /// takes three (docs/lease-format.md).
+    pub(super) const SLOTS_PER_LEASE: u64 = 2;
     /// Of an IPv6 pool so many leases count for the capacity: who has more clients says so.
     pub(super) const IPV6_POOL_COUNTED: u64 = 1 << 20;
     /// Where the lease tables live.
@@ -167,6 +175,14 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         lease_capacity: capacity.unwrap_or_else(|| default_capacity(&ranges, reserved.len())),
         partitions: value_or(&file.partitions, default::PARTITIONS),
         history: history(&file.history),
+        guard: Guard {
+            percent: value_or(&file.expiry_guard_percent, default::EXPIRY_GUARD_PERCENT),
+            downtime_seconds: value_or(
+                &file.expiry_guard_downtime_seconds,
+                default::EXPIRY_GUARD_DOWNTIME_SECONDS,
+            ),
+        },
+        accept_clock: false,
         xdp_log: XdpLog::Off,
     };
     Ok(Checked {
@@ -202,7 +218,7 @@ fn value_or<T: Copy>(written: &Option<At<T>>, otherwise: T) -> T {
     written.as_ref().map_or(otherwise, |it| it.value)
 }
 
-/// Room for every lease. (That clients spread unevenly over the partitions is the store's own business.)
+/// Room for every lease, in slots: a long identifier or what relay agents say takes another one. (That clients spread unevenly over the partitions is the store's own business.)
 /// IPv6 ranges are as large as nobody's clientele: of each only so much counts as clients may come.
 fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
     let counted = |range: &PoolRange| match range.first {
@@ -211,7 +227,9 @@ fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
     };
     let pools = ranges.iter().map(counted).fold(0, u64::saturating_add);
     let leases = pools.saturating_add(reserved as u64);
-    leases.clamp(default::LEASE_CAPACITY_LEAST, default::LEASE_CAPACITY_MOST)
+    leases
+        .saturating_mul(default::SLOTS_PER_LEASE)
+        .clamp(default::LEASE_CAPACITY_LEAST, default::LEASE_CAPACITY_MOST)
 }
 
 struct Checker<'r> {

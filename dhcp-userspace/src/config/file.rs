@@ -32,6 +32,8 @@ pub(super) struct File {
     pub(super) workers: Option<At<u32>>,
     pub(super) lease_capacity: Option<At<u64>>,
     pub(super) partitions: Option<At<u32>>,
+    pub(super) expiry_guard_percent: Option<At<u64>>,
+    pub(super) expiry_guard_downtime_seconds: Option<At<u64>>,
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
@@ -170,6 +172,13 @@ impl File {
                 value.whole(1024, super::checked::LEASE_CAPACITY_MAX)
             }),
             partitions: top.read("partitions", report, |value| value.whole_u32(1, 256)),
+            expiry_guard_percent: top
+                .read("expiry-guard-percent", report, |value| value.whole(0, 100)),
+            expiry_guard_downtime_seconds: top.read(
+                "expiry-guard-downtime-seconds",
+                report,
+                |value| value.whole(0, u64::from(u32::MAX)),
+            ),
             offer_lifetime: top.read("offer-lifetime", report, |value| value.whole_u32(1, 3600)),
             decline_probation_period: top.read("decline-probation-period", report, |value| {
                 value.whole_u32(1, 31_536_000)

@@ -118,13 +118,25 @@ pub(super) const TOP: TableKeys = TableKeys {
             "lease-capacity",
             "leases, 1024 to 268435456",
             "from the pools",
-            "For how many leases the lease tables have room, former ones included. Without it: for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they never shrink.",
+            "For how many leases the lease tables have room, former ones included. A lease with a long identifier, or of a client behind DHCPv6 relay agents, counts as two or more. Without it: twice for every lease of all pools and every reservation, where an IPv6 pool counts as 1048576 at most; at least 65536, at most 33554432. Tables grow with it at the next start; they are made smaller when they are a quarter too large.",
         ),
         key(
             "partitions",
             "1 to 256",
             "16",
-            "Into how many parts, each with a lock of its own, a new lease store is divided; rounded up to a power of two. Fixed when the store is made.",
+            "Into how many parts, each with a lock of its own, the lease store is divided; rounded up to a power of two. When it is changed, the next start makes the tables anew and moves all leases, see docs/operating.md.",
+        ),
+        key(
+            "expiry-guard-percent",
+            "0 to 100",
+            "50",
+            "A start whose wall clock would end more than so many of a hundred live leases at once (of at least 100 leases), after a jump that is longer than `expiry-guard-downtime-seconds`, goes on from the last known time instead, until the operator accepts the clock. 100: never. See docs/operating.md.",
+        ),
+        key(
+            "expiry-guard-downtime-seconds",
+            "seconds, 0 to 4294967295",
+            "86400",
+            "How long the server may plausibly have been down: up to here the wall clock is believed at a start.",
         ),
         key(
             "offer-lifetime",
@@ -255,13 +267,13 @@ const LIFETIMES: &[Key] = &[
         "cache-threshold",
         "share of `valid-lifetime`, 0 to 1",
         "none",
-        "Until this share of a lease has passed, a renewal that changes nothing is answered with what is left of it and not written down: for clients that renew far too often. 0.25 is a good value. Without it and `cache-max-age` only requests that are repeated within ten seconds are answered so.",
+        "Until this share of a lease has passed, a renewal that changes nothing is answered with what is left of it and not written down: for clients that renew far too often. 0.25 is a good value. Without it and `cache-max-age` only requests that are repeated within ten seconds are answered so; 0 turns that off too.",
     ),
     key(
         "cache-max-age",
         "seconds, 0 to 4294967295",
         "none",
-        "Until a lease is so old, a renewal that changes nothing is not written down. With `cache-threshold` the earlier of both counts.",
+        "Until a lease is so old, a renewal that changes nothing is not written down. With `cache-threshold` the earlier of both counts. 0: everything is written down, requests that are repeated at once too.",
     ),
     key(
         "rapid-commit",

@@ -282,11 +282,11 @@ fn the_history_has_sizes_with_units() {
 }
 
 #[test]
-fn the_default_capacity_holds_every_lease_of_all_pools() {
+fn the_default_capacity_holds_every_lease_of_all_pools_in_two_slots() {
     let text =
         "interfaces=[\"e\"]\n[[subnet4]]\nsubnet = \"10.0.0.0/12\"\npools = [\"10.0.0.0/12\"]";
     let capacity = checked(text).settings.lease_capacity;
-    assert_eq!(capacity, 1 << 20);
+    assert_eq!(capacity, 2 << 20);
 }
 
 /// Every documented key is read: a date, which no key takes, is an error at its place.

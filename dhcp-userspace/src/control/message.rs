@@ -3,6 +3,7 @@
 use crate::counters::{MESSAGES_V6, RECEIVED_V4, SENT_V4, Totals};
 use crate::io::PortStatistics;
 use crate::leases::LeaseView;
+use crate::leases::import::{Rule, SubnetFrom};
 use dhcp_core::{Discard, Policy};
 use dhcp_lease::{Binding, PoolIndex, State, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Status {
     pub leases: u64,
     /// The server's DUID, in hexadecimal.
     pub server_duid: String,
+    /// Time.
+    #[serde(default)]
+    pub clock: ClockStatus,
     /// Whether the lease store takes no commits at the moment, so that nobody gets a lease.
     #[serde(default)]
     pub store_suspended: bool,
@@ -86,6 +90,35 @@ pub struct HistoryStatus {
     pub oldest: Option<u64>,
     /// The hash of the last block on stable storage.
     pub hash: String,
+}
+
+/// Server time, and how the wall clock compares with it. All times of leases are server time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClockStatus {
+    /// Server time, in seconds since 1970.
+    pub server_time: u64,
+    /// By how much the wall clock is ahead of it.
+    pub offset_seconds: i64,
+    /// Where server time came from at the start: `boot-clock`, `wall-clock`, `last-known` (the wall clock was
+    /// behind), `held` (the wall clock was not believed), `accepted`.
+    pub source: String,
+    /// Whether a jump of the wall clock is still not believed.
+    pub held: bool,
+    /// Whether the operator has accepted the wall clock, from the next start on.
+    pub accepted: bool,
+    /// How often the wall clock was set since the start.
+    pub steps: u64,
+    /// Until when (server time) free leases are withheld because the lease store is a copy.
+    pub withheld_until: Option<u64>,
+}
+
+/// The answer to `POST /v1/clock/accept` and `POST /v1/restore/accept` when all went well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Accepted {
+    /// How things are now.
+    pub clock: ClockStatus,
 }
 
 /// One interface.
@@ -324,6 +357,23 @@ pub struct Release {
 pub struct Released {
     /// Whose it was.
     pub released: LeaseView,
+}
+
+/// The body of `POST /v1/import`; the answer is [`Imported`](crate::leases::import::Imported).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Import {
+    /// Which of two bindings counts.
+    #[serde(default)]
+    pub rule: Rule,
+    /// By what a lease finds its subnet.
+    #[serde(default)]
+    pub subnets: SubnetFrom,
+    /// Nothing is to be written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// The leases; no two are the same.
+    pub leases: Vec<LeaseView>,
 }
 
 /// The answer to `POST /v1/reload` when all went well.

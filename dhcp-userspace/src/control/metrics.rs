@@ -194,6 +194,30 @@ const METRICS: &[Metric] = &[
         "For how many leases the tables have room.",
     ),
     metric(
+        "xdhcpd_clock_offset_seconds",
+        "gauge",
+        "",
+        "By how much the wall clock is ahead of server time, in which all leases count; it changes when somebody sets the clock.",
+    ),
+    metric(
+        "xdhcpd_clock_steps_total",
+        "counter",
+        "",
+        "How often the wall clock was set, by two seconds or more at once.",
+    ),
+    metric(
+        "xdhcpd_clock_held",
+        "gauge",
+        "",
+        "1 while a jump of the wall clock is not believed; see `xdhcpd ctl clock`.",
+    ),
+    metric(
+        "xdhcpd_restored",
+        "gauge",
+        "",
+        "1 while free leases are withheld because the lease store is a copy; see `xdhcpd ctl restore`.",
+    ),
+    metric(
         "xdhcpd_pool_size",
         "gauge",
         "kind, subnet, subnet_id, pool",
@@ -294,15 +318,15 @@ pub(super) fn render(status: &Status, stats: &Stats, pools: &[PoolStatus]) -> St
     text
 }
 
-type Sample = (Vec<(&'static str, String)>, u64);
+type Sample = (Vec<(&'static str, String)>, i128);
 
 fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> Vec<Sample> {
-    let one = |value: u64| vec![(Vec::new(), value)];
+    let one = |value: u64| vec![(Vec::new(), i128::from(value))];
     match name {
         "xdhcpd_ready" => {
             vec![(
                 vec![("version", status.version.clone())],
-                u64::from(status.ready),
+                i128::from(status.ready),
             )]
         }
         "xdhcpd_uptime_seconds" => one(status.uptime_seconds),
@@ -318,7 +342,7 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
             status
                 .interfaces
                 .iter()
-                .map(|it| (labels(it), u64::from(it.serving)))
+                .map(|it| (labels(it), i128::from(it.serving)))
                 .collect()
         }
         "xdhcpd_frames_received_total" => one(stats.frames_received),
@@ -338,7 +362,7 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_store_trouble" => {
             let sample = |cause: &Cause| {
                 let is_it = status.store_trouble.as_deref() == Some(cause.name());
-                (vec![("cause", cause.name().to_owned())], u64::from(is_it))
+                (vec![("cause", cause.name().to_owned())], i128::from(is_it))
             };
             Cause::ALL.iter().map(sample).collect()
         }
@@ -356,13 +380,19 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
                         ("interface", interface.clone()),
                         ("outcome", outcome.clone()),
                     ];
-                    (labels, *count)
+                    (labels, i128::from(*count))
                 })
             });
             outcomes.collect()
         }
         "xdhcpd_leases" => one(status.leases),
         "xdhcpd_lease_capacity" => one(status.lease_capacity),
+        "xdhcpd_clock_offset_seconds" => {
+            vec![(Vec::new(), i128::from(status.clock.offset_seconds))]
+        }
+        "xdhcpd_clock_steps_total" => one(status.clock.steps),
+        "xdhcpd_clock_held" => one(u64::from(status.clock.held)),
+        "xdhcpd_restored" => one(u64::from(status.clock.withheld_until.is_some())),
         "xdhcpd_pool_size" => of_pools(pools, None, |pool| pool.size),
         "xdhcpd_pool_taken" => of_pools(pools, None, |pool| pool.in_use),
         "xdhcpd_pool_assignable" => of_pools(pools, None, |pool| pool.assignable),
@@ -387,7 +417,8 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
 /// A sample of the history, if one is kept.
 fn history(status: &Status, value: impl Fn(&HistoryStatus) -> Option<u64>) -> Vec<Sample> {
     let value = status.history.as_ref().and_then(value);
-    value.map(|value| (Vec::new(), value)).into_iter().collect()
+    let sample = |value| (Vec::new(), i128::from(value));
+    value.map(sample).into_iter().collect()
 }
 
 type Counts = std::collections::BTreeMap<String, u64>;
@@ -400,7 +431,7 @@ fn messages(protocols: [(&str, &Counts); 2]) -> Vec<Sample> {
                     ("protocol", protocol.to_owned()),
                     ("message", message.clone()),
                 ],
-                *count,
+                i128::from(*count),
             )
         };
         counts.iter().map(sample).collect::<Vec<_>>()
@@ -411,7 +442,7 @@ fn messages(protocols: [(&str, &Counts); 2]) -> Vec<Sample> {
 fn labelled(label: &'static str, counts: &Counts) -> Vec<Sample> {
     counts
         .iter()
-        .map(|(name, count)| (vec![(label, name.clone())], *count))
+        .map(|(name, count)| (vec![(label, name.clone())], i128::from(*count)))
         .collect()
 }
 
@@ -449,7 +480,9 @@ fn of_pools(
         }
         labels
     };
-    wanted.map(|pool| (labels(pool), value(pool))).collect()
+    wanted
+        .map(|pool| (labels(pool), i128::from(value(pool))))
+        .collect()
 }
 
 fn escaped(value: &str) -> String {

@@ -12,11 +12,21 @@ pub use client::{Client, ClientError};
 pub use server::{BindError, Control};
 
 use crate::counters::Totals;
+use crate::leases::import::{How, Imported};
 use crate::operator::ReleaseError;
 use dhcp_core::Policy;
 use dhcp_lease::{Binding, Lease};
 use message::Status;
 use std::sync::Arc;
+
+/// What an operator may give his word for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptable {
+    /// The wall clock is right.
+    Clock,
+    /// The lease store is the newest there is.
+    Restored,
+}
 
 /// What the running server tells and does for its operator.
 pub trait Source: Send + Sync + 'static {
@@ -43,4 +53,14 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`ReleaseError`].
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError>;
+    /// Takes over leases from elsewhere, durably, and says what became of each.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; the same leases may be imported again then.
+    fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError>;
+    /// Takes the operator's word for something; it is durable when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn accept(&self, what: Acceptable) -> std::io::Result<()>;
 }

@@ -1,7 +1,8 @@
 //! The server side of the control socket: a small HTTP server on a thread of its own.
 
-use super::Source;
-use super::message::{self, Leases, Problem, Release, Released, Reloaded, Stats};
+use super::message::{self, Accepted, Import, Leases, Problem, Release, Released, Reloaded, Stats};
+use super::{Acceptable, Source};
+use crate::leases::import::How;
 use crate::leases::{self, Filter, LeaseView};
 use crate::operator::ReleaseError;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -25,6 +26,8 @@ use tokio::sync::{Semaphore, oneshot};
 const CONNECTIONS_MAX: usize = 64;
 /// Octets of a request's body.
 const BODY_OCTETS_MAX: usize = 64 << 10;
+/// The same, of one that brings leases: some ten thousand.
+const IMPORT_OCTETS_MAX: usize = 16 << 20;
 /// For the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole connection, listing ten million leases included.
@@ -184,6 +187,12 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/v1/leases", get(list_leases))
         .route("/v1/reload", post(reload))
         .route("/v1/release", post(release))
+        .route(
+            "/v1/import",
+            post(import).layer(DefaultBodyLimit::max(IMPORT_OCTETS_MAX)),
+        )
+        .route("/v1/clock/accept", post(accept_clock))
+        .route("/v1/restore/accept", post(accept_restored))
         .route("/metrics", get(metrics))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
@@ -254,6 +263,29 @@ async fn reload(State(source): Shared) -> Response {
     .await
 }
 
+async fn accept_clock(source: Shared) -> Response {
+    take_word(source, Acceptable::Clock).await
+}
+
+async fn accept_restored(source: Shared) -> Response {
+    take_word(source, Acceptable::Restored).await
+}
+
+async fn take_word(State(source): Shared, what: Acceptable) -> Response {
+    blocking(move || match source.accept(what) {
+        Ok(()) => {
+            tracing::info!(?what, "the operator has given his word");
+            let clock = source.status().clock;
+            Json(Accepted { clock }).into_response()
+        }
+        Err(error) => {
+            let message = format!("the clock record cannot be written: {error}; mend the disk");
+            problem(StatusCode::SERVICE_UNAVAILABLE, vec![message])
+        }
+    })
+    .await
+}
+
 async fn release(State(source): Shared, request: Result<Json<Release>, JsonRejection>) -> Response {
     let Json(Release { address }) = match request {
         Ok(request) => request,
@@ -288,6 +320,31 @@ async fn release(State(source): Shared, request: Result<Json<Release>, JsonRejec
     }
 }
 
+/// Whoever sends batch after batch waits for each: so the disk sets the pace, and no queue grows.
+async fn import(State(source): Shared, request: Result<Json<Import>, JsonRejection>) -> Response {
+    let Json(request) = match request {
+        Ok(request) => request,
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, vec![rejection.body_text()]),
+    };
+    let how = How {
+        rule: request.rule,
+        subnets: request.subnets,
+        is_dry_run: request.dry_run,
+    };
+    blocking(move || {
+        let bindings: Result<Vec<_>, _> = request.leases.iter().map(LeaseView::binding).collect();
+        let bindings = match bindings {
+            Ok(bindings) => bindings,
+            Err(reason) => return problem(StatusCode::BAD_REQUEST, vec![reason]),
+        };
+        match source.import(bindings, how) {
+            Ok(imported) => Json(imported).into_response(),
+            Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, vec![error.to_string()]),
+        }
+    })
+    .await
+}
+
 /// Runs what reads files or walks tables beside the thread that answers everybody.
 async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(work).await {
@@ -305,6 +362,7 @@ mod tests {
     use super::super::{Client, ClientError};
     use super::*;
     use crate::counters::Totals;
+    use crate::leases::import::{Imported, Outcome};
     use dhcp_core::Policy;
     use dhcp_lease::{Binding, Lease, Timestamp};
     use std::net::Ipv4Addr;
@@ -341,6 +399,13 @@ mod tests {
             Err(vec!["one".to_owned(), "two".to_owned()])
         }
 
+        fn accept(&self, what: Acceptable) -> io::Result<()> {
+            match what {
+                Acceptable::Clock => Ok(()),
+                Acceptable::Restored => Err(io::Error::other("no")),
+            }
+        }
+
         fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
             match lease {
                 HELD => Ok(Binding {
@@ -349,6 +414,13 @@ mod tests {
                 }),
                 _ => Err(ReleaseError::NotHeld { lease }),
             }
+        }
+
+        fn import(&self, bindings: Vec<Binding>, _: How) -> Result<Imported, ReleaseError> {
+            Ok(Imported {
+                outcomes: vec![Outcome::Added; bindings.len()],
+                ..Imported::default()
+            })
         }
     }
 
@@ -383,6 +455,32 @@ mod tests {
         );
         let refused = client.post::<Reloaded>("/v1/reload", &()).unwrap_err();
         assert_eq!(refused.to_string(), "one\ntwo");
+        let held = LeaseView {
+            address: "192.0.2.7".into(),
+            kind: "v4".into(),
+            state: "leased".into(),
+            client: "01:02".into(),
+            ..LeaseView::default()
+        };
+        let leases = vec![held; 10_000];
+        let request = Import {
+            leases,
+            ..Import::default()
+        };
+        let imported: Imported = client.post("/v1/import", &request).unwrap();
+        assert_eq!(imported.outcomes.len(), 10_000);
+        let leases = vec![LeaseView::default()];
+        let request = Import { leases, ..request };
+        let refused = client.post::<Imported>("/v1/import", &request).unwrap_err();
+        assert!(
+            refused.to_string().contains("neither an address"),
+            "{refused}"
+        );
+        let accepted = client.post::<Accepted>("/v1/clock/accept", &()).unwrap();
+        assert_eq!(accepted.clock, Status::default().clock);
+        let refused = client.post::<Accepted>("/v1/restore/accept", &());
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("mend the disk"), "{refused}");
         drop(control);
         assert!(!path.exists());
     }

@@ -324,6 +324,12 @@ fn a_v4_exchange_promises_nothing_that_is_not_durable() {
         (3, 3, 2, 2)
     );
     assert_eq!(totals.sent_v4, [1, 2, 0]);
+
+    // Once the lease is durable, saying so again takes no disk.
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
+    assert_eq!(bench.counters.totals().logs, 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod cost;
 
 use super::*;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::commit::Submission;
 use crossbeam::sync::Parker;
 use dhcp_lease::history::{Ending, Mark, Record, SEGMENT_HEADER_OCTETS, Scope, Walk};
@@ -54,6 +54,7 @@ impl Bench {
             checksum_key: [9; 16],
             partitions: PARTITIONS,
             slots_per_segment: 32_768,
+            epoch: 0,
         };
         let opening = Opening {
             durability,
@@ -78,12 +79,12 @@ impl Bench {
             journal,
             slots: HashMap::new(),
             durability,
-            now: Clock::start(Timestamp(0)).now().0,
+            now: clock::wall().0,
         }
     }
 
     fn clock(&self) -> Clock {
-        Clock::start(Timestamp(0))
+        Clock::new(clock::wall(), clock::clocks().boot_seconds)
     }
 
     fn opened(&self) -> Opened<'_> {

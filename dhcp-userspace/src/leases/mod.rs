@@ -1,16 +1,31 @@
 //! Which leases are there? Looking at them, finding one, carrying them elsewhere.
 
+mod export;
 mod files;
+pub mod import;
+mod isc;
+mod kea;
+mod own;
+pub mod places;
 mod render;
+mod rows;
+mod set;
+pub mod source;
 mod surroundings;
+mod verify;
 
-pub use files::{Damage, ReadError, Summary, for_each};
+pub use export::{Export, ExportError, Exported, Which};
+pub use files::{Damage, Files, Progress, ReadError, Summary, for_each};
+pub use kea::KeaVersion;
 pub use render::{Format, render};
 pub(crate) use render::{columns, time};
+pub use rows::Spot;
 pub use surroundings::{ContextView, RelayView};
+pub use verify::{Verdict, verify};
 
 use crate::config::notation::{self, Family};
-use dhcp_lease::{Binding, Lease, LeaseKind, State, Timestamp};
+use dhcp_lease::{Binding, Context, Lease, LeaseKind, State, SubnetId, Timestamp};
+use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -37,7 +52,7 @@ pub fn parse(text: &str) -> Result<Lease, String> {
 
 /// A binding as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", default)]
 pub struct LeaseView {
     /// The address, or the prefix with its length.
     pub address: String,
@@ -98,6 +113,56 @@ impl LeaseView {
             expires: (binding.expires != Timestamp::NEVER).then_some(binding.expires.0),
             context: ContextView::new(&binding.context),
         }
+    }
+
+    /// The binding that is shown so.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn binding(&self) -> Result<Binding, String> {
+        let lease = parse(&self.address)?;
+        let kind = match lease.kind() {
+            LeaseKind::V4 => "v4",
+            LeaseKind::Address => "na",
+            LeaseKind::Prefix => "pd",
+        };
+        if self.kind != kind {
+            return Err(format!("kind: {:?} of {lease}, which is {kind}", self.kind));
+        }
+        let state = match self.state.as_str() {
+            "leased" | "expired" => State::Leased,
+            "released" => State::Released,
+            "declined" => State::Declined,
+            other => return Err(format!("state: {other:?} is not one of leases")),
+        };
+        let octets = |name: &str, text: &str| match text {
+            "" => Ok(Vec::new()),
+            text => notation::octets(text).map_err(|why| format!("{name}: {why}")),
+        };
+        let hardware = octets("hw-address", &self.hw_address)?;
+        let hardware = HardwareAddress::new(self.hw_type, &hardware)
+            .map_err(|why| format!("hw-address: {why}"))?;
+        let client = ClientId::new(&octets("client", &self.client)?)
+            .map_err(|why| format!("client: {why}"))?;
+        let is_nobody = client.is_empty() && hardware.as_slice().is_empty();
+        if is_nobody && state != State::Declined {
+            return Err(format!(
+                "client: nobody holds {lease}, and it is not declined"
+            ));
+        }
+        Ok(Binding {
+            lease,
+            state,
+            subnet: SubnetId(self.subnet_id),
+            client,
+            hardware,
+            iaid: Iaid(self.iaid),
+            last_transaction: Timestamp(self.last_transaction),
+            expires: self.expires.map_or(Timestamp::NEVER, Timestamp),
+            valid_seconds: self.valid_lifetime,
+            preferred_seconds: self.preferred_lifetime,
+            context: Context::parse(&octets("context", &self.context.octets)?),
+        })
     }
 }
 
@@ -171,8 +236,56 @@ pub fn select(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    prop_compose! {
+        /// Any lease of a client, as it is shown.
+        pub(crate) fn view()(
+            number in any::<u32>(),
+            kind in 0usize..3,
+            state in prop_oneof![Just("leased"), Just("released"), Just("declined")],
+            subnet_id in 0u32..4,
+            client in proptest::collection::vec(any::<u8>(), 0..=255),
+            hardware in any::<[u8; 16]>(),
+            hw_len in 1usize..=16,
+            hw_type in any::<u8>(),
+            iaid in any::<u32>(),
+            valid_lifetime in any::<u32>(),
+            preferred_lifetime in any::<u32>(),
+            // Before the time of the tests.
+            last_transaction in 0u64..1_700_000_000,
+            expires in proptest::option::of(0u64..1 << 33),
+            items in proptest::collection::vec(
+                (2u8..13, proptest::collection::vec(any::<u8>(), 0..20)), 0..3),
+        ) -> LeaseView {
+            let mut context = Context::EMPTY;
+            for (kind, data) in &items {
+                context.insert(dhcp_lease::context::ItemKind(*kind), data);
+            }
+            let (address, kind) = match kind {
+                0 => (std::net::Ipv4Addr::from_bits(number).to_string(), "v4"),
+                1 => (format!("2001:db8::{:x}:{:x}", number >> 16, number & 0xffff), "na"),
+                _ => (format!("2001:db8:{:x}:{:x}00::/56", number >> 16, number & 0xff), "pd"),
+            };
+            LeaseView {
+                address,
+                kind: kind.to_owned(),
+                state: state.to_owned(),
+                subnet_id,
+                client: notation::hex(&client),
+                hw_address: notation::hex(&hardware[..hw_len]),
+                hw_type,
+                iaid: if kind == "v4" { 0 } else { iaid },
+                valid_lifetime,
+                preferred_lifetime,
+                last_transaction,
+                expires,
+                context: ContextView::new(&context),
+            }
+        }
+    }
 
     #[test]
     fn a_lease_is_read_as_it_is_written() {

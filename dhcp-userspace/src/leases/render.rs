@@ -1,6 +1,7 @@
 //! Leases for people and for programs: table, JSON, CSV, and the lease files of Kea.
 
-use super::LeaseView;
+use super::{KeaVersion, LeaseView, kea, own};
+use dhcp_lease::Timestamp;
 
 /// How leases are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -16,157 +17,58 @@ pub enum Format {
     KeaCsv,
 }
 
-/// Kea's columns for DHCPv4 (`csv_lease_file4`).
-const KEA_V4: &str = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,\
-                      hostname,state,user_context,pool_id";
-/// Kea's columns for DHCPv6 (`csv_lease_file6`).
-const KEA_V6: &str = "address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid,\
-                      prefix_len,fqdn_fwd,fqdn_rev,hostname,hwaddr,state,user_context,hwtype,\
-                      hwaddr_source,pool_id";
-const CSV: &str = "address,kind,state,subnet-id,client,hw-address,hw-type,iaid,valid-lifetime,\
-                   preferred-lifetime,last-transaction,expires,hostname,giaddr,relay-source,\
-                   circuit-id,remote-id,relay-path";
-
 /// Leases as text, with a line break at the end. `v6` says which of Kea's two files is wanted.
-pub fn render(leases: &[LeaseView], format: Format, v6: bool) -> String {
-    let mut lines = match format {
-        Format::Json => {
-            return serde_json::to_string_pretty(leases).unwrap_or_default() + "\n";
-        }
+pub fn render(leases: &[LeaseView], format: Format, v6: bool, now: Timestamp) -> String {
+    let mut text = Vec::new();
+    // Writing into memory does not fail.
+    let _ = match format {
+        Format::Json => return serde_json::to_string_pretty(leases).unwrap_or_default() + "\n",
         Format::Table => return table(leases),
-        Format::Csv => vec![CSV.to_owned()],
-        Format::KeaCsv if v6 => vec![KEA_V6.to_owned()],
-        Format::KeaCsv => vec![KEA_V4.to_owned()],
+        Format::Csv => own::write_csv_header(&mut text).and_then(|()| {
+            leases
+                .iter()
+                .try_for_each(|it| own::write_csv(it, &mut text))
+        }),
+        Format::KeaCsv => {
+            let version = KeaVersion::default();
+            let mut bindings = leases.iter().filter_map(|lease| lease.binding().ok());
+            kea::write_header(v6, version, &mut text).and_then(|()| {
+                bindings.try_for_each(|binding| {
+                    kea::write_row(&binding, now, version, &mut text).map(drop)
+                })
+            })
+        }
     };
-    lines.extend(leases.iter().map(|lease| match format {
-        Format::KeaCsv if v6 => kea_v6(lease),
-        Format::KeaCsv => kea_v4(lease),
-        Format::Csv | Format::Table | Format::Json => csv(lease),
-    }));
-    lines.join("\n") + "\n"
+    String::from_utf8_lossy(&text).into_owned()
 }
 
-fn csv(lease: &LeaseView) -> String {
-    let expires = lease.expires.map(|at| at.to_string()).unwrap_or_default();
-    let context = &lease.context;
-    let way = match context.relay_path.is_empty() {
-        true => String::new(),
-        false => cell(&context.way()),
+/// The columns of a table.
+pub(super) const HEADING: [&str; 8] = [
+    "ADDRESS", "STATE", "SUBNET", "CLIENT", "HARDWARE", "ENDS", "NAME", "RELAY",
+];
+
+/// A lease as a row of a table.
+pub(super) fn table_row(lease: &LeaseView) -> [String; 8] {
+    let client = match (lease.client.as_str(), lease.iaid) {
+        (client, 0) => client.to_owned(),
+        (client, iaid) => format!("{client} iaid {iaid}"),
     };
-    // No value up to `expires` can hold a comma or a quote: they are numbers, words and hexadecimal.
-    format!(
-        "{},{},{},{},{},{},{},{},{},{},{},{expires},{},{},{},{},{},{way}",
-        lease.address,
-        lease.kind,
-        lease.state,
-        lease.subnet_id,
-        lease.client,
-        lease.hw_address,
-        lease.hw_type,
-        lease.iaid,
-        lease.valid_lifetime,
-        lease.preferred_lifetime,
-        lease.last_transaction,
-        cell(&context.hostname),
-        context.giaddr,
-        context.relay_source,
-        cell(&context.circuit_id),
-        cell(&context.remote_id),
-    )
-}
-
-/// A value that may hold anything printable (RFC 4180 section 2). It is no formula to a spreadsheet: it
-/// begins with a letter, a digit, a colon or an apostrophe, or has no sign that a formula needs.
-fn cell(value: &str) -> String {
-    match value.contains([',', '"']) {
-        true => format!("\"{}\"", value.replace('"', "\"\"")),
-        false => value.to_owned(),
-    }
-}
-
-fn kea_v4(lease: &LeaseView) -> String {
-    // Kea keeps no client for a declined address.
-    let (hw_address, client) = match lease.state.as_str() {
-        "declined" => ("", ""),
-        _ => (lease.hw_address.as_str(), lease.client.as_str()),
-    };
-    format!(
-        "{},{hw_address},{client},{},{},{},0,0,,{},,0",
-        lease.address,
-        lease.valid_lifetime,
-        kea_expire(lease),
-        lease.subnet_id,
-        kea_state(lease),
-    )
-}
-
-fn kea_v6(lease: &LeaseView) -> String {
-    let (address, prefix_len) = lease
-        .address
-        .split_once('/')
-        .unwrap_or((&lease.address, "128"));
-    let lease_type = if lease.kind == "pd" { 2 } else { 0 };
-    // Kea's empty DUID is three zeros.
-    let duid = match lease.state.as_str() {
-        "declined" => "00:00:00",
-        _ => lease.client.as_str(),
-    };
-    let hw_type = match lease.hw_address.as_str() {
-        "" => String::new(),
-        _ => lease.hw_type.to_string(),
-    };
-    format!(
-        "{address},{duid},{},{},{},{},{lease_type},{},{prefix_len},0,0,,{},{},,{hw_type},,0",
-        lease.valid_lifetime,
-        kea_expire(lease),
-        lease.subnet_id,
-        lease.preferred_lifetime,
-        lease.iaid,
-        lease.hw_address,
-        kea_state(lease),
-    )
-}
-
-/// Kea reckons the last transaction from this and the valid lifetime.
-fn kea_expire(lease: &LeaseView) -> u64 {
-    let computed = lease
-        .last_transaction
-        .saturating_add(u64::from(lease.valid_lifetime));
-    lease.expires.unwrap_or(computed)
-}
-
-fn kea_state(lease: &LeaseView) -> u8 {
-    match lease.state.as_str() {
-        "declined" => 1,
-        "expired" => 2,
-        "released" => 3,
-        _ => 0,
-    }
+    [
+        lease.address.clone(),
+        lease.state.clone(),
+        lease.subnet_id.to_string(),
+        client,
+        lease.hw_address.clone(),
+        lease.expires.map_or_else(|| "never".to_owned(), time),
+        lease.context.hostname.clone(),
+        lease.context.way(),
+    ]
 }
 
 fn table(leases: &[LeaseView]) -> String {
-    let heading = [
-        "ADDRESS", "STATE", "SUBNET", "CLIENT", "HARDWARE", "ENDS", "NAME", "RELAY",
-    ]
-    .map(str::to_owned);
-    let row = |lease: &LeaseView| {
-        let client = match (lease.client.as_str(), lease.iaid) {
-            (client, 0) => client.to_owned(),
-            (client, iaid) => format!("{client} iaid {iaid}"),
-        };
-        [
-            lease.address.clone(),
-            lease.state.clone(),
-            lease.subnet_id.to_string(),
-            client,
-            lease.hw_address.clone(),
-            lease.expires.map_or_else(|| "never".to_owned(), time),
-            lease.context.hostname.clone(),
-            lease.context.way(),
-        ]
-    };
+    let heading = HEADING.map(str::to_owned);
     let rows: Vec<_> = std::iter::once(heading)
-        .chain(leases.iter().map(row))
+        .chain(leases.iter().map(table_row))
         .collect();
     columns(&rows)
 }
@@ -232,7 +134,8 @@ mod tests {
 
     #[test]
     fn kea_reads_what_is_exported() {
-        let lines = render(&[lease()], Format::KeaCsv, false);
+        let now = Timestamp(2_000);
+        let lines = render(&[lease()], Format::KeaCsv, false, now);
         assert_eq!(
             lines.lines().nth(1).unwrap(),
             "192.0.2.10,02:00:00:00:00:01,01:02:00:00:00:00:01,3600,4600,7,0,0,,0,,0"
@@ -246,7 +149,7 @@ mod tests {
             preferred_lifetime: 1800,
             ..lease()
         };
-        let lines = render(&[prefix], Format::KeaCsv, true);
+        let lines = render(&[prefix], Format::KeaCsv, true, now);
         let lines: Vec<_> = lines.lines().collect();
         assert_eq!(
             lines[1],
@@ -257,16 +160,16 @@ mod tests {
 
     #[test]
     fn columns_stand_under_each_other_and_csv_has_a_cell_for_each_name() {
-        let table = render(&[lease()], Format::Table, false);
+        let table = render(&[lease()], Format::Table, false, Timestamp(0));
         assert_eq!(
             table,
             "ADDRESS     STATE   SUBNET  CLIENT                HARDWARE           ENDS                  \
              NAME  RELAY\n\
              192.0.2.10  leased  7       01:02:00:00:00:00:01  02:00:00:00:00:01  1970-01-01T01:16:40Z\n"
         );
-        let csv = render(&[lease()], Format::Csv, false);
+        let csv = render(&[lease()], Format::Csv, false, Timestamp(0));
         let counts: Vec<_> = csv.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(counts, [18, 18]);
+        assert_eq!(counts, [19, 19]);
     }
 
     #[test]
@@ -275,13 +178,13 @@ mod tests {
         lease.context.hostname = "printer".into();
         lease.context.giaddr = "192.0.2.1".into();
         lease.context.circuit_id = "'a,\"b\"'".into();
-        let csv = render(&[lease.clone()], Format::Csv, false);
+        let csv = render(&[lease.clone()], Format::Csv, false, Timestamp(0));
         let line = csv.lines().nth(1).unwrap();
         assert!(
-            line.ends_with(",4600,printer,192.0.2.1,,\"'a,\"\"b\"\"'\",,"),
+            line.ends_with(",4600,printer,192.0.2.1,,\"'a,\"\"b\"\"'\",,,"),
             "{line}"
         );
-        let table = render(&[lease], Format::Table, false);
+        let table = render(&[lease], Format::Table, false, Timestamp(0));
         assert!(
             table.ends_with("  printer  192.0.2.1 circuit 'a,\"b\"'\n"),
             "{table}"

@@ -44,6 +44,9 @@ pub struct ContextView {
     /// What kind of client it says it is.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub vendor_class: String,
+    /// All of it as it is recorded, in hexadecimal, but for the client's key: what an import reads.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub octets: String,
 }
 
 /// A relay agent of DHCPv6.
@@ -79,6 +82,11 @@ impl ContextView {
         if let Some((address, port)) = context.relay_source() {
             let port = port.map(|port| format!(" port {port}")).unwrap_or_default();
             view.relay_source = format!("{address}{port}");
+        }
+        let mut known = context.clone();
+        known.retain(|kind| kind != ItemKind::RECONFIGURE_KEY);
+        if !known.is_empty() {
+            view.octets = notation::hex(known.as_octets());
         }
         for item in context.items() {
             match item.kind {
@@ -212,6 +220,14 @@ fn full_name(item: &[u8], context: &Context) -> String {
         _ if is_text => name(written),
         _ => shown(written),
     }
+}
+
+/// The client's full name as octets, if it gave one that can be read.
+pub(super) fn full_name_of(context: &Context) -> Option<Vec<u8>> {
+    let item = context.of_kind(ItemKind::FQDN).next()?;
+    let (_, written) = item.split_first()?;
+    let labels = labels(written).filter(|labels| !labels.is_empty());
+    labels.map(String::into_bytes)
 }
 
 /// Labels joined with dots, if they are whole and printable.

@@ -1,7 +1,7 @@
 //! How is a store made? Its files, of their final sizes; `store` last.
 
 use super::error::{OpenError, file_error};
-use super::{HEADER_NAME, JOURNAL_NAME, table_name};
+use super::{HEADER_NAME, journal_name, table_name};
 use crate::disk::{Disk, DiskFile};
 use crate::settings::Settings;
 use dhcp_lease::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
@@ -25,7 +25,7 @@ pub(super) fn create(
     let making = disk.path(MAKING_NAME);
     let failed = |what| file_error(&making, what);
     let exists = |name: &str| disk.list().map(|names| names.iter().any(|it| it == name));
-    let has_table = exists(&table_name(0)).map_err(failed("cannot list the state directory"))?;
+    let has_table = exists(&table_name(0, 0)).map_err(failed("cannot list the state directory"))?;
     if has_table && !exists(MAKING_NAME).map_err(failed("cannot list the state directory"))? {
         return Err(OpenError::HeaderMissing {
             directory: disk.path(""),
@@ -35,7 +35,7 @@ pub(super) fn create(
     disk.write_whole(MAKING_NAME, &[])
         .map_err(failed("cannot begin a lease store"))?;
     for partition in 0..header.partitions {
-        let name = table_name(partition);
+        let name = table_name(header.epoch, partition);
         let octets = table_octets(settings.lease_capacity, header.partitions);
         disk.remove(&name)
             .and_then(|()| disk.create(&name, octets))
@@ -44,10 +44,12 @@ pub(super) fn create(
                 "cannot make a lease table; free some space, or lower `lease-capacity`",
             ))?;
     }
-    let journal = disk.path(JOURNAL_NAME);
-    disk.remove(JOURNAL_NAME)
-        .map_err(file_error(&journal, "cannot remove the journal"))?;
-    make_journal(disk, settings, journal_octets)?;
+    let journal = journal_name(header.epoch);
+    disk.remove(&journal).map_err(file_error(
+        &disk.path(&journal),
+        "cannot remove the journal",
+    ))?;
+    make_journal(disk, header.epoch, settings, journal_octets)?;
     disk.write_whole(HEADER_NAME, &header.octets())
         .map_err(failed("cannot finish the lease store"))?;
     disk.remove(MAKING_NAME)
@@ -66,26 +68,39 @@ fn new_header(disk: &dyn Disk, settings: &Settings) -> io::Result<StoreHeader> {
         identity: random(disk)?,
         spread_key: u64::from_ne_bytes(random(disk)?),
         checksum_key: random(disk)?,
-        partitions: settings.partitions.clamp(1, 1 << 12).next_power_of_two(),
+        partitions: partitions(settings),
         slots_per_segment: SLOTS_PER_SEGMENT,
+        epoch: 0,
     })
+}
+
+/// Into how many partitions the configuration divides a store.
+pub(super) fn partitions(settings: &Settings) -> u32 {
+    settings.partitions.clamp(1, 1 << 12).next_power_of_two()
+}
+
+/// Octets of the journal.
+pub(super) fn journal_size(settings: &Settings, bounds: &RangeInclusive<u64>) -> u64 {
+    let like_tables = settings.lease_capacity.saturating_mul(SLOT_OCTETS as u64);
+    let octets = like_tables.clamp(*bounds.start(), *bounds.end());
+    octets.next_multiple_of(4096)
 }
 
 /// Makes the journal, its name on stable storage.
 pub(super) fn make_journal(
     disk: &dyn Disk,
+    epoch: u32,
     settings: &Settings,
     journal_octets: &RangeInclusive<u64>,
 ) -> Result<Box<dyn DiskFile>, OpenError> {
-    let like_tables = settings.lease_capacity.saturating_mul(SLOT_OCTETS as u64);
-    let octets = like_tables.clamp(*journal_octets.start(), *journal_octets.end());
-    let octets = octets.next_multiple_of(4096);
-    let made = disk.create(JOURNAL_NAME, octets).and_then(|file| {
+    let name = journal_name(epoch);
+    let octets = journal_size(settings, journal_octets);
+    let made = disk.create(&name, octets).and_then(|file| {
         disk.sync_directory()?;
         Ok(file)
     });
     made.map_err(file_error(
-        &disk.path(JOURNAL_NAME),
+        &disk.path(&name),
         "cannot make the journal; free some space",
     ))
 }

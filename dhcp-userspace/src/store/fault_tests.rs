@@ -162,7 +162,7 @@ impl DiskFile for Held {
         self.0.control.call()?;
         let region = self.0.inner.lock().map_next(octets)?;
         // The journal is mapped once and then only written: for that `undo` is enough, and cheaper.
-        if !self.0.path.ends_with(JOURNAL_NAME) {
+        if !self.0.path.ends_with("journal") {
             *self.0.durable.lock() = Some(self.0.contents());
         }
         Ok(region)

@@ -24,7 +24,7 @@ pub(super) fn open_tables(
     let mut tables = Vec::new();
     let mut files = Vec::new();
     for partition in 0..header.partitions {
-        let name = table_name(partition);
+        let name = table_name(header.epoch, partition);
         let path = disk.path(&name);
         let failed = |what| file_error(&path, what);
         let mut file = disk.open(&name).map_err(failed(
@@ -42,7 +42,7 @@ pub(super) fn open_tables(
     Ok((tables, files))
 }
 
-fn map(file: &mut dyn DiskFile, header: &StoreHeader) -> io::Result<TableRegions> {
+pub(super) fn map(file: &mut dyn DiskFile, header: &StoreHeader) -> io::Result<TableRegions> {
     let first = file.map_next(HEADER_OCTETS as u64)?;
     let mut segments: Vec<Box<dyn Region>> = Vec::new();
     let mut left = file.octets() - HEADER_OCTETS as u64;

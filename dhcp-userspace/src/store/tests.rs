@@ -10,9 +10,9 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-pub(super) const NOW: Timestamp = Timestamp(1_700_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000);
 
-pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
+pub(crate) fn settings(directory: &Path, durability: Durability) -> Settings {
     Settings {
         interfaces: vec![InterfaceSettings {
             name: "test0".to_owned(),
@@ -26,11 +26,16 @@ pub(super) fn settings(directory: &Path, durability: Durability) -> Settings {
         lease_capacity: 10_000,
         history: Default::default(),
         partitions: 4,
+        guard: dhcp_lease::clock::Guard {
+            percent: 50,
+            downtime_seconds: 86_400,
+        },
+        accept_clock: false,
         xdp_log: crate::settings::XdpLog::Off,
     }
 }
 
-pub(super) fn pools() -> Pools {
+pub(crate) fn pools() -> Pools {
     let first = Lease::V4(Ipv4Addr::new(10, 0, 0, 0));
     Pools::new(
         &[PoolRange {
@@ -41,7 +46,7 @@ pub(super) fn pools() -> Pools {
     )
 }
 
-pub(super) fn binding(number: u16) -> Binding {
+pub(crate) fn binding(number: u16) -> Binding {
     let [high, low] = number.to_be_bytes();
     Binding {
         lease: Lease::V4(Ipv4Addr::new(10, 0, high, low)),
@@ -56,7 +61,7 @@ pub(super) fn binding(number: u16) -> Binding {
 }
 
 /// Commits a binding and returns without letting it count.
-pub(super) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
+pub(crate) fn commit(partitions: &Partitions, pools: &Pools, number: u16, log: &mut ChangeLog) {
     let binding = binding(number);
     pools.claim(binding.lease);
     let index = partitions.index_of(binding.hardware.as_slice());
@@ -195,13 +200,13 @@ fn a_store_grows_with_its_configuration() {
     let before = {
         let state = StateDirectory::open(directory.path()).unwrap();
         state.store(&settings, &pools(), 3600, NOW).unwrap();
-        table_path(directory.path(), 0).metadata().unwrap().len()
+        table_path(directory.path(), 0, 0).metadata().unwrap().len()
     };
     settings.lease_capacity = 300_000;
     let state = StateDirectory::open(directory.path()).unwrap();
     let pools = pools();
     let store = state.store(&settings, &pools, 3600, NOW).unwrap();
-    assert!(table_path(directory.path(), 0).metadata().unwrap().len() > before);
+    assert!(table_path(directory.path(), 0, 0).metadata().unwrap().len() > before);
     let mut log = ChangeLog::default();
     for number in 0..2_000 {
         commit(&store.partitions, &pools, number, &mut log);
@@ -213,7 +218,7 @@ fn a_store_whose_making_was_interrupted_is_made_anew() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), Durability::Power);
     fs::write(directory.path().join("store.making"), "").unwrap();
-    fs::write(table_path(directory.path(), 0), "half").unwrap();
+    fs::write(table_path(directory.path(), 0, 0), "half").unwrap();
     let state = StateDirectory::open(directory.path()).unwrap();
     state.store(&settings, &pools(), 3600, NOW).unwrap();
     assert!(!directory.path().join("store.making").exists());
@@ -223,7 +228,7 @@ fn a_store_whose_making_was_interrupted_is_made_anew() {
 fn tables_without_their_store_file_are_not_thrown_away() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(directory.path(), Durability::Power);
-    fs::write(table_path(directory.path(), 0), "precious").unwrap();
+    fs::write(table_path(directory.path(), 0, 0), "precious").unwrap();
     let state = StateDirectory::open(directory.path()).unwrap();
     let refused = state.store(&settings, &pools(), 3600, NOW).err().unwrap();
     assert!(
@@ -231,7 +236,7 @@ fn tables_without_their_store_file_are_not_thrown_away() {
         "{refused}"
     );
     assert_eq!(
-        fs::read(table_path(directory.path(), 0)).unwrap(),
+        fs::read(table_path(directory.path(), 0, 0)).unwrap(),
         b"precious"
     );
 }
@@ -265,6 +270,16 @@ fn files_are_not_for_everybody_to_read() {
         let mode = entry.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o027, 0, "{:?} has mode {mode:o}", entry.path());
     }
+}
+
+/// Brings a log into the journal of a store, and no further.
+pub(super) fn write_to_journal(store: &mut Store, log: ChangeLog) {
+    let submission = Submission {
+        worker: 0,
+        log,
+        sequence: 0,
+    };
+    write(&mut store.journal, &mut [submission]);
 }
 
 /// Gives a group its places, and commits it.
@@ -406,7 +421,7 @@ fn a_journal_that_was_cut_short_is_replayed_and_made_anew() {
         };
         write(&mut store.journal, &mut [submission]);
     }
-    let path = journal_path(directory.path());
+    let path = journal_path(directory.path(), 0);
     let whole = path.metadata().unwrap().len();
     for octets in [1 << 20, 100, 0] {
         let journal = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -436,11 +451,11 @@ fn of_format_1(directory: &Path) {
     store.resize(StoreHeader::OCTETS, 0);
     let first = table(octets!("header-0"), octets!("slots-0"));
     let second = table(octets!("header-1"), octets!("slots-1"));
-    let journal = File::create(journal_path(directory)).unwrap();
+    let journal = File::create(journal_path(directory, 0)).unwrap();
     journal.write_all_at(octets!("journal"), 0).unwrap();
     journal.set_len(*JOURNAL_OCTETS.start()).unwrap();
-    fs::write(table_path(directory, 0), first).unwrap();
-    fs::write(table_path(directory, 1), second).unwrap();
+    fs::write(table_path(directory, 0, 0), first).unwrap();
+    fs::write(table_path(directory, 0, 1), second).unwrap();
     fs::write(header_path(directory), store).unwrap();
 }
 
@@ -485,8 +500,8 @@ fn a_later_format_is_refused_by_name_and_nothing_is_touched() {
         files
     };
     let paths = |directory: &Path| {
-        let table = table_path(directory, 1);
-        [header_path(directory), table, journal_path(directory)]
+        let table = table_path(directory, 0, 1);
+        [header_path(directory), table, journal_path(directory, 0)]
     };
     for file in 0..3 {
         let directory = tempfile::tempdir().unwrap();

@@ -36,6 +36,8 @@ pub fn binary(variable: &str, name: &str) -> PathBuf {
 #[derive(Debug)]
 pub struct Server {
     folder: PathBuf,
+    /// What the program is run under: a command that runs another.
+    under: Vec<String>,
     process: Option<Process>,
 }
 
@@ -48,6 +50,7 @@ impl Server {
         std::fs::create_dir_all(folder).unwrap();
         let this = Self {
             folder: folder.to_owned(),
+            under: Vec::new(),
             process: None,
         };
         this.write_config(config);
@@ -64,6 +67,16 @@ impl Server {
         std::fs::write(self.config(), paths + config).unwrap();
     }
 
+    /// From the next start on, runs it under a command that runs another: `["nice", "-n", "5"]`.
+    pub fn run_under(&mut self, words: &[&str]) {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// Where its files lie.
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
     /// Its configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.join("xdhcpd.toml")
@@ -71,8 +84,10 @@ impl Server {
 
     /// The command that starts it in a namespace.
     pub fn command(&self, namespace: &Namespace) -> Command {
-        let mut command = namespace.command("env");
+        let mut words = self.under.iter().map(String::as_str).chain(["env"]);
+        let mut command = namespace.command(words.next().unwrap_or("env"));
         command
+            .args(words)
             .args(["RUST_LOG=info", "RUST_BACKTRACE=1"])
             .arg(binary("XDHCPD_BIN", "xdhcpd"));
         command.args(["run", "--config"]).arg(self.config());
@@ -119,6 +134,18 @@ impl Server {
         let (done, text) = self.try_ctl(&[arguments, &["--json"]].concat());
         assert!(done, "xdhcpd ctl {arguments:?}: {text}");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+    }
+
+    /// `xdhcpd leases adopt` on the stopped server: what it says.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn adopt(&self) -> String {
+        let mut command = Command::new(binary("XDHCPD_BIN", "xdhcpd"));
+        command
+            .args(["leases", "adopt", "--config"])
+            .arg(self.config());
+        super::process::run(&mut command)
     }
 
     /// The lease table, read from the running or the stopped server.

@@ -253,19 +253,27 @@ impl<'a> Case<'a> {
             Record::None => (None, None),
         };
         let requested = Some(self.query.address).filter(|address| !address.is_unspecified());
-        for address in [live, self.offered, former, requested]
-            .into_iter()
-            .flatten()
-        {
+        // What a restored store believes free may be somebody's by now.
+        let is_withheld = self.is_withheld();
+        let free = [former, requested].map(|address| address.filter(|_| !is_withheld));
+        for address in [live, self.offered].into_iter().chain(free).flatten() {
             if let Some(candidate) = self.permitted(address)
                 && let Some(hold) = self.obtain(address)
             {
                 return Ok((candidate, hold));
             }
         }
+        if is_withheld {
+            return Err(Discard::Withheld);
+        }
         self.new_address()
             .map(|candidate| (candidate, Hold::Fresh))
             .ok_or(Discard::NoAddress)
+    }
+
+    /// Whether the store is a restored copy, so that a free address is only for a client that has it already.
+    fn is_withheld(&self) -> bool {
+        self.policy.pools.withholds(self.now)
     }
 
     /// The next free address of the network's pools, in the order of the configuration.
@@ -298,6 +306,13 @@ impl<'a> Case<'a> {
             Record::Live(held) if held != asked && self.offered.is_none() => {
                 // An ACK would take the address away that the client has, for one nobody offered.
                 Ok(self.refuse(Refusal::NotOffered))
+            }
+            Record::Former(_) | Record::None if self.offered.is_none() && self.is_withheld() => {
+                let is_reserved = self.reserved.is_some_and(|it| it.address == asked);
+                match is_reserved {
+                    true => self.grant_if_permitted(asked),
+                    false => Ok(self.refuse(Refusal::NotOffered)),
+                }
             }
             Record::Live(_) | Record::Former(_) | Record::None => self.grant_if_permitted(asked),
         }
@@ -335,11 +350,22 @@ impl<'a> Case<'a> {
             Record::Live(held) | Record::Former(held) if held == asked => {
                 self.grant_if_permitted(asked)
             }
+            _ if self.is_withheld() => self.keep_withheld(asked),
             Record::Live(_) => Ok(self.refuse(Refusal::OtherAddress)),
             // What is recorded has ended; meanwhile another server may have given what is asked for,
             // unless there is none.
             Record::Former(_) => self.refuse_if(self.policy.authoritative, Refusal::OtherAddress),
             Record::None => self.keep_unknown(asked),
+        }
+    }
+
+    /// The store is a restored copy: what it says of the client may be out of date, and the client is believed
+    /// instead, unless somebody else has the address. By unicast alone it is not believed, as otherwise
+    /// ([`Case::keep_unknown`]), but not refused either: it goes on, and asks by its link before its lease ends.
+    fn keep_withheld(&mut self, asked: Ipv4Addr) -> Result<Answer, Discard> {
+        match self.query.found_by {
+            FoundBy::Link => self.grant_if_permitted(asked),
+            FoundBy::Address => Err(Discard::Withheld),
         }
     }
 

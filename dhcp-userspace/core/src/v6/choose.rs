@@ -1,7 +1,8 @@
 //! Which lease does an IA get?
 //!
 //! The order for an IA: its client's reservation, its live binding, its offer, a lease that the client
-//! names, its former lease, a new one. The first that is allowed on the link and free is chosen.
+//! names, its former lease, a new one. The first that is allowed on the link and free is chosen. While the
+//! store is a restored copy, only what is the client's by the first three is: what is free may be somebody's.
 
 use super::query::{IaKind, IaQuery, Query};
 use crate::Policy;
@@ -201,11 +202,17 @@ pub(super) fn choose<'a>(
         .map(|found| found.terms.lease)
         .filter(|lease| fits(*lease, ia));
     let allowed = |lease: &Lease| link.allowed(*lease).is_some();
-    reserved
+    let own = reserved
         .find_map(&mut take)
         .or_else(|| live.filter(allowed).and_then(&mut take))
-        .or_else(|| offer.filter(allowed).and_then(&mut take))
-        .or_else(|| ia.named().filter(allowed).find_map(&mut take))
+        .or_else(|| offer.filter(allowed).and_then(&mut take));
+    // What a restored store believes free may be somebody's by now.
+    if own.is_some() || link.pools().withholds(now) {
+        return own;
+    }
+    ia.named()
+        .filter(allowed)
+        .find_map(&mut take)
         .or_else(|| former.filter(allowed).and_then(&mut take))
         .or_else(|| new_lease(link, ia))
 }

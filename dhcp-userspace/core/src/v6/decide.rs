@@ -157,7 +157,10 @@ impl<'a> Decision<'a> {
     fn extend_binding(&mut self, ia: &IaQuery, key: &Key<'_>, found: &Found) -> IaAnswer {
         // RFC 8415 section 18.3.4 [renew-extends]: new lifetimes for the lease. If its pool is gone, or it
         // is set apart for somebody else by now, or there is a reservation, another lease is added.
-        let choice = choose(&self.link, self.partition, ia, key, Some(found), self.now);
+        let choice = match self.believed(ia, key, found) {
+            None => choose(&self.link, self.partition, ia, key, Some(found), self.now),
+            believed => believed,
+        };
         let mut answer = match choice {
             Some(choice) => self.promise(ia, key, choice, Some(found.slot), Promise::Commit),
             None => {
@@ -171,6 +174,16 @@ impl<'a> Decision<'a> {
             answer.end(core::iter::once(found.terms.lease).chain(ia.named()));
         }
         answer
+    }
+
+    /// A lease that the client says it holds, and not the one that a restored copy of the store has for it: it
+    /// may have got that since the copy was made.
+    fn believed(&mut self, ia: &IaQuery, key: &Key<'_>, found: &Found) -> Option<Choice<'a>> {
+        let is_known = ia.named().any(|lease| lease == found.terms.lease);
+        if is_known || !self.link.pools().withholds(self.now) {
+            return None;
+        }
+        choose_named(&self.link, self.partition, ia, key, self.now)
     }
 
     /// An IA that we do not know, whose leases, if it names any, are of this link.

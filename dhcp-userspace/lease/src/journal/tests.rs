@@ -10,6 +10,7 @@ fn store() -> StoreHeader {
         checksum_key: [3; 16],
         partitions: 4,
         slots_per_segment: 32_768,
+        epoch: 0,
     }
 }
 

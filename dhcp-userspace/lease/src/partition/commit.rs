@@ -72,8 +72,8 @@ impl Partition {
     /// Finds out which extension slots a commit needs, and that they can be had, and how much of the
     /// context there is room for.
     ///
-    /// A context takes further slots only while an eighth of them is free: then those that are left are for
-    /// leases. It loses its end for that, never a lease.
+    /// A context takes further slots only while a quarter of all slots is free or holds former leases: those
+    /// that are left are for leases. It loses its end for that, never a lease.
     pub(super) fn slots_for<'b>(
         &self,
         slot: Option<SlotNumber>,
@@ -88,7 +88,9 @@ impl Partition {
         let wished = extensions_for(identity_len + binding.context.as_octets().len());
         let head = u32::from(slot.is_none());
         let added = wished.saturating_sub(owned) as u32 + head;
-        let is_ample = self.free_count >= added.saturating_add(self.table.slots() / 8);
+        let own = slot.is_some_and(|SlotNumber(head)| self.role(head) == Role::Former);
+        let available = self.free_count + self.role_count(Role::Former) - u32::from(own);
+        let is_ample = available >= added.saturating_add(self.table.slots() / 4);
         let granted = match is_ample {
             true => wished,
             false => wished.min(owned.max(needed)),
@@ -100,8 +102,6 @@ impl Partition {
             *place = WANTED;
         }
         let wanted = used.saturating_sub(owned) as u32 + head;
-        let own = slot.is_some_and(|SlotNumber(head)| self.role(head) == Role::Former);
-        let available = self.free_count + self.role_count(Role::Former) - u32::from(own);
         if wanted > available {
             return Err(TableFull);
         }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::allocator::{PoolIndex, PoolRange};
 use crate::binding::LeaseKind;
-use crate::context::Context;
+use crate::context::{CONTEXT_OCTETS_MAX, Context, ItemKind};
 use crate::store::Partitions;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use dhcp_wire::id::{ClientId, HardwareAddress, Iaid};
@@ -609,4 +609,163 @@ fn a_client_has_no_more_than_a_few_leases_in_quarantine() {
     };
     bench.commit(1, lease, declined).unwrap();
     assert!(may(&bench, 1, 0, end), "those that ended count no longer");
+}
+
+/// A context of one item, so many octets in all.
+fn context(len: usize) -> Context {
+    let mut context = Context::EMPTY;
+    let head = if len < 257 { 2 } else { 4 };
+    if len >= head {
+        let data: Vec<u8> = (0..len - head).map(|at| at as u8 ^ 0x5a).collect();
+        assert!(context.insert(ItemKind::AGENT, &data));
+    }
+    context
+}
+
+#[test]
+fn contexts_of_every_length_grow_and_shrink_beside_every_identity() {
+    for durability in [Durability::Process, Durability::Power] {
+        for client_len in [0, 7, 46, 142, 255] {
+            let mut bench = Bench::new(100, 4, durability);
+            let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+            let mut slot = None;
+            // Up and down in steps that cross each slot's bounds.
+            for step in 0..80 {
+                let len = step * 173 % (CONTEXT_OCTETS_MAX + 1);
+                let mut wanted = binding(lease, &client(client_len, 1), 1);
+                wanted.context = context(len);
+                let (pools, log) = (&bench.pools, &mut bench.log);
+                let mut partition = bench.partitions.lock(0).unwrap();
+                let committed = partition.commit(slot, &wanted, pools, log, NOW).unwrap();
+                assert!(slot.is_none_or(|slot| slot == committed));
+                slot = Some(committed);
+                drop(partition);
+                if step % 3 == 0 {
+                    bench.partitions.settle(&mut bench.log, &bench.pools);
+                }
+                let mut read = Binding::default();
+                let partition = bench.partitions.lock(0).unwrap();
+                partition.read(committed, &mut read);
+                assert_eq!(read, wanted);
+                let mut alone = Context::EMPTY;
+                assert_eq!(partition.context(committed, &mut alone), len >= 2);
+                assert_eq!(alone, wanted.context);
+                let octets = 6 + client_len + alone.as_octets().len();
+                let record = partition.record(committed.0).unwrap();
+                let extensions = octets.saturating_sub(52).div_ceil(96);
+                assert_eq!(usize::from(record.extensions), extensions);
+            }
+            bench.partitions.settle(&mut bench.log, &bench.pools);
+            let Occupancy {
+                live,
+                extensions,
+                free,
+                ..
+            } = bench.occupancy();
+            assert_eq!(live + extensions + free, 100, "no slot was lost");
+        }
+    }
+}
+
+/// Relay agents with long identifiers must not fill the table with what they say.
+#[test]
+fn a_context_gives_way_to_leases_when_the_table_is_nearly_full() {
+    let mut bench = Bench::new(80, 100, Durability::Process);
+    for number in 0..70 {
+        let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+        let with = |binding: &mut Binding| binding.context = context(100);
+        if bench.commit(number, lease, with).is_err() {
+            panic!("no lease for client {number}");
+        }
+        if bench.occupancy().free == 0 {
+            break;
+        }
+    }
+    let Occupancy {
+        live,
+        extensions,
+        free,
+        ..
+    } = bench.occupancy();
+    assert_eq!((live, extensions, free), (50, 30, 0));
+    // Those who have a long one keep it, and may change it.
+    let slot = bench
+        .commit(0, address(0), |binding| binding.context = context(90))
+        .unwrap();
+    let mut kept = Context::EMPTY;
+    bench.partitions.lock(0).unwrap().context(slot, &mut kept);
+    assert_eq!(kept, context(90));
+    let slot = bench
+        .commit(49, address(49), |binding| {
+            binding.context = context(30);
+            assert!(binding.context.insert(ItemKind::HOST_NAME, &[b'x'; 60]));
+        })
+        .unwrap();
+    bench.partitions.lock(0).unwrap().context(slot, &mut kept);
+    assert_eq!(kept, context(30), "as much of it as fits, whole");
+}
+
+/// Former bindings stay until their slots are needed, so after some weeks no slot is free. What relay agents
+/// say is worth more than who had an address last year.
+#[test]
+fn a_context_takes_the_slots_of_former_bindings() {
+    let mut bench = Bench::new(80, 200, Durability::Process);
+    for number in 0..79 {
+        let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+        bench.commit(number, lease, |_| {}).unwrap();
+        bench
+            .commit(number, lease, |binding| binding.state = State::Released)
+            .unwrap();
+    }
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    let slot = bench
+        .commit(100, lease, |binding| binding.context = context(400))
+        .unwrap();
+    let mut kept = Context::EMPTY;
+    bench.partitions.lock(0).unwrap().context(slot, &mut kept);
+    assert_eq!(kept, context(400));
+}
+
+#[test]
+fn only_times_make_no_difference() {
+    let mut bench = Bench::new(80, 100, Durability::Power);
+    let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+    let with = |binding: &mut Binding| {
+        binding.client = client(50, 1);
+        binding.context = context(60);
+    };
+    let slot = bench.commit(1, lease, with).unwrap();
+    let mut known = binding(lease, &client(50, 1), 1);
+    known.context = context(60);
+    let is_known = |bench: &Bench, binding: &Binding| {
+        bench.partitions.lock(0).unwrap().is_known(slot, binding)
+    };
+    assert!(!is_known(&bench, &known), "not durable yet");
+    bench.partitions.settle(&mut bench.log, &bench.pools);
+    assert!(is_known(&bench, &known));
+    let later = Binding {
+        last_transaction: NOW.after(100),
+        expires: NOW.after(3700),
+        ..known.clone()
+    };
+    assert!(is_known(&bench, &later));
+    let changes: [fn(&mut Binding); 12] = [
+        |binding| binding.lease = address(7),
+        |binding| binding.state = State::Released,
+        |binding| binding.subnet = SubnetId(2),
+        |binding| binding.client = client(50, 2),
+        |binding| binding.client = client(49, 1),
+        |binding| binding.hardware = hardware(2),
+        |binding| binding.hardware = HardwareAddress::NONE,
+        |binding| binding.iaid = Iaid(1),
+        |binding| binding.valid_seconds += 1,
+        |binding| binding.preferred_seconds += 1,
+        |binding| binding.context = context(59),
+        |binding| binding.context.clear(),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut changed = known.clone();
+        change(&mut changed);
+        assert!(!is_known(&bench, &changed), "change {number}");
+    }
 }

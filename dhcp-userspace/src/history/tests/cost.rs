@@ -2,7 +2,7 @@
 //! without it in turns.
 
 use super::super::{HistorySettings, Keeper, Opened, list, start, verify};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::commit::{Handle, LOGS_PER_WORKER, StoreState, connect};
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use crate::store::StateDirectory;
@@ -39,6 +39,11 @@ fn settings(directory: &Path) -> Settings {
         lease_capacity: 10_000,
         partitions: 16,
         history: HistorySettings::default(),
+        guard: dhcp_lease::clock::Guard {
+            percent: 50,
+            downtime_seconds: 86_400,
+        },
+        accept_clock: false,
         xdp_log: XdpLog::Off,
     }
 }
@@ -104,7 +109,7 @@ fn stream(has_history: bool) -> (Duration, Option<u64>) {
         count: 8_192,
     };
     let pools = Pools::new(&[range], &[]);
-    let now = Clock::start(Timestamp(0)).now();
+    let now = clock::wall();
     let state_directory = StateDirectory::open(directory.path()).unwrap();
     let mut keeper: Option<Keeper> = None;
     let store = state_directory.store_with(&settings, &pools, 3600, now, |found| {
@@ -113,7 +118,7 @@ fn stream(has_history: bool) -> (Duration, Option<u64>) {
             partitions: found.partitions,
             journal: found.journal,
             next_sequence: found.recovery.resume.next.sequence,
-            clock: Clock::start(found.recovery.latest),
+            clock: Clock::new(now, clock::clocks().boot_seconds),
         };
         keeper =
             has_history.then(|| start(directory.path(), &settings.history, 1, &opened).unwrap());
