@@ -14,16 +14,16 @@ use std::process::Command;
 const MIRIFLAGS: &str = "-Zmiri-disable-isolation -Zmiri-permissive-provenance";
 /// Cases of each property test that does not say otherwise.
 const CASES: &str = "2";
-/// What is a part of every test run: the tables, the pools, who holds what. The journal and the history
-/// hash much, which takes Miri minutes.
-const BRIEF: &[&str] = &["partition::", "wheel::", "allocator::"];
+/// What is a part of every test run: the pools. Partitions, the journal and the history have tests that
+/// take Miri minutes each.
+const BRIEF: &[&str] = &["allocator::"];
 /// But not this one of them.
 const SLOW: &str = "a_pool_does_what_a_set_does";
 
 /// Options of `cargo xtask miri`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask miri                     dhcp-wire and dhcp-lease, an hour or so\n  \
+    after_help = "Examples:\n  cargo xtask miri                     dhcp-wire and dhcp-lease; takes long\n  \
                         cargo xtask miri -p dhcp-lease       one of them\n  \
                         cargo xtask miri --filter journal    only tests whose name contains this"
 )]

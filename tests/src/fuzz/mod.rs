@@ -76,6 +76,12 @@ pub const TARGETS: &[Target] = &[
         seeds: store::header_seeds,
     },
     Target {
+        name: "clock",
+        about: "the clock file, as it is and with right checksums",
+        run: store::clock,
+        seeds: store::clock_seeds,
+    },
+    Target {
         name: "segment",
         about: "a segment of the lease history, as it is and with its blocks chained anew",
         run: records::segment,
