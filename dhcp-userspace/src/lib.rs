@@ -22,6 +22,7 @@ pub mod settings;
 mod sigbus;
 pub mod snapshot;
 pub mod store;
+mod sync;
 pub mod wake;
 pub mod watchdog;
 pub mod worker;

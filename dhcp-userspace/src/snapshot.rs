@@ -1,8 +1,7 @@
 //! How does a thread come by the newest version of something that others replace as a whole?
 
-use parking_lot::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A value that is only ever replaced as a whole: the policy, an interface's addresses.
 #[derive(Debug)]

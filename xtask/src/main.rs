@@ -8,6 +8,7 @@ mod cleanup;
 mod crash;
 mod demo;
 mod fuzz;
+mod miri;
 mod netns;
 mod project;
 mod rfc;
@@ -48,6 +49,8 @@ enum Routine {
     Fuzz(fuzz::Args),
     /// Engine and store on a simulated disk, clock, network and crash, from one seed
     Simulate(simulate::Args),
+    /// Run the store's tests under Miri, which checks every access to memory
+    Miri(miri::Args),
     /// Compare the RFC requirements with the citations in the code
     Rfc(rfc::Args),
 }
@@ -76,6 +79,7 @@ fn run(routine: Routine) -> anyhow::Result<()> {
         Routine::Test(args) => test::run(&project, &args),
         Routine::Crash(args) => crash::run(&project, &args),
         Routine::Fuzz(args) => fuzz::run(&project, &args),
+        Routine::Miri(args) => miri::run(&project, &args),
         Routine::Rfc(args) => rfc::run(&project.root, &args),
     }
 }

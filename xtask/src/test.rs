@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every test, quickest first, and proof that nothing is left behind.
 
 use crate::build;
+use crate::miri;
 use crate::project::{Profile, Project};
 use crate::rfc;
 use crate::setup::{self, Purpose};
@@ -90,6 +91,7 @@ fn phases(project: &Project, args: &Args, count: &mut Count) -> Result<()> {
             let mut cargo = project.cargo();
             cargo_test(cargo.args(["test", "--workspace", "--quiet"]), count)
         })?;
+        phase("the lease store under Miri", || miri::brief(project))?;
     }
     if args.quick {
         return Ok(());

@@ -30,6 +30,7 @@ mod declines;
 mod index;
 mod overlay;
 mod sip;
+mod sync;
 
 pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
 pub use binding::{

@@ -8,6 +8,7 @@
 use crate::pcap::committed;
 
 mod packets;
+mod records;
 mod store;
 mod text;
 
@@ -73,6 +74,30 @@ pub const TARGETS: &[Target] = &[
         about: "the store's own file",
         run: store::header,
         seeds: store::header_seeds,
+    },
+    Target {
+        name: "clock",
+        about: "the clock file, as it is and with right checksums",
+        run: store::clock,
+        seeds: store::clock_seeds,
+    },
+    Target {
+        name: "segment",
+        about: "a segment of the lease history, as it is and with its blocks chained anew",
+        run: records::segment,
+        seeds: records::segment_seeds,
+    },
+    Target {
+        name: "index",
+        about: "the index of a segment",
+        run: records::index,
+        seeds: records::index_seeds,
+    },
+    Target {
+        name: "context",
+        about: "what is kept beside a binding: relay path, option 82, names",
+        run: records::context,
+        seeds: records::context_seeds,
     },
     Target {
         name: "config",

@@ -2,6 +2,7 @@
 //! a header, a batch or a slot gets a right checksum first, made here after docs/lease-format.md and not by
 //! the code under test.
 
+use dhcp_lease::clock::ClockRecord;
 use dhcp_lease::format::{Image, SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use dhcp_lease::headers::{COPY_DISTANCE, HEADER_COPY_OCTETS};
 use dhcp_lease::journal::{self, ALIGNMENT, BATCH_HEADER_OCTETS, DATA_OFFSET, RECORD_OCTETS};
@@ -21,6 +22,8 @@ const NOW: Timestamp = Timestamp(1_800_000_000);
 const KEY: [u8; 16] = [0x77; 16];
 const PARTITIONS: u32 = 2;
 const SLOTS: usize = 32;
+/// Octets of a copy of the clock record.
+const CLOCK_COPY_OCTETS: usize = 256;
 
 const STORE: StoreHeader = StoreHeader {
     identity: [0x5a; 16],
@@ -69,6 +72,31 @@ pub(super) fn header(octets: &[u8]) {
 
 pub(super) fn header_seeds() -> Vec<Vec<u8>> {
     vec![STORE.octets().to_vec()]
+}
+
+/// A clock file with any contents is a record or refused with a reason, and a record reads as it was written.
+pub(super) fn clock(octets: &[u8]) {
+    let mut signed = octets.to_vec();
+    for at in [0, COPY_DISTANCE] {
+        if let Some(copy) = signed.get_mut(at..at + CLOCK_COPY_OCTETS) {
+            copy[24..40].copy_from_slice(&STORE.identity);
+            let mut hasher = SipHasher13::new_with_key(&STORE.identity);
+            hasher.write(&copy[8..]);
+            copy[..8].copy_from_slice(&hasher.finish().to_le_bytes());
+        }
+    }
+    for octets in [octets, &signed] {
+        if let Ok(record) = ClockRecord::read(&STORE.identity, octets) {
+            let written = record.octets(&STORE.identity);
+            assert_eq!(ClockRecord::read(&STORE.identity, &written), Ok(record));
+        }
+    }
+}
+
+pub(super) fn clock_seeds() -> Vec<Vec<u8>> {
+    let seed = ClockRecord::unknown(1).octets(&STORE.identity);
+    assert!(ClockRecord::read(&STORE.identity, &seed).is_ok());
+    vec![seed.to_vec(), seed.repeat(2)]
 }
 
 /// Any octets as a journal: what counts is whole, and the store opens, twice with the same result.

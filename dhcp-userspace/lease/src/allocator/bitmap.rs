@@ -16,13 +16,10 @@
 //! While such a race goes on a search can pass by a bit that was just given back. `free` is therefore
 //! counted: a search that finds nothing though there should be something looks at every word.
 
-use super::marks::ones;
-use core::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
+use crate::sync::{AtomicI64, AtomicU64, Ordering::SeqCst, ROUNDS_MAX};
 
 const WORD_BITS: u64 = 64;
 const FULL: u64 = u64::MAX;
-/// How often a search looks at every word when others always take what it was after.
-const ROUNDS_MAX: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Bitmap {
@@ -173,7 +170,8 @@ impl Bitmap {
         u64::try_from(self.free.load(SeqCst)).unwrap_or(0)
     }
 
-    fn search(&self, from: u64) -> Option<u64> {
+    /// Takes what the hints lead to.
+    pub(super) fn search(&self, from: u64) -> Option<u64> {
         let from = if from < self.count { from } else { 0 };
         self.search_from(from).or_else(|| self.search_from(0))
     }
@@ -308,4 +306,16 @@ fn full_words(words: &[u64]) -> u64 {
         hint |= u64::from(full) << index;
     }
     hint
+}
+
+/// The numbers of the bits that are set, ascending.
+pub(super) fn ones(words: &[u64]) -> impl Iterator<Item = u64> {
+    (0u64..).zip(words).flat_map(|(number, &word)| {
+        let mut left = word;
+        core::iter::from_fn(move || {
+            let bit = (left != 0).then(|| left.trailing_zeros())?;
+            left &= left - 1;
+            Some(64 * number + u64::from(bit))
+        })
+    })
 }

@@ -2,6 +2,7 @@
 //! into the pools when all have looked: so the threads share no cache line, and what comes out does not
 //! depend on who was first.
 
+use super::bitmap::ones;
 use super::{Place, Pool, Pools};
 use crate::binding::Lease;
 use core::sync::atomic::Ordering;
@@ -191,18 +192,6 @@ impl Pool {
             }
         }
     }
-}
-
-/// The numbers of the bits that are set, ascending.
-pub(super) fn ones(words: &[u64]) -> impl Iterator<Item = u64> {
-    (0u64..).zip(words).flat_map(|(number, &word)| {
-        let mut left = word;
-        core::iter::from_fn(move || {
-            let bit = (left != 0).then(|| left.trailing_zeros())?;
-            left &= left - 1;
-            Some(64 * number + u64::from(bit))
-        })
-    })
 }
 
 #[cfg(test)]

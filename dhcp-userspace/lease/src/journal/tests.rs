@@ -117,7 +117,8 @@ fn an_octet_changed_anywhere_in_a_batch_ends_the_chain_there() {
         put(&mut file, placed.position, log.octets());
         places.push(placed.position as usize);
     }
-    for octet in 0..BATCH_HEADER_OCTETS + 2 * RECORD_OCTETS {
+    let step = if cfg!(miri) { 17 } else { 1 };
+    for octet in (0..BATCH_HEADER_OCTETS + 2 * RECORD_OCTETS).step_by(step) {
         file[places[1] + octet] ^= 0x10;
         assert_eq!(
             marks(&mut replay(&store(), &file).unwrap()),

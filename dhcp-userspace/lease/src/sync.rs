@@ -1,0 +1,7 @@
+//! What lock-free code is made of. It takes these from here, so that the models in `tests/loom`, which compile
+//! the very same files, can put loom's in their place and try every order in which threads may run.
+
+pub(crate) use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// How often a search looks at every word when others always take what it was after.
+pub(crate) const ROUNDS_MAX: usize = 64;
