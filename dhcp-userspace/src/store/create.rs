@@ -106,10 +106,12 @@ pub(super) fn make_journal(
 }
 
 /// Octets of one table. Clients are spread by a hash, so partitions fill unevenly: eight standard
-/// deviations, and an eighth for long identifiers, stand between a full pool and a full partition.
+/// deviations, and a thirty-second for some long identifiers, stand between a full pool and a full
+/// partition. (Without `lease-capacity` there is room for two slots a lease; more here would cost memory
+/// for each lease and be of use to few.)
 pub(super) fn table_octets(capacity: u64, partitions: u32) -> u64 {
     let mean = capacity.div_ceil(u64::from(partitions.max(1)));
-    let slots = mean + mean / 8 + 8 * mean.isqrt() + 64;
+    let slots = mean + mean / 32 + 8 * mean.isqrt() + 64;
     HEADER_OCTETS as u64 + (slots * SLOT_OCTETS as u64).next_multiple_of(4096)
 }
 
