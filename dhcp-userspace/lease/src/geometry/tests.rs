@@ -145,7 +145,7 @@ fn the_latest_former_bindings_are_kept_when_there_is_less_room() {
     let former = |number: &u32| number % 4 == 2;
     // Short identifiers and no context: a slot each.
     let is_short = |number: &u32| number % 5 % 4 < 2 && !number.is_multiple_of(3);
-    let numbers = || (0..800).filter(former).filter(is_short);
+    let numbers = || (0..1_600).filter(former).filter(is_short);
     fill(&from, numbers());
     let (to, _) = open(1, 100, NOW);
     let moved = move_to(&from, &to, None).unwrap();
