@@ -8,6 +8,7 @@
 
 pub mod discard;
 pub mod options;
+pub mod reservation;
 pub mod subnet;
 pub mod v4;
 pub mod v6;
