@@ -346,6 +346,11 @@ impl<'a> Case<'a> {
                 return Ok(self.refuse(Refusal::Reserved));
             }
         }
+        // Some clients take an offer without naming the server, or with the offered address in `ciaddr`. What we
+        // offered to this very client is not another server's.
+        if self.offered == Some(asked) {
+            return self.grant_if_permitted(asked);
+        }
         match self.record {
             Record::Live(held) | Record::Former(held) if held == asked => {
                 self.grant_if_permitted(asked)
