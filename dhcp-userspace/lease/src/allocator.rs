@@ -204,6 +204,9 @@ pub struct Pools {
     withheld_until: Arc<AtomicU64>,
     /// What makes the order of [`Allocator::Random`]; the same for all that succeed each other.
     secret: Arc<Secret>,
+    /// Seconds of server time: what was recorded earlier must be recorded anew before it is promised again; the
+    /// same for all that succeed each other.
+    recorded_since: Arc<AtomicU64>,
 }
 
 impl Pools {
@@ -290,6 +293,7 @@ impl Pools {
             singles: None,
             withheld_until: Arc::clone(&previous.withheld_until),
             secret: Arc::clone(&previous.secret),
+            recorded_since: Arc::clone(&previous.recorded_since),
         };
         places.retain(|&place| built.find(place).is_none());
         built.singles = match &previous.singles {
@@ -459,6 +463,18 @@ impl Pools {
     /// Whether free leases are withheld at this moment.
     pub fn withholds(&self, now: Timestamp) -> bool {
         self.withheld_until.load(Ordering::Acquire) > now.0
+    }
+
+    /// Asks for a new record of each lease that is promised again and was recorded before: server time goes on
+    /// from a moment that the wall clock has left behind, and only what is recorded since is carried over when
+    /// the operator accepts the wall clock. The pools only remember it, as for [`Pools::withhold_until`].
+    pub fn record_anew_since(&self, since: Timestamp) {
+        self.recorded_since.store(since.0, Ordering::Release);
+    }
+
+    /// Since when a record is good for another promise without being written again.
+    pub fn recorded_since(&self) -> Timestamp {
+        Timestamp(self.recorded_since.load(Ordering::Acquire))
     }
 
     /// How many pools there are.
