@@ -556,7 +556,8 @@ impl<'a> Case<'a> {
         let slot = self
             .slot
             .filter(|_| hold == Hold::Client && self.offered.is_none())?;
-        let left = cache.left(&self.partition.terms(slot)?, self.now)?;
+        let since = self.policy.pools.recorded_since();
+        let left = cache.left(&self.partition.terms(slot)?, since, self.now)?;
         self.partition.is_known(slot, binding).then_some(left)
     }
 
