@@ -72,7 +72,11 @@ const LONG: &str = "01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14:
 fn no_dhcpv4_exchange_uses_the_heap() {
     let config = [
         "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 dns-servers 10.3.0.53 routers 10.3.0.1
-         domain-name example.net",
+         domain-name example.net reservations-global",
+        // Every identifier is looked for, and what relay agents told is read back for renewals.
+        "reservation circuit-id 77 address 10.3.0.200 hostname seven",
+        "reservation global client-id 01:aa hostname nobody",
+        "reservation global hw-address 02:00:00:01:00:07 hostname seven dns-servers 10.3.0.54",
     ];
     let (mut engine, scene) = server(Protocol::V4, &config);
     let mut frames = Vec::new();
