@@ -363,6 +363,13 @@ fn piece() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    #[test]
+    fn no_text_makes_the_importer_panic(text in "([{}\\[\\],:\"#/*]|\"Dhcp4\"|\"subnet4\"|<\\?include|-?[0-9]{1,3}|null|\\PC){0,60}") {
+        if let Ok(joined) = Joined::of(Path::new("kea.conf"), &text) {
+            let _ = import_joined(&[(Family::V4, joined)]);
+        }
+    }
+
     /// Whatever Kea's file holds, the result is a configuration.
     #[test]
     fn the_result_always_passes_the_check(pieces in prop::collection::vec(piece(), 0..8)) {

@@ -53,9 +53,17 @@ impl Scope {
 
     /// Our keys for such an object, if there are any.
     fn keys(self, family: Family) -> Option<&'static TableKeys> {
+        // Some are the same for both protocols.
         let headed = |name: &str| {
-            let mut tables = TABLES.iter().copied();
-            tables.find(|table| table.heading.contains(name))
+            let of_family = match family {
+                Family::V4 => format!("dhcp4.{name}"),
+                Family::V6 => format!("dhcp6.{name}"),
+            };
+            let find = |words: &str| {
+                let mut tables = TABLES.iter().copied();
+                tables.find(|table| table.heading.contains(words))
+            };
+            find(&of_family).or_else(|| find(name))
         };
         match (self, family) {
             (Self::Global, Family::V4) => Some(&keys::DHCP4),
