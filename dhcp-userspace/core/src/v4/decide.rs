@@ -1,16 +1,16 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
-use super::context::way;
+use super::context::{recorded_override, way};
 use super::query::{Kind, Query};
 use super::select::FoundBy;
 use crate::cache::Left;
 use crate::discard::Discard;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Reservation, ReservedBy, Subnet4};
-use crate::surroundings::carry_over;
+use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
-    Timestamp,
+    Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State,
+    SubnetId, Timestamp,
 };
 use dhcp_wire::id::Iaid;
 
@@ -30,6 +30,9 @@ pub struct Answer {
     pub lease_seconds: u32,
     /// Position of the lease's subnet in the client's network.
     pub subnet: usize,
+    /// What the client's relay agent gave for our identifier when we last heard of it, where this message came
+    /// past it.
+    pub server_override: Option<Ipv4Addr>,
 }
 
 /// Which message the answer is.
@@ -444,6 +447,7 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: own.map_or(self.query.place.subnet, |(subnet, _)| subnet),
+            server_override: None,
         }
     }
 
@@ -570,6 +574,7 @@ impl<'a> Case<'a> {
             address: candidate.address,
             lease_seconds,
             subnet: candidate.subnet,
+            server_override: self.recorded_override(),
         }
     }
 
@@ -579,7 +584,17 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: self.query.place.subnet,
+            server_override: self.recorded_override(),
         }
+    }
+
+    // RFC 5107 section 4 [server-id-override-recorded]: a renewal that comes past the relay agent, by unicast, is
+    // answered with the identifier that the relay agent gave us last.
+    fn recorded_override(&self) -> Option<Ipv4Addr> {
+        let slot = self.slot.filter(|_| way(self.query) == Way::Unknown)?;
+        let mut context = Context::EMPTY;
+        self.partition.context(slot, &mut context);
+        recorded_override(&context)
     }
 
     fn refuse_if(&self, ours_to_judge: bool, refusal: Refusal) -> Result<Answer, Discard> {
@@ -614,7 +629,7 @@ impl<'a> Case<'a> {
             lease: Lease::V4(address),
             state: State::Leased,
             subnet,
-            client: self.query.client.clone(),
+            client: self.query.holder().clone(),
             hardware: self.query.hardware,
             iaid: Iaid(0),
             last_transaction: self.now,

@@ -10,3 +10,8 @@ mod world;
 
 use world::*;
 mod surroundings;
+
+/// A subnet without anything, to be filled in.
+pub(crate) fn bare_subnet() -> crate::subnet::Subnet4 {
+    world::subnet(1, "10.0.0.0", &[])
+}
