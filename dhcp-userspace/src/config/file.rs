@@ -265,6 +265,7 @@ impl Interface {
                 ("copy", CopyMode::Copy),
             ])
         });
+        let accept_relayed = table.read("accept-relayed", report, Value::boolean);
         let name = table
             .require("name", report)?
             .read(report, interface_name)?;
@@ -273,7 +274,7 @@ impl Interface {
             workers_per_queue,
             xdp_mode,
             copy_mode,
-            accept_relayed: table.read("accept-relayed", report, Value::boolean),
+            accept_relayed,
         })
     }
 }

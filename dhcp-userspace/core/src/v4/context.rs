@@ -26,6 +26,7 @@ pub(super) fn surroundings(query: &Query, source: Ipv4Addr, into: &mut Context) 
             into.insert_relay_source(source.into(), port);
         }
     }
+    // RFC 6925 section 5 [relay-id]: with who the relay agent is, for those who ask by that.
     // Of a message that was not relayed only where the operator trusts it: otherwise it is forgotten by now.
     let agent = query.agent.kept(|code| !OF_ONE_MESSAGE.contains(&code));
     if !agent.is_empty() {
@@ -57,6 +58,7 @@ const OF_ONE_MESSAGE: [u8; 4] = [
 /// Whether the query tells by which way it came.
 pub(super) fn way(query: &Query) -> Way {
     match query.kind() {
+        // RFC 3046 section 2.2 [relay-option-unicast]: unless a relay agent that watches unicast says so.
         super::query::Kind::Renewing if !query.is_relayed() && query.agent.echo().is_empty() => {
             Way::Unknown
         }

@@ -3,6 +3,7 @@
 mod addresses;
 mod centuries;
 mod hostile;
+mod relays;
 mod replies;
 mod requests;
 mod restored;

@@ -97,6 +97,8 @@ pub(super) struct World {
     pub(super) settles: bool,
     /// Whether the last message changed what is on record.
     pub(super) has_written: bool,
+    /// Whether the last answer had no room for the relay agent's option.
+    pub(super) lacks_agent_option: bool,
     query: Query,
     reserved: Vec<Lease>,
 }
@@ -177,6 +179,7 @@ impl World {
             now: Timestamp(1_000_000),
             settles: true,
             has_written: false,
+            lacks_agent_option: false,
             query: Query::default(),
             reserved: Vec::new(),
         }
@@ -230,8 +233,9 @@ impl World {
             query,
         )?;
         let answer = self.decide()?;
-        let len = reply(&self.query, &answer, &self.policy, &mut frame)?.len;
-        Ok(Reply::read(&frame[..len], answer))
+        let written = reply(&self.query, &answer, &self.policy, &mut frame)?;
+        self.lacks_agent_option = written.lacks_agent_option;
+        Ok(Reply::read(&frame[..written.len], answer))
     }
 
     fn decide(&mut self) -> Result<Answer, Discard> {
