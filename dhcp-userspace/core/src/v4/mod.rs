@@ -8,12 +8,14 @@
 mod agent;
 mod context;
 mod decide;
+mod packet;
 mod query;
 mod reply;
 mod select;
 
 pub use agent::AGENT_OCTETS_MAX;
 pub use decide::{Answer, Refusal, Verdict, decide};
+pub use packet::{Received, vendor_class};
 pub use query::{Kind, Query, classify};
 pub use reply::{Written, reply};
 

@@ -453,7 +453,7 @@ fn relay_agents_and_their_words_say_what_is_wrong_with_them() {
              \"0x00005e00000001\"",
         ),
         (
-            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nvpn = \"r\u00f6t\"",
+            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nvpn = \"r\u{00f6}t\"",
             "f.toml:5:7: subnet4[0].vpn: is not ASCII; relay agents send names in ASCII (RFC 6607)",
         ),
     ] {
