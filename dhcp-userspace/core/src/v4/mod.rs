@@ -8,6 +8,7 @@
 mod agent;
 mod context;
 mod decide;
+mod identify;
 mod packet;
 mod query;
 mod reply;

@@ -3,8 +3,8 @@
 use crate::networks::Place;
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
-    AgentPolicy, Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations,
-    ReservedBy, Subnet4,
+    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Reservation,
+    Reservations, ReservedBy, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -80,6 +80,7 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: NONE,
+        server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
         agents: AgentPolicy::default(),
@@ -164,6 +165,8 @@ impl World {
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 600,
             authoritative: true,
+            hosts_v4: Hosts::default(),
+            hosts_v6: Hosts::default(),
             ..Policy::default()
         };
         Self {
@@ -204,6 +207,7 @@ impl World {
             leases: vec![lease],
             options,
             hostname: b"named"[..].into(),
+            ..Reservation::default()
         };
         subnet.reservations.insert(by, identifier, reservation);
         drop(subnet);
