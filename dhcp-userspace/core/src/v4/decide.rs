@@ -1,6 +1,6 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
-use super::context::way;
+use super::context::{recorded_override, way};
 use super::identify::Identifiers;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
@@ -8,11 +8,11 @@ use crate::cache::Left;
 use crate::discard::Discard;
 use crate::reservation::Host;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Subnet4};
-use crate::surroundings::carry_over;
+use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
-    Timestamp,
+    Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State,
+    SubnetId, Timestamp,
 };
 use dhcp_wire::id::Iaid;
 
@@ -27,6 +27,9 @@ pub struct Answer {
     pub lease_seconds: u32,
     /// Position of the lease's subnet in the client's network.
     pub subnet: usize,
+    /// What the client's relay agent gave for our identifier when we last heard of it, where this message came
+    /// past it.
+    pub server_override: Option<Ipv4Addr>,
     /// The client's reservation in that subnet.
     pub host: Option<Host>,
 }
@@ -444,6 +447,7 @@ impl<'a> Case<'a> {
             lease_seconds: 0,
             subnet,
             host: entry.and_then(|entry| self.identifiers.host(self.policy, entry)),
+            server_override: None,
         }
     }
 
@@ -571,6 +575,7 @@ impl<'a> Case<'a> {
             address: candidate.address,
             lease_seconds,
             subnet: candidate.subnet,
+            server_override: self.recorded_override(),
             host: self.identifiers.host(self.policy, subnet),
         }
     }
@@ -581,8 +586,18 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: self.query.place.subnet,
+            server_override: self.recorded_override(),
             host: None,
         }
+    }
+
+    // RFC 5107 section 4 [server-id-override-recorded]: a renewal that comes past the relay agent, by unicast, is
+    // answered with the identifier that the relay agent gave us last.
+    fn recorded_override(&self) -> Option<Ipv4Addr> {
+        let slot = self.slot.filter(|_| way(self.query) == Way::Unknown)?;
+        let mut context = Context::EMPTY;
+        self.partition.context(slot, &mut context);
+        recorded_override(&context)
     }
 
     fn refuse_if(&self, ours_to_judge: bool, refusal: Refusal) -> Result<Answer, Discard> {
@@ -617,7 +632,7 @@ impl<'a> Case<'a> {
             lease: Lease::V4(address),
             state: State::Leased,
             subnet,
-            client: self.query.client.clone(),
+            client: self.query.holder().clone(),
             hardware: self.query.hardware,
             iaid: Iaid(0),
             last_transaction: self.now,
