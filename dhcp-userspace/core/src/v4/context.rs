@@ -13,6 +13,8 @@ use dhcp_wire::v4::{SubOptions, code};
 const FQDN_FLAGS: usize = 1;
 const FQDN_HEAD: usize = 3;
 
+// RFC 3046 section 2.2 [relay-option-in-unicast]: it may be there or not. RFC 3046 section 3.1
+// [circuit-id-opaque]: circuit and remote identifier are not read, only kept.
 /// Overwrites `into` with what the query tells. `source` is who sent the datagram. A client that has no
 /// relay agent and no name has no context. The order is that of the kinds.
 pub(super) fn surroundings(query: &Query, source: Ipv4Addr, into: &mut Context) {
