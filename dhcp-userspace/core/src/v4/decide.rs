@@ -516,8 +516,8 @@ impl<'a> Case<'a> {
         {
             while self.partition.withdraw(&key, within, &self.policy.pools) {}
         }
-        // RFC 2131 section 3.1 [offer-lapses]: until then it is offered to nobody else (RFC 2131 section 4.3.1
-        // [offers-kept-apart]).
+        // RFC 2131 section 3.1 [offer-lapses], RFC 2131 section 4.3.1 [offers-kept-apart]: until then it is offered to
+        // nobody else.
         let deadline = self.now.after(self.policy.offer_lifetime_seconds);
         let offer = Offer {
             lease: Lease::V4(candidate.address),
@@ -582,7 +582,7 @@ impl<'a> Case<'a> {
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {
-        // RFC 2131 section 3.1 [unable-says-nak], section 3.5 [invalid-address-nak]: a reason in words goes with it.
+        // RFC 2131 section 3.1 [unable-says-nak], RFC 2131 section 3.5 [invalid-address-nak]: a reason in words goes with it.
         Answer {
             verdict: Verdict::Nak(refusal),
             address: Ipv4Addr::UNSPECIFIED,

@@ -328,9 +328,9 @@ impl Query {
         self.hardware = HardwareAddress::new(header.htype, address).unwrap_or_default();
     }
 
-    // RFC 3396 section 7 [pieces-joined], section 4 [every-option-joined]: whatever the option, pieces are appended in
-    // the order of reading. RFC 2132 section 8.4 [vendor-information-ignored] and RFC 2132 section 9.13
-    // [vendor-class-ignored]: what is not named here is nothing to us.
+    // RFC 3396 section 7 [pieces-joined], RFC 3396 section 4 [every-option-joined]: pieces are appended in the order of
+    // reading. RFC 2132 section 8.4 [vendor-information-ignored], RFC 2132 section 9.13 [vendor-class-ignored]: what
+    // is not named here is nothing to us.
     /// Keeps what the answer needs of the options. Split ones are put together (RFC 3396 section 7).
     ///
     /// Policies for what is wrong: hints (options 51, 57, 80) of a wrong length are ignored, options 50,

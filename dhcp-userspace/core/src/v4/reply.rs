@@ -236,7 +236,7 @@ fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
     if lease_seconds == u32::MAX {
         return None;
     }
-    // RFC 2131 section 4.4.5 [timers-of-what-is-left], section 4.4.5 [timers-in-order].
+    // RFC 2131 section 4.4.5 [timers-of-what-is-left], RFC 2131 section 4.4.5 [timers-in-order].
     let fits = |timer: &u32| *timer < lease_seconds;
     let renew = lifetimes.renew.filter(fits).unwrap_or(lease_seconds / 2);
     let seven_eighths = lease_seconds - lease_seconds.div_ceil(8);

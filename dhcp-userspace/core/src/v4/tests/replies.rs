@@ -343,7 +343,6 @@ fn the_server_identifier_is_the_address_on_the_clients_subnet() {
 
 // RFC 2131 section 4.3.1 [parameters-requested]
 // RFC 2132 section 3.3 [mask-before-routers]
-// RFC 2132 section 9.8 [order-of-the-request].
 #[test]
 fn parameters_come_in_the_clients_order_each_once() {
     let cases: [(&[u8], &[u8]); 6] = [
