@@ -3,6 +3,13 @@
 //!
 //! Both live through the same messages. Where a message refers to an earlier answer, it refers to that of the server
 //! it goes to: which free address a server picks is its own affair, from which pool is not.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails panics"
+)]
 
 use dhcp_bench::link::{Link as _, Packet as Wire};
 use dhcp_tests::lab::namespace::Namespace;
