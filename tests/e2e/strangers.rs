@@ -83,7 +83,13 @@ fn message(number: u8, kind: u8, text: &[u8], relayed: bool, address: Option<Ipv
     put(61, &[text, &[number]].concat());
     if relayed {
         let sub = |code: u8| [&[code, text.len() as u8][..], text].concat();
-        put(82, &[sub(1), sub(2), sub(6)].concat()[..].chunks(255).next().unwrap_or_default());
+        put(
+            82,
+            &[sub(1), sub(2), sub(6)].concat()[..]
+                .chunks(255)
+                .next()
+                .unwrap_or_default(),
+        );
         payload[24..28].copy_from_slice(&relay.octets());
     }
     payload.push(255);
@@ -92,7 +98,11 @@ fn message(number: u8, kind: u8, text: &[u8], relayed: bool, address: Option<Ipv
         source_mac: mac,
         destination_mac: [0xff; 6],
         tags: Vec::new(),
-        source: if relayed { (relay, 67).into() } else { (Ipv4Addr::UNSPECIFIED, 68).into() },
+        source: if relayed {
+            (relay, 67).into()
+        } else {
+            (Ipv4Addr::UNSPECIFIED, 68).into()
+        },
         destination: if relayed {
             (Ipv4Addr::new(10, 9, 0, 1), 67).into()
         } else {
@@ -120,7 +130,8 @@ fn answer(wire: &mut Wire, asked: &Packet) -> Option<Ipv4Addr> {
                 && packet.source.port() == 67
                 && packet.payload.get(4..8) == asked.payload.get(4..8)
             {
-                let octets: Option<[u8; 4]> = packet.payload.get(16..20).and_then(|it| it.try_into().ok());
+                let octets: Option<[u8; 4]> =
+                    packet.payload.get(16..20).and_then(|it| it.try_into().ok());
                 found = octets.map(Ipv4Addr::from);
             }
         })
@@ -133,7 +144,9 @@ fn answer(wire: &mut Wire, asked: &Packet) -> Option<Ipv4Addr> {
 }
 
 fn assert_printable(what: &str, text: &str) {
-    let foreign = text.bytes().find(|octet| !matches!(octet, b' '..=b'~' | b'\n'));
+    let foreign = text
+        .bytes()
+        .find(|octet| !matches!(octet, b' '..=b'~' | b'\n'));
     assert_eq!(foreign, None, "{what} prints an octet as it came:\n{text}");
 }
 
@@ -142,7 +155,9 @@ fn what_strangers_write_is_printed_escaped() {
     let link = Link::new(1);
     let mut server = Server::configured(&link.file("server"), CONFIG);
     server.start(&link.server);
-    let mut wire = link.clients.within(|| Wire::open(CLIENT_INTERFACE).unwrap());
+    let mut wire = link
+        .clients
+        .within(|| Wire::open(CLIENT_INTERFACE).unwrap());
     let mut held = Vec::new();
     for (number, text) in evil().iter().enumerate() {
         for relayed in [false, true] {
@@ -173,7 +188,9 @@ fn what_strangers_write_is_printed_escaped() {
             // One lease, one line: no text of a stranger begins a line of its own.
             if format != "json" {
                 let lines = text.lines().filter(|line| !line.trim().is_empty());
-                let with_address = lines.clone().filter(|line| line.contains("10.9.1.") || line.contains("10.8.1."));
+                let with_address = lines
+                    .clone()
+                    .filter(|line| line.contains("10.9.1.") || line.contains("10.8.1."));
                 assert_eq!(with_address.count(), held.len(), "{what}:\n{text}");
                 assert!(lines.count() <= held.len() + 3, "{what}:\n{text}");
             } else {
@@ -184,7 +201,10 @@ fn what_strangers_write_is_printed_escaped() {
     }
     for address in &held {
         for format in ["table", "json"] {
-            assert_printable("leases get", &run(&["leases", "get", address, "--format", format]));
+            assert_printable(
+                "leases get",
+                &run(&["leases", "get", address, "--format", format]),
+            );
         }
         for format in ["table", "json"] {
             let text = run(&["leases", "history", address, "--format", format]);
@@ -203,10 +223,15 @@ fn frames_that_lie_are_counted_and_forgotten() {
     let link = Link::new(1);
     let mut server = Server::configured(&link.file("server"), CONFIG);
     server.start(&link.server);
-    let mut wire = link.clients.within(|| Wire::open(CLIENT_INTERFACE).unwrap());
+    let mut wire = link
+        .clients
+        .within(|| Wire::open(CLIENT_INTERFACE).unwrap());
     let good = message(1, 1, b"good", false, None);
     let frame = good.emit();
-    let mut bad: Vec<Vec<u8>> = (14..frame.len()).step_by(7).map(|cut| frame[..cut].to_vec()).collect();
+    let mut bad: Vec<Vec<u8>> = (14..frame.len())
+        .step_by(7)
+        .map(|cut| frame[..cut].to_vec())
+        .collect();
     for at in 12..60 {
         for octet in [0x00, 0x45, 0xff, frame[at] ^ 0x01] {
             let mut injured = frame.clone();
