@@ -41,7 +41,7 @@ fn kea_takes_the_corpus_and_the_check_takes_what_is_made_of_it() {
         kea.arg("-t").arg(&file).current_dir(file.parent().unwrap());
         run(&mut kea);
         let import = |lenient: bool| {
-            let mut import = Command::new(binary("XDHCPD", "xdhcpd"));
+            let mut import = Command::new(binary("XDHCPD_BIN", "xdhcpd"));
             import.args(["config", "import-kea", family]).arg(&file);
             import.arg("-o").arg(&result);
             import.args(lenient.then_some("--lenient"));
@@ -55,7 +55,7 @@ fn kea_takes_the_corpus_and_the_check_takes_what_is_made_of_it() {
         );
         let (has_succeeded, said) = import(true);
         assert!(has_succeeded, "{}: {said}", file.display());
-        let mut check = Command::new(binary("XDHCPD", "xdhcpd"));
+        let mut check = Command::new(binary("XDHCPD_BIN", "xdhcpd"));
         check.arg("check").arg("--config").arg(&result);
         assert!(run(&mut check).contains("valid"), "{}", file.display());
     }
