@@ -64,6 +64,7 @@ discards! {
     Released = "released",
     /// A RELEASE by somebody who does not hold the lease.
     ReleaseNotHolder = "release_not_holder",
+    // RFC 2131 section 4.3.3 [decline-told]: counted where the administrator looks; `leases list` names the address.
     /// A DECLINE was taken; it has no answer.
     Declined = "declined",
     /// A DECLINE by somebody who does not hold the lease.

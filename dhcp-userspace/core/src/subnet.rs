@@ -21,6 +21,7 @@ pub struct Interface {
     pub mac: MacAddress,
     /// Its IPv4 addresses, the primary one first. The first is the server identifier
     /// (RFC 2131 section 4.1) unless the subnet has one of its own.
+    // RFC 2131 section 4.1 [any-own-address]: each of our addresses names us.
     pub v4: Vec<Ipv4Addr>,
     /// Its IPv6 addresses that are not link-local.
     pub v6: Vec<Ipv6Addr>,

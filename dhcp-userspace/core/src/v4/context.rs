@@ -14,6 +14,8 @@ use dhcp_wire::v4::{SERVER_PORT, code};
 const FQDN_FLAGS: usize = 1;
 const FQDN_HEAD: usize = 3;
 
+// RFC 3046 section 2.2 [relay-option-in-unicast]: it may be there or not.
+// RFC 3046 section 3.1 [circuit-id-opaque]: circuit and remote identifier are not read, only kept.
 /// Overwrites `into` with what the query tells. `source` is who sent the datagram. A client that has no
 /// relay agent and no name has no context. The order is that of the kinds.
 pub(super) fn surroundings(query: &Query, source: Ipv4Addr, into: &mut Context) {
@@ -40,10 +42,12 @@ pub(super) fn surroundings(query: &Query, source: Ipv4Addr, into: &mut Context) 
             let _ = kept.push_slice(flags).and_then(|()| kept.push_slice(name));
             into.insert(ItemKind::FQDN, kept.as_slice());
         }
-        _ if !query.host_name.is_empty() => {
-            into.insert(ItemKind::HOST_NAME, query.host_name.as_slice());
+        _ => {
+            let name = without_zeros(query.host_name.as_slice());
+            if !name.is_empty() {
+                into.insert(ItemKind::HOST_NAME, name);
+            }
         }
-        _ => {}
     }
 }
 
@@ -54,6 +58,13 @@ const OF_ONE_MESSAGE: [u8; 4] = [
     code::AGENT_SOURCE_PORT,
     code::AGENT_VPN_CONTROL,
 ];
+
+// RFC 2132 section 2 [trailing-zero-deleted]: some clients end their texts as C does.
+fn without_zeros(text: &[u8]) -> &[u8] {
+    let last = text.iter().rposition(|octet| *octet != 0);
+    let end = last.map_or(0, |last| last + 1);
+    text.get(..end).unwrap_or_default()
+}
 
 /// Whether the query tells by which way it came.
 pub(super) fn way(query: &Query) -> Way {

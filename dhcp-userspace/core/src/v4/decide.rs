@@ -100,6 +100,7 @@ pub fn decide(
         Kind::InitReboot | Kind::Renewing | Kind::Rebinding => case.keep(),
         Kind::Decline => case.decline(),
         Kind::Release => case.release(),
+        // RFC 2131 section 3.4 [inform-looks-at-no-lease].
         // RFC 2131 section 4.3.5 [inform-no-lease]: parameters only; no lease is looked at or touched.
         Kind::Inform => Ok(case.informed()),
     }
@@ -290,6 +291,7 @@ impl<'a> Case<'a> {
 
     // RFC 2131 section 4.3.2 [selecting-matches-offer]: option 50 is the `yiaddr` of the chosen OFFER.
     fn selecting(&mut self) -> Result<Answer, Discard> {
+        // RFC 2131 section 3.1 [no-probe-of-requests]: nobody is asked whether the address is in use.
         let asked = self.query.address;
         if self.offered.is_some_and(|offered| offered != asked) {
             return Ok(self.refuse(Refusal::NotOffered));
@@ -325,6 +327,7 @@ impl<'a> Case<'a> {
         Err(Discard::OtherServer)
     }
 
+    // RFC 2131 section 4.3.2 [rebinding-checked]: a rebinding is judged like the other two.
     /// INIT-REBOOT, RENEWING and REBINDING: may the client keep its address?
     fn keep(&mut self) -> Result<Answer, Discard> {
         let asked = self.query.address;
@@ -352,6 +355,7 @@ impl<'a> Case<'a> {
             }
             _ if self.is_withheld() => self.keep_withheld(asked),
             Record::Live(_) => Ok(self.refuse(Refusal::OtherAddress)),
+            // RFC 2131 section 3.2 [inaccurate-is-silent]: what another server may know better is not refused.
             // What is recorded has ended; meanwhile another server may have given what is asked for,
             // unless there is none.
             Record::Former(_) => self.refuse_if(self.policy.authoritative, Refusal::OtherAddress),
@@ -516,6 +520,8 @@ impl<'a> Case<'a> {
         {
             while self.partition.withdraw(&key, within, &self.policy.pools) {}
         }
+        // RFC 2131 section 3.1 [offer-lapses], RFC 2131 section 4.3.1 [offers-kept-apart]: until then it is offered to
+        // nobody else.
         let deadline = self.now.after(self.policy.offer_lifetime_seconds);
         let offer = Offer {
             lease: Lease::V4(candidate.address),
@@ -581,6 +587,7 @@ impl<'a> Case<'a> {
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {
+        // RFC 2131 section 3.1 [unable-says-nak], RFC 2131 section 3.5 [invalid-address-nak]: a reason in words goes with it.
         Answer {
             verdict: Verdict::Nak(refusal),
             address: Ipv4Addr::UNSPECIFIED,

@@ -140,6 +140,8 @@ impl Default for Query {
 }
 
 impl Query {
+    // RFC 4361 section 6.3 [client-id-identifies], RFC 4361 section 6.4 [chaddr-without-client-id]; the octets are
+    // opaque (RFC 2132 section 9.14 [client-id-opaque]).
     /// By what the client's binding is found.
     pub fn key(&self) -> Key<'_> {
         let iaid = dhcp_wire::id::Iaid(0);
@@ -356,6 +358,9 @@ impl Query {
         self.hardware = HardwareAddress::new(header.htype, address).unwrap_or_default();
     }
 
+    // RFC 3396 section 7 [pieces-joined], RFC 3396 section 4 [every-option-joined]: pieces are appended in the order of
+    // reading. RFC 2132 section 8.4 [vendor-information-ignored], RFC 2132 section 9.13 [vendor-class-ignored]: what
+    // is not named here is nothing to us.
     /// Keeps what the answer needs of the options. Split ones are put together (RFC 3396 section 7).
     ///
     /// Policies for what is wrong: hints (options 51, 57, 80) of a wrong length are ignored, options 50,
@@ -363,6 +368,7 @@ impl Query {
     /// is cut, a client identifier beyond 255 octets is no identity.
     fn take_options(&mut self, message: &Message<'_>) -> Result<Scalars, Discard> {
         let mut scalars = Scalars::default();
+        // RFC 6842 section 3 [client-id-not-invented].
         self.client.clear();
         self.parameters.clear();
         self.agent.clear();
@@ -541,6 +547,7 @@ impl Query {
         let in_network = || policy.networks_v4.is_in_network(self.place, self.ciaddr);
         let good = match self.kind {
             Kind::Decline | Kind::Release | Kind::NotChosen => true,
+            // RFC 2131 section 3.4 [inform-address-checked].
             // The answer goes to an address that we did not assign: at least it lies on the link.
             Kind::Inform if !self.ciaddr.is_unspecified() => is_good(self.ciaddr) && in_network(),
             _ if self.is_relayed() => is_good(self.giaddr),

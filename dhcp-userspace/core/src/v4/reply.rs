@@ -87,6 +87,7 @@ fn header(query: &Query, answer: &Answer, subnet: &Subnet4, host: Option<&Reserv
     if answer.verdict == Verdict::InformAck && query.ciaddr.is_unspecified() {
         header.flags.set(query.flags | FLAG_BROADCAST);
     }
+    // RFC 2131 section 3.1 [ack-agrees-with-offer]: an ACK is written by the same lines as an OFFER.
     header.yiaddr = answer.address.octets();
     if query.kind != Kind::Discover {
         header.ciaddr = query.ciaddr.octets();
@@ -142,6 +143,7 @@ fn destination(
     if query.is_relayed() {
         return (query.giaddr, neighbour, query.relay_port);
     }
+    // RFC 2131 section 3.2 [nak-to-giaddr]: a relayed NAK has gone by now.
     // RFC 2131 section 4.1 [nak-broadcast]: a NAK that is not relayed is broadcast, whatever the client says.
     if let Verdict::Nak(_) = answer.verdict {
         return everybody;
@@ -151,6 +153,7 @@ fn destination(
     if query.kind != Kind::Discover && !query.ciaddr.is_unspecified() {
         return (query.ciaddr, neighbour, CLIENT_PORT);
     }
+    // RFC 2131 section 2 [reserved-flags-ignored]: of the flags this one is looked at.
     // RFC 2131 section 4.1 [broadcast-bit]: a client that cannot take unicast yet says so; one whose hardware
     // address is no Ethernet station's cannot be sent any.
     if query.flags & FLAG_BROADCAST != 0 {
@@ -241,6 +244,7 @@ fn push_promise(
     if answer.verdict == Verdict::InformAck {
         return Ok(());
     }
+    // RFC 2131 section 4.3.1 [lease-time-in-promises].
     builder.push(code::LEASE_TIME, &answer.lease_seconds.to_be_bytes())?;
     // RFC 2131 section 4.4.5 [t1-t2]: half and seven eighths of the lease unless configured.
     if let Some((renew, rebind)) = timers(lifetimes, answer.lease_seconds) {
@@ -256,6 +260,7 @@ fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
     if lease_seconds == u32::MAX {
         return None;
     }
+    // RFC 2131 section 4.4.5 [timers-of-what-is-left], RFC 2131 section 4.4.5 [timers-in-order].
     let fits = |timer: &u32| *timer < lease_seconds;
     let renew = lifetimes.renew.filter(fits).unwrap_or(lease_seconds / 2);
     let seven_eighths = lease_seconds - lease_seconds.div_ceil(8);
