@@ -15,6 +15,7 @@ use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
+use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
@@ -76,6 +77,8 @@ pub struct Checked {
     pub warnings: Findings,
     networks_v4: Vec<Network<Subnet4>>,
     networks_v6: Vec<Network<Subnet6>>,
+    options_v4: OptionSet,
+    options_v6: OptionSet,
     ranges: Vec<PoolRange>,
     reserved: Vec<Lease>,
     withheld: Vec<Lease>,
@@ -96,6 +99,8 @@ impl Checked {
         Policy {
             networks_v4: self.networks_v4.clone(),
             networks_v6: self.networks_v6.clone(),
+            options_v4: self.options_v4.clone(),
+            options_v6: self.options_v6.clone(),
             pools,
             server_duid: duid.clone(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
@@ -144,11 +149,16 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     checker.links(file, &placed);
     checker.pd_pool_overlaps(&placed);
     checker.reserved_twice(&placed);
+    let options_v4 = placed::level(&file.dhcp4.options, Family::V4);
+    let options_v6 = placed::level(&file.dhcp6.options, Family::V6);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     for placed in &placed {
         match placed.written.family {
-            Family::V4 => subnets::add(&mut networks_v4, placed, checker.subnet4(placed)),
+            Family::V4 => {
+                let subnet = checker.subnet4(placed, &options_v4);
+                subnets::add(&mut networks_v4, placed, subnet);
+            }
             Family::V6 => subnets::add(&mut networks_v6, placed, checker.subnet6(placed)),
         }
     }
@@ -190,6 +200,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         warnings: report.finish(),
         networks_v4,
         networks_v6,
+        options_v4,
+        options_v6,
         ranges,
         reserved,
         withheld,

@@ -95,9 +95,10 @@ pub(super) struct Parameters {
     pub(super) rapid_commit: Option<At<bool>>,
     pub(super) preference: Option<At<u8>>,
     pub(super) next_server: Option<At<Ipv4Addr>>,
+    pub(super) server_hostname: Option<At<String>>,
     pub(super) boot_file_name: Option<At<String>>,
     pub(super) server_identifier: Option<At<Ipv4Addr>>,
-    /// Outer levels first; what comes later replaces what came earlier.
+    /// Of this level alone.
     pub(super) options: Vec<OptionData>,
 }
 
@@ -119,9 +120,10 @@ impl Parameters {
             rapid_commit: either(&self.rapid_commit, &outer.rapid_commit),
             preference: either(&self.preference, &outer.preference),
             next_server: either(&self.next_server, &outer.next_server),
+            server_hostname: either(&self.server_hostname, &outer.server_hostname),
             boot_file_name: either(&self.boot_file_name, &outer.boot_file_name),
             server_identifier: either(&self.server_identifier, &outer.server_identifier),
-            options: outer.options.iter().chain(&self.options).cloned().collect(),
+            options: self.options.clone(),
         }
     }
 }
@@ -289,6 +291,8 @@ impl Parameters {
             this.min_valid_lifetime = table.read("min-valid-lifetime", report, lifetime);
             this.max_valid_lifetime = table.read("max-valid-lifetime", report, lifetime);
             this.next_server = table.read("next-server", report, ipv4);
+            this.server_hostname =
+                table.read("server-hostname", report, |value| value.text_within(63));
             this.boot_file_name =
                 table.read("boot-file-name", report, |value| value.text_within(127));
             this.server_identifier = table.read("server-identifier", report, server_address);

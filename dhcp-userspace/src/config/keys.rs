@@ -327,6 +327,12 @@ const BOOTSTRAP_V4: &[Key] = &[
         "`siaddr`: the server that a booting client fetches its file from (DHCPv4).",
     ),
     key(
+        "server-hostname",
+        "text, at most 63 octets",
+        "none",
+        "`sname`: the name of that server (DHCPv4).",
+    ),
+    key(
         "boot-file-name",
         "text, at most 127 octets",
         "none",
@@ -465,16 +471,26 @@ pub(super) const SUBNET6: TableKeys = TableKeys {
     ],
 };
 
+const OPTIONS_OF_POOL: Key = key(
+    "option-data",
+    "list of tables",
+    "none",
+    "Options for clients with a lease of this pool, see `option-data`.",
+);
+
 /// A pool of addresses.
 pub(super) const POOL: TableKeys = TableKeys {
     heading: "`pools`",
     meaning: "A pool is a text, or a table as in Kea: `{ pool = \"192.0.2.10-192.0.2.200\" }`. The first 16777216 addresses of a pool are handed out, the whole of a /8; what lies beyond is not.",
-    groups: &[&[key(
-        "pool",
-        "text",
-        "required",
-        "First and last address, or a prefix.",
-    )]],
+    groups: &[&[
+        key(
+            "pool",
+            "text",
+            "required",
+            "First and last address, or a prefix.",
+        ),
+        OPTIONS_OF_POOL,
+    ]],
 };
 
 /// A pool of prefixes.
@@ -500,6 +516,7 @@ pub(super) const PD_POOL: TableKeys = TableKeys {
             "required",
             "Length of each delegated prefix.",
         ),
+        OPTIONS_OF_POOL,
     ]],
 };
 

@@ -2,7 +2,9 @@
 
 use super::random::Random;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{
+    LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
+};
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::id::Duid;
@@ -104,9 +106,11 @@ impl Layout {
             interface: Some("sim0".to_owned()),
             lifetimes,
             options: OptionSet::default(),
+            pool_options: PoolOptions::default(),
             reservations: Reservations::default(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
+            server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
         };
@@ -121,6 +125,7 @@ impl Layout {
             interface_id: None,
             lifetimes,
             options: OptionSet::default(),
+            pool_options: PoolOptions::default(),
             reservations: Reservations::default(),
             rapid_commit: true,
             preference: 0,
@@ -129,12 +134,16 @@ impl Layout {
             networks_v4: vec![Network {
                 name: String::new(),
                 subnets: vec![v4],
+                options: OptionSet::default(),
             }],
             networks_v6: vec![Network {
                 name: String::new(),
                 subnets: vec![v6],
+                options: OptionSet::default(),
             }],
             pools,
+            options_v4: OptionSet::default(),
+            options_v6: OptionSet::default(),
             server_duid: duid,
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,

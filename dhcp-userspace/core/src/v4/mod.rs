@@ -7,13 +7,16 @@
 
 mod context;
 mod decide;
+mod names;
+mod parameters;
 mod query;
 mod reply;
 mod select;
+mod vendor;
 
 pub use decide::{Answer, Refusal, Verdict, decide};
 pub use query::{AGENT_OCTETS_MAX, Kind, Query, classify};
-pub use reply::reply;
+pub use reply::{Written, reply};
 
 #[cfg(test)]
 mod tests;

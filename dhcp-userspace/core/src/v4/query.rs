@@ -16,6 +16,9 @@ use dhcp_wire::v4::{self, Header, Malformed, Message, MessageType, Region, SubOp
 /// options of two relay agents do not fit; what agents send is a tenth of it.
 pub const AGENT_OCTETS_MAX: usize = 512;
 
+/// Bound on what a client says to vendors in one option.
+const VENDOR_OCTETS_MAX: usize = 512;
+
 /// Of the flags in the relay agent's option (RFC 5010) the bit that says that the client had sent its
 /// message to a unicast address.
 const AGENT_FLAG_UNICAST: u8 = 0x80;
@@ -66,6 +69,9 @@ pub struct Query {
     pub(super) host_name: Octets<255>,
     /// Option 81.
     pub(super) full_name: Octets<255>,
+    /// Options 124 and 125, as far as they fit.
+    pub(super) vendor_classes: Octets<VENDOR_OCTETS_MAX>,
+    pub(super) vendor_options: Octets<VENDOR_OCTETS_MAX>,
     /// What is kept beside the lease.
     pub(super) context: Context,
     pub(super) rapid_commit: bool,
@@ -102,6 +108,8 @@ impl Default for Query {
             agent: Octets::EMPTY,
             host_name: Octets::EMPTY,
             full_name: Octets::EMPTY,
+            vendor_classes: Octets::EMPTY,
+            vendor_options: Octets::EMPTY,
             context: Context::EMPTY,
             rapid_commit: false,
             hlen: 0,
@@ -338,6 +346,8 @@ impl Query {
         self.agent.clear();
         self.host_name.clear();
         self.full_name.clear();
+        self.vendor_classes.clear();
+        self.vendor_options.clear();
         self.rapid_commit = false;
         for piece in message.options() {
             let piece = piece.map_err(malformed)?;
@@ -361,6 +371,13 @@ impl Query {
                 }
                 code::CLIENT_FQDN => {
                     let _ = self.full_name.push_slice(piece.data);
+                }
+                // A vendor that does not fit is one that is not answered.
+                code::VENDOR_CLASSES => {
+                    let _ = self.vendor_classes.push_slice(piece.data);
+                }
+                code::VENDOR_OPTIONS => {
+                    let _ = self.vendor_options.push_slice(piece.data);
                 }
                 code::CLIENT_IDENTIFIER => {
                     self.client

@@ -5,7 +5,7 @@ use super::{Checker, value_or};
 use crate::config::file::{File, OptionData, Parameters, SharedNetwork, Subnet};
 use crate::config::notation::Family;
 use crate::config::report::{At, Spot};
-use dhcp_core::options::ConfiguredOption;
+use dhcp_core::options::OptionSet;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -51,17 +51,12 @@ impl<'f> Placed<'f> {
             None => std::ptr::from_ref(self.written).cast(),
         }
     }
+}
 
-    /// Its options, outer levels first.
-    pub(super) fn options(&self) -> Vec<ConfiguredOption> {
-        let ours = |it: &&OptionData| it.family == self.written.family;
-        self.parameters
-            .options
-            .iter()
-            .filter(ours)
-            .map(|it| it.option.clone())
-            .collect()
-    }
+/// The options of one level that are of one protocol.
+pub(super) fn level(options: &[OptionData], family: Family) -> OptionSet {
+    let ours = options.iter().filter(|it| it.family == family);
+    OptionSet::layered(ours.map(|it| it.option.clone()))
 }
 
 impl Checker<'_> {

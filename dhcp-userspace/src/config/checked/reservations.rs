@@ -1,12 +1,11 @@
 //! What is fixed for one client? Nothing for two of them, and addresses only inside their subnet.
 
-use super::placed::Placed;
+use super::placed::{Placed, level};
 use super::pools::address_lease;
 use super::{Checker, ipv6};
 use crate::config::file::{PdPool, Reservation};
 use crate::config::notation::{Family, Prefix, Range};
 use crate::config::report::{At, Spot};
-use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{self, Reservations, ReservedBy};
 use dhcp_lease::Lease;
 use std::collections::HashMap;
@@ -67,11 +66,7 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn reservations(
-        &mut self,
-        placed: &Placed<'_>,
-        outer_options: &[ConfiguredOption],
-    ) -> Reservations {
+    pub(super) fn reservations(&mut self, placed: &Placed<'_>) -> Reservations {
         let mut seen: HashMap<&(ReservedBy, Vec<u8>), &Spot> = HashMap::new();
         let mut reservations = Reservations::default();
         for written in &placed.written.reservations {
@@ -89,10 +84,10 @@ impl Checker<'_> {
                 .filter_map(|it| Some(Lease::Prefix(ipv6(it.value.address)?, it.value.len)));
             let leases: Vec<_> = addresses.chain(prefixes).collect();
             self.reserved.extend(&leases);
-            let own = written.options.iter().map(|it| it.option.clone());
             let reservation = subnet::Reservation {
                 leases,
-                options: OptionSet::layered(outer_options.iter().cloned().chain(own)),
+                options: level(&written.options, placed.written.family),
+                boot: None,
                 hostname: written
                     .hostname
                     .as_ref()

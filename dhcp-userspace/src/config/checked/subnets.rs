@@ -1,10 +1,12 @@
 //! What does a subnet say to the engine? Everything that was written of it and around it, as the types that
 //! the protocols work with.
 
-use super::placed::Placed;
+use super::placed::{Placed, level};
 use super::{Checker, ipv4, ipv6, value_or};
-use dhcp_core::options::{ConfiguredOption, OptionSet};
-use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use crate::config::notation::Family;
+use crate::config::report::At;
+use dhcp_core::options::OptionSet;
+use dhcp_core::subnet::{Network, PoolOptions, Subnet4, Subnet6};
 use dhcp_lease::SubnetId;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -18,15 +20,34 @@ pub(super) fn add<S>(networks: &mut Vec<Network<S>>, placed: &Placed<'_>, subnet
         .find(|network| !name.is_empty() && network.name == name)
     {
         Some(network) => network.subnets.push(subnet),
-        None => networks.push(Network {
-            name,
-            subnets: vec![subnet],
-        }),
+        None => {
+            let written = placed.network.map(|it| &it.parameters.options[..]);
+            networks.push(Network {
+                name,
+                subnets: vec![subnet],
+                options: level(written.unwrap_or_default(), placed.written.family),
+            });
+        }
     }
 }
 
+fn pool_options(placed: &Placed<'_>) -> PoolOptions {
+    let family = placed.written.family;
+    let pools = placed.written.pool_options.iter();
+    PoolOptions::new(pools.map(|(range, options)| {
+        let (first, last) = (family.address(range.first), family.address(range.last));
+        (first, last, level(options, family))
+    }))
+}
+
+fn text(written: &Option<At<String>>) -> Box<[u8]> {
+    let text = written.as_ref().map(|it| it.value.as_bytes().into());
+    text.unwrap_or_default()
+}
+
 impl Checker<'_> {
-    pub(super) fn subnet4(&mut self, placed: &Placed<'_>) -> Option<Subnet4> {
+    /// A DHCPv4 subnet; `outer` are the options that hold for everybody.
+    pub(super) fn subnet4(&mut self, placed: &Placed<'_>, outer: &OptionSet) -> Option<Subnet4> {
         let written = placed.written;
         let lifetimes = self.lifetimes(placed);
         let subnet = written.subnet.as_ref()?;
@@ -35,20 +56,8 @@ impl Checker<'_> {
         };
         let prefix_len = subnet.value.len;
         let pools = self.address_pools(placed, subnet.value);
-        let mut options = placed.options();
-        if !options.iter().any(|option| option.code == 1) {
-            let mask = subnet.value.range().count_less_one() as u32; // an IPv4 subnet: 32 bits
-            let data: Box<[u8]> = (!mask).to_be_bytes().into();
-            options.insert(
-                0,
-                ConfiguredOption {
-                    code: 1,
-                    data,
-                    always_send: false,
-                },
-            );
-        }
-        self.routers(placed, &options);
+        let options = level(&written.parameters.options, Family::V4);
+        self.routers(placed, outer, &options);
         self.server_identifier(placed);
         let parameters = &placed.parameters;
         Some(Subnet4 {
@@ -59,15 +68,13 @@ impl Checker<'_> {
             relays: placed.relays().filter_map(|it| ipv4(it.value)).collect(),
             interface: placed.interface().map(|it| it.value.clone()),
             lifetimes,
-            reservations: self.reservations(placed, &options),
-            options: OptionSet::layered(options),
+            reservations: self.reservations(placed),
+            options,
+            pool_options: pool_options(placed),
             server_identifier: parameters.server_identifier.as_ref().map(|it| it.value),
             next_server: value_or(&parameters.next_server, Ipv4Addr::UNSPECIFIED),
-            boot_file_name: parameters
-                .boot_file_name
-                .as_ref()
-                .map(|it| it.value.as_bytes().into())
-                .unwrap_or_default(),
+            server_hostname: text(&parameters.server_hostname),
+            boot_file_name: text(&parameters.boot_file_name),
             rapid_commit: value_or(&parameters.rapid_commit, false),
         })
     }
@@ -78,7 +85,6 @@ impl Checker<'_> {
         let IpAddr::V6(network) = subnet.value.address else {
             return None;
         };
-        let options = placed.options();
         Some(Subnet6 {
             id: SubnetId(placed.id),
             network,
@@ -96,18 +102,23 @@ impl Checker<'_> {
                 .interface_id()
                 .map(|it| it.value.clone().into_boxed_slice()),
             lifetimes,
-            reservations: self.reservations(placed, &options),
-            options: OptionSet::layered(options),
+            reservations: self.reservations(placed),
+            options: level(&placed.written.parameters.options, Family::V6),
+            pool_options: pool_options(placed),
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
         })
     }
 
     /// A subnet without routers is rarely meant, and a router in a pool never.
-    fn routers(&mut self, placed: &Placed<'_>, options: &[ConfiguredOption]) {
+    fn routers(&mut self, placed: &Placed<'_>, outer: &OptionSet, own: &OptionSet) {
         const ROUTERS: u16 = 3;
         const CLASSLESS_ROUTES: u16 = 121;
-        let find = |code| options.iter().rev().find(|option| option.code == code);
+        let network = placed
+            .network
+            .map(|it| level(&it.parameters.options, Family::V4));
+        let levels = [Some(own), network.as_ref(), Some(outer)];
+        let find = |code| levels.into_iter().flatten().find_map(|set| set.find(code));
         let (routers, routes) = (find(ROUTERS), find(CLASSLESS_ROUTES));
         if routers.is_none() && routes.is_none() && !placed.written.pools.is_empty() {
             let message = "has no `routers` option; its clients get no default route";

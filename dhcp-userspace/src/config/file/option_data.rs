@@ -4,8 +4,8 @@ use crate::config::keys;
 use crate::config::notation::Family;
 use crate::config::options::{self, Definition};
 use crate::config::reader::{self, Table, Value};
-use crate::config::report::{Report, Spot};
-use dhcp_core::options::ConfiguredOption;
+use crate::config::report::{At, Report, Spot};
+use dhcp_core::options::{ConfiguredOption, Sending};
 use toml::de::DeValue;
 
 /// One option with its protocol.
@@ -61,7 +61,10 @@ impl OptionData {
         let option = ConfiguredOption {
             code,
             data: data.value.into_boxed_slice(),
-            always_send: always_send.is_some_and(|it| it.value),
+            sending: match always_send {
+                Some(At { value: true, .. }) => Sending::Always,
+                _ => Sending::Asked,
+            },
         };
         if let Some(message) = too_long(family, option.data.len()) {
             report.error(&data.spot, message);

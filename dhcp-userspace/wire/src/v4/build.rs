@@ -27,6 +27,12 @@ pub struct NoRoom {
     pub need: usize,
 }
 
+/// A place in a message that is being written, see [`Builder::mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    used: [usize; 3],
+}
+
 /// How long a message to a client may be, from its option 57 if it sent one.
 ///
 /// RFC 2132 section 9.10 [max-message-size]: the smallest value that means anything is 576, the datagram
@@ -79,6 +85,16 @@ impl<'a> Builder<'a> {
             used: [0; 3],
             last: &[],
         })
+    }
+
+    /// Where the message has got to, to go back to.
+    pub fn mark(&self) -> Mark {
+        Mark { used: self.used }
+    }
+
+    /// Forgets all options that were pushed after `mark` was taken.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.take_back(mark.used);
     }
 
     /// Keeps options out of `file` and `sname` from here on (a NAK must not use them, RFC 2131 table 3).

@@ -7,6 +7,10 @@ pub const PAD: u8 = 0;
 pub const SUBNET_MASK: u8 = 1;
 /// Routers (RFC 2132 section 3.5).
 pub const ROUTERS: u8 = 3;
+/// Domain name servers (RFC 2132 section 3.8).
+pub const DOMAIN_NAME_SERVERS: u8 = 6;
+/// Domain name (RFC 2132 section 3.17).
+pub const DOMAIN_NAME: u8 = 15;
 /// Host name (RFC 2132 section 3.14).
 pub const HOST_NAME: u8 = 12;
 /// Requested IP address (RFC 2132 section 9.1).
@@ -37,6 +41,10 @@ pub const CLIENT_FQDN: u8 = 81;
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
 pub const RELAY_AGENT: u8 = 82;
+/// Vendor-identifying vendor classes (RFC 3925 section 3).
+pub const VENDOR_CLASSES: u8 = 124;
+/// Vendor-identifying vendor options (RFC 3925 section 4).
+pub const VENDOR_OPTIONS: u8 = 125;
 /// Ends the options of a region.
 pub const END: u8 = 255;
 

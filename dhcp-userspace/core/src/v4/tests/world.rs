@@ -1,9 +1,9 @@
 //! A server in a test tube, made of public types only: a policy, an interface, partitions, a clock.
 
-use crate::options::{ConfiguredOption, OptionSet};
+use crate::options::{ConfiguredOption, OptionSet, Sending};
 use crate::subnet::{
-    Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy,
-    Subnet4,
+    Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions, Reservation, Reservations,
+    ReservedBy, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -38,7 +38,11 @@ pub(super) fn options(list: &[(u16, &[u8], bool)]) -> OptionSet {
             .map(|&(code, data, always_send)| ConfiguredOption {
                 code,
                 data: data.into(),
-                always_send,
+                sending: if always_send {
+                    Sending::Always
+                } else {
+                    Sending::Asked
+                },
             }),
     )
 }
@@ -69,15 +73,16 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             cache: LeaseCache::default(),
         },
         options: options(&[
-            (1, &[255, 255, 255, 0], false),
             (3, &[a, b, c, 1], false),
             (6, &[9, 9, 9, 9], false),
             (15, b"example.net", false),
             (42, &[10, 0, 0, 7], true),
         ]),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: NONE,
+        server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
     }
@@ -113,10 +118,12 @@ impl World {
                 Network {
                     name: "here".into(),
                     subnets: here,
+                    options: OptionSet::default(),
                 },
                 Network {
                     name: String::new(),
                     subnets: vec![relayed],
+                    options: OptionSet::default(),
                 },
             ],
             pools: Pools::new(&ranges, &[]),
@@ -151,11 +158,10 @@ impl World {
     pub(super) fn reserve(&mut self, by: ReservedBy, identifier: &[u8], address: &str) {
         let lease = Lease::V4(ip(address));
         let subnet = self.subnet(0, 0);
-        let options = subnet.options.clone();
         let reservation = Reservation {
             leases: vec![lease],
-            options,
             hostname: b"named"[..].into(),
+            ..Reservation::default()
         };
         subnet.reservations.insert(by, identifier, reservation);
         self.reserved.push(lease);
@@ -184,8 +190,8 @@ impl World {
             query,
         )?;
         let answer = self.decide()?;
-        let len = reply(&self.query, &answer, &self.policy, &mut frame)?;
-        Ok(Reply::read(&frame[..len], answer))
+        let written = reply(&self.query, &answer, &self.policy, &mut frame)?;
+        Ok(Reply::read(&frame[..written.len], answer))
     }
 
     fn decide(&mut self) -> Result<Answer, Discard> {
