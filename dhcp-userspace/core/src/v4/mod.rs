@@ -8,6 +8,7 @@
 mod context;
 mod decide;
 mod names;
+mod packet;
 mod parameters;
 mod query;
 mod reply;
@@ -15,6 +16,7 @@ mod select;
 mod vendor;
 
 pub use decide::{Answer, Refusal, Verdict, decide};
+pub use packet::{Received, vendor_class};
 pub use query::{AGENT_OCTETS_MAX, Kind, Query, classify};
 pub use reply::{Written, reply};
 

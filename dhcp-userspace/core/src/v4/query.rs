@@ -373,7 +373,7 @@ impl Query {
                     let _ = self.full_name.push_slice(piece.data);
                 }
                 // A vendor that does not fit is one that is not answered.
-                code::VENDOR_CLASSES => {
+                code::VENDOR_CLASS => {
                     let _ = self.vendor_classes.push_slice(piece.data);
                 }
                 code::VENDOR_OPTIONS => {
