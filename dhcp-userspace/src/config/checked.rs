@@ -4,6 +4,7 @@
 
 mod lifetimes;
 mod links;
+mod options;
 mod placed;
 mod pools;
 mod reservations;
@@ -11,6 +12,7 @@ mod subnets;
 
 use super::file::File;
 use super::notation::Family;
+use super::options::Definitions;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
@@ -141,7 +143,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ranges: Vec::new(),
         reserved: Vec::new(),
         withheld: Vec::new(),
+        definitions: Definitions::default(),
     };
+    checker.define(file);
     let interfaces = checker.interfaces(file);
     let placed = checker.placed(file);
     checker.ids(&placed);
@@ -149,17 +153,22 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     checker.links(file, &placed);
     checker.pd_pool_overlaps(&placed);
     checker.reserved_twice(&placed);
-    let options_v4 = placed::level(&file.dhcp4.options, Family::V4);
-    let options_v6 = placed::level(&file.dhcp6.options, Family::V6);
+    let options_v4 = checker.level(&file.dhcp4.options, Family::V4);
+    let options_v6 = checker.level(&file.dhcp6.options, Family::V6);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     for placed in &placed {
         match placed.written.family {
             Family::V4 => {
                 let subnet = checker.subnet4(placed, &options_v4);
-                subnets::add(&mut networks_v4, placed, subnet);
+                let options = checker.network_options(placed);
+                subnets::add(&mut networks_v4, placed, subnet, options);
             }
-            Family::V6 => subnets::add(&mut networks_v6, placed, checker.subnet6(placed)),
+            Family::V6 => {
+                let subnet = checker.subnet6(placed);
+                let options = checker.network_options(placed);
+                subnets::add(&mut networks_v6, placed, subnet, options);
+            }
         }
     }
     let Checker {
@@ -250,6 +259,8 @@ struct Checker<'r> {
     reserved: Vec<Lease>,
     /// Addresses in the pools that are for no client at all.
     withheld: Vec<Lease>,
+    /// The options that the operator defines.
+    definitions: Definitions,
 }
 
 impl Checker<'_> {

@@ -5,10 +5,12 @@
 //! missing, so that the rest can still be judged.
 
 mod option_data;
+mod option_def;
 mod subnet;
 mod values;
 
 pub(super) use option_data::OptionData;
+pub(super) use option_def::OptionDef;
 pub(super) use subnet::{PdPool, Reservation, Subnet};
 
 use super::keys::{self, TableKeys};
@@ -38,6 +40,8 @@ pub(super) struct File {
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
     pub(super) history: History,
+    pub(super) option_defs_v4: Vec<OptionDef>,
+    pub(super) option_defs_v6: Vec<OptionDef>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     /// Subnets that stand alone, DHCPv4 first.
@@ -191,6 +195,8 @@ impl File {
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
+            option_defs_v4: option_defs(dhcp4.as_ref(), report),
+            option_defs_v6: option_defs(dhcp6.as_ref(), report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             subnets,
@@ -200,6 +206,11 @@ impl File {
                 .collect(),
         }
     }
+}
+
+fn option_defs(table: Option<&Table<'_>>, report: &mut Report) -> Vec<OptionDef> {
+    let list = table.map(|table| OptionDef::list(table, report));
+    list.unwrap_or_default()
 }
 
 /// The state directory and the control socket of a file, for commands that need nothing else of it.

@@ -1,6 +1,7 @@
 //! Configurations and what becomes of them.
 
 mod mistakes;
+mod options;
 
 use super::keys::{self, TABLES, TableKeys};
 use super::*;
@@ -312,6 +313,7 @@ fn every_documented_key_is_read() {
                     line("[dhcp4]\noption-data = [{ code = 3, @ }]")
                 }
                 it if same(it, &keys::OPTION_DATA) => line("[dhcp4]\noption-data = [{ @ }]"),
+                it if same(it, &keys::OPTION_DEF) => line("[dhcp4]\noption-def = [{ @ }]"),
                 it if same(it, &keys::RESERVATION4) => line("[[subnet4]]\nreservations = [{ @ }]"),
                 it if same(it, &keys::RESERVATION6) => line("[[subnet6]]\nreservations = [{ @ }]"),
                 other => panic!("{} has no test", other.heading),

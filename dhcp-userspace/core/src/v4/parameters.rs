@@ -103,6 +103,8 @@ impl<'p> Parameters<'p> {
     }
 
     /// `sname`, in the same way.
+    // RFC 2132 section 9.4 [boot-names-as-options]: a name in the header keeps options out of its field, so both
+    // can be there, and options 66 and 67 are sent as they are configured.
     pub(super) fn server_hostname(&self) -> &'p [u8] {
         let of_client = self.boot.map(|boot| &*boot.server_hostname);
         let given = of_client.filter(|name| !name.is_empty());
@@ -118,6 +120,7 @@ impl<'p> Parameters<'p> {
 
     /// Writes them; how many had no room.
     ///
+    /// RFC 2132 section 9.8 [list-order],
     /// RFC 2131 section 4.3.1 [parameters-requested]: what the client asks for, in its order, as far as it is
     /// configured, each once; then what is sent in any case. A client without a list gets everything.
     ///

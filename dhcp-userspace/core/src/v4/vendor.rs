@@ -20,6 +20,9 @@ pub(super) type VendorData = Octets<OCTETS_MAX>;
 
 /// What the vendors that count for a client have for it; `None`: nothing.
 ///
+/// RFC 3925 section 4 [vendor-unknown-ignored], RFC 2132 section 8.4 [vendor-information-ignored]: what is said to
+/// a vendor that nothing is configured for is as if it were not there.
+///
 /// A vendor counts when the client names it in option 124 or 125, or when the configuration has an option 125
 /// with its number that is sent anyway (all of this is as in Kea). Of its sub-options those are sent that are
 /// always sent, and of CableLabs' those that the client lists.

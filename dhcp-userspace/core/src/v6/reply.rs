@@ -3,6 +3,7 @@
 use super::answer::{Answer, Granted, IaAnswer};
 use super::choose::Link;
 use super::query::{IaKind, Query};
+use super::vendor;
 use crate::options::{Layers, Sending};
 use crate::{Discard, Policy};
 use dhcp_lease::Lease;
@@ -172,9 +173,16 @@ fn configured(builder: &mut Builder<'_>, query: &Query, layers: &Layers<'_>) {
         .filter(|(option, _)| {
             is_information || option.code != OptionCode::INFORMATION_REFRESH_TIME
         });
+    let mut of_vendor = None;
     for (option, _) in chosen {
-        let _ = builder.option(option.code, &option.data);
+        match option.code {
+            OptionCode::VENDOR_OPTIONS => of_vendor = Some(option),
+            code => {
+                let _ = builder.option(code, &option.data);
+            }
+        }
     }
+    vendor::options(builder, query, layers, of_vendor);
 }
 
 /// RFC 8415 section 21.24 [max-rt-when-requested]: only to clients that ask, whatever is configured.

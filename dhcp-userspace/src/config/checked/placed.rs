@@ -2,10 +2,9 @@
 //! the parameters that hold for it.
 
 use super::{Checker, value_or};
-use crate::config::file::{File, OptionData, Parameters, SharedNetwork, Subnet};
+use crate::config::file::{File, Parameters, SharedNetwork, Subnet};
 use crate::config::notation::Family;
 use crate::config::report::{At, Spot};
-use dhcp_core::options::OptionSet;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -51,12 +50,6 @@ impl<'f> Placed<'f> {
             None => std::ptr::from_ref(self.written).cast(),
         }
     }
-}
-
-/// The options of one level that are of one protocol.
-pub(super) fn level(options: &[OptionData], family: Family) -> OptionSet {
-    let ours = options.iter().filter(|it| it.family == family);
-    OptionSet::layered(ours.map(|it| it.option.clone()))
 }
 
 impl Checker<'_> {

@@ -1,6 +1,6 @@
 //! What is fixed for one client? Nothing for two of them, and addresses only inside their subnet.
 
-use super::placed::{Placed, level};
+use super::placed::Placed;
 use super::pools::address_lease;
 use super::{Checker, ipv6};
 use crate::config::file::{PdPool, Reservation};
@@ -86,7 +86,7 @@ impl Checker<'_> {
             self.reserved.extend(&leases);
             let reservation = subnet::Reservation {
                 leases,
-                options: level(&written.options, placed.written.family),
+                options: self.level(&written.options, placed.written.family),
                 boot: None,
                 hostname: written
                     .hostname

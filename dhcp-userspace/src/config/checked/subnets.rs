@@ -1,7 +1,7 @@
 //! What does a subnet say to the engine? Everything that was written of it and around it, as the types that
 //! the protocols work with.
 
-use super::placed::{Placed, level};
+use super::placed::Placed;
 use super::{Checker, ipv4, ipv6, value_or};
 use crate::config::notation::Family;
 use crate::config::report::At;
@@ -11,7 +11,13 @@ use dhcp_lease::SubnetId;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Puts a subnet into the network of its shared network, or into one of its own.
-pub(super) fn add<S>(networks: &mut Vec<Network<S>>, placed: &Placed<'_>, subnet: Option<S>) {
+/// `options` are the shared network's.
+pub(super) fn add<S>(
+    networks: &mut Vec<Network<S>>,
+    placed: &Placed<'_>,
+    subnet: Option<S>,
+    options: OptionSet,
+) {
     let Some(subnet) = subnet else { return };
     let name = placed.network.and_then(|network| network.name.as_ref());
     let name = name.map(|it| it.value.clone()).unwrap_or_default();
@@ -20,24 +26,12 @@ pub(super) fn add<S>(networks: &mut Vec<Network<S>>, placed: &Placed<'_>, subnet
         .find(|network| !name.is_empty() && network.name == name)
     {
         Some(network) => network.subnets.push(subnet),
-        None => {
-            let written = placed.network.map(|it| &it.parameters.options[..]);
-            networks.push(Network {
-                name,
-                subnets: vec![subnet],
-                options: level(written.unwrap_or_default(), placed.written.family),
-            });
-        }
+        None => networks.push(Network {
+            name,
+            subnets: vec![subnet],
+            options,
+        }),
     }
-}
-
-fn pool_options(placed: &Placed<'_>) -> PoolOptions {
-    let family = placed.written.family;
-    let pools = placed.written.pool_options.iter();
-    PoolOptions::new(pools.map(|(range, options)| {
-        let (first, last) = (family.address(range.first), family.address(range.last));
-        (first, last, level(options, family))
-    }))
 }
 
 fn text(written: &Option<At<String>>) -> Box<[u8]> {
@@ -46,6 +40,21 @@ fn text(written: &Option<At<String>>) -> Box<[u8]> {
 }
 
 impl Checker<'_> {
+    /// The options of the shared network around a subnet.
+    pub(super) fn network_options(&mut self, placed: &Placed<'_>) -> OptionSet {
+        let written = placed.network.map(|it| &it.parameters.options[..]);
+        self.level(written.unwrap_or_default(), placed.written.family)
+    }
+
+    fn pool_options(&mut self, placed: &Placed<'_>) -> PoolOptions {
+        let family = placed.written.family;
+        let pools = placed.written.pool_options.iter();
+        PoolOptions::new(pools.map(|(range, options)| {
+            let (first, last) = (family.address(range.first), family.address(range.last));
+            (first, last, self.level(options, family))
+        }))
+    }
+
     /// A DHCPv4 subnet; `outer` are the options that hold for everybody.
     pub(super) fn subnet4(&mut self, placed: &Placed<'_>, outer: &OptionSet) -> Option<Subnet4> {
         let written = placed.written;
@@ -56,7 +65,7 @@ impl Checker<'_> {
         };
         let prefix_len = subnet.value.len;
         let pools = self.address_pools(placed, subnet.value);
-        let options = level(&written.parameters.options, Family::V4);
+        let options = self.level(&written.parameters.options, Family::V4);
         self.routers(placed, outer, &options);
         self.server_identifier(placed);
         let parameters = &placed.parameters;
@@ -70,7 +79,7 @@ impl Checker<'_> {
             lifetimes,
             reservations: self.reservations(placed),
             options,
-            pool_options: pool_options(placed),
+            pool_options: self.pool_options(placed),
             server_identifier: parameters.server_identifier.as_ref().map(|it| it.value),
             next_server: value_or(&parameters.next_server, Ipv4Addr::UNSPECIFIED),
             server_hostname: text(&parameters.server_hostname),
@@ -103,8 +112,8 @@ impl Checker<'_> {
                 .map(|it| it.value.clone().into_boxed_slice()),
             lifetimes,
             reservations: self.reservations(placed),
-            options: level(&placed.written.parameters.options, Family::V6),
-            pool_options: pool_options(placed),
+            options: self.level(&placed.written.parameters.options, Family::V6),
+            pool_options: self.pool_options(placed),
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
         })
@@ -114,11 +123,9 @@ impl Checker<'_> {
     fn routers(&mut self, placed: &Placed<'_>, outer: &OptionSet, own: &OptionSet) {
         const ROUTERS: u16 = 3;
         const CLASSLESS_ROUTES: u16 = 121;
-        let network = placed
-            .network
-            .map(|it| level(&it.parameters.options, Family::V4));
-        let levels = [Some(own), network.as_ref(), Some(outer)];
-        let find = |code| levels.into_iter().flatten().find_map(|set| set.find(code));
+        let network = self.network_options(placed);
+        let levels = [own, &network, outer];
+        let find = |code| levels.into_iter().find_map(|set| set.find(code));
         let (routers, routes) = (find(ROUTERS), find(CLASSLESS_ROUTES));
         if routers.is_none() && routes.is_none() && !placed.written.pools.is_empty() {
             let message = "has no `routers` option; its clients get no default route";

@@ -106,6 +106,7 @@ impl<'a> Builder<'a> {
     ///
     /// RFC 3396 section 6 [split-long-options]: data of more than 255 octets is split, and the pieces stand
     /// in the order in which the regions are read. Shorter data stays whole: not every client joins.
+    /// RFC 3442 section 3 [classless-long]: that is what a server of option 121 must be able to.
     ///
     /// # Errors
     /// [`NoRoom`]; nothing was written then.
