@@ -18,6 +18,7 @@ use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::options::OptionSet;
+use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
@@ -87,6 +88,8 @@ pub struct Checked {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    hosts_v4: Hosts,
+    hosts_v6: Hosts,
 }
 
 impl Checked {
@@ -108,6 +111,8 @@ impl Checked {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            hosts_v4: self.hosts_v4.clone(),
+            hosts_v6: self.hosts_v6.clone(),
         }
     }
 
@@ -147,12 +152,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     };
     checker.define(file);
     let interfaces = checker.interfaces(file);
-    let placed = checker.placed(file);
+    let mut placed = checker.placed(file);
     checker.ids(&placed);
     checker.subnet_overlaps(&placed);
     checker.links(file, &placed);
     checker.pd_pool_overlaps(&placed);
-    checker.reserved_twice(&placed);
+    checker.distribute(file, &mut placed);
+    checker.reserved_twice(file, &placed);
+    let hosts_v4 = checker.hosts(&file.hosts4, Family::V4, &placed);
+    let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
     let options_v4 = checker.level(&file.dhcp4.options, Family::V4);
     let options_v6 = checker.level(&file.dhcp6.options, Family::V6);
     let mut networks_v4 = Vec::new();
@@ -220,6 +228,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
             default::DECLINE_PROBATION,
         ),
         authoritative: value_or(&file.authoritative, true),
+        hosts_v4,
+        hosts_v6,
     })
 }
 

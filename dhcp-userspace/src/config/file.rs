@@ -4,14 +4,18 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
+mod hosts;
 mod option_data;
 mod option_def;
+mod reservation;
 mod subnet;
 mod values;
 
+pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
 pub(super) use option_def::OptionDef;
-pub(super) use subnet::{PdPool, Reservation, Subnet};
+pub(super) use reservation::Reservation;
+pub(super) use subnet::{PdPool, Subnet};
 
 use super::keys::{self, TableKeys};
 use super::notation::Family;
@@ -44,6 +48,8 @@ pub(super) struct File {
     pub(super) option_defs_v6: Vec<OptionDef>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
+    pub(super) hosts4: Hosts,
+    pub(super) hosts6: Hosts,
     /// Subnets that stand alone, DHCPv4 first.
     pub(super) subnets: Vec<Subnet>,
     pub(super) networks: Vec<SharedNetwork>,
@@ -102,6 +108,9 @@ pub(super) struct Parameters {
     pub(super) server_hostname: Option<At<String>>,
     pub(super) boot_file_name: Option<At<String>>,
     pub(super) server_identifier: Option<At<Ipv4Addr>>,
+    pub(super) reservations_global: Option<At<bool>>,
+    pub(super) reservations_in_subnet: Option<At<bool>>,
+    pub(super) reservations_out_of_pool: Option<At<bool>>,
     /// Of this level alone.
     pub(super) options: Vec<OptionData>,
 }
@@ -127,6 +136,15 @@ impl Parameters {
             server_hostname: either(&self.server_hostname, &outer.server_hostname),
             boot_file_name: either(&self.boot_file_name, &outer.boot_file_name),
             server_identifier: either(&self.server_identifier, &outer.server_identifier),
+            reservations_global: either(&self.reservations_global, &outer.reservations_global),
+            reservations_in_subnet: either(
+                &self.reservations_in_subnet,
+                &outer.reservations_in_subnet,
+            ),
+            reservations_out_of_pool: either(
+                &self.reservations_out_of_pool,
+                &outer.reservations_out_of_pool,
+            ),
             options: self.options.clone(),
         }
     }
@@ -199,6 +217,8 @@ impl File {
             option_defs_v6: option_defs(dhcp6.as_ref(), report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
+            hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
+            hosts6: Hosts::read(dhcp6.as_ref(), Family::V6, report),
             subnets,
             networks: networks
                 .iter()
@@ -295,6 +315,13 @@ impl Parameters {
                 value.whole_u32(0, u32::MAX)
             }),
             rapid_commit: table.read("rapid-commit", report, Value::boolean),
+            reservations_global: table.read("reservations-global", report, Value::boolean),
+            reservations_in_subnet: table.read("reservations-in-subnet", report, Value::boolean),
+            reservations_out_of_pool: table.read(
+                "reservations-out-of-pool",
+                report,
+                Value::boolean,
+            ),
             options: OptionData::list(table, spaces, report),
             ..Self::default()
         };

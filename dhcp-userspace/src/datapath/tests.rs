@@ -6,7 +6,7 @@ use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
+    Hosts, LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
 };
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
@@ -96,6 +96,8 @@ fn policy() -> Policy {
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,
         authoritative: true,
+        hosts_v4: Hosts::default(),
+        hosts_v6: Hosts::default(),
     }
 }
 

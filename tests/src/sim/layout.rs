@@ -3,7 +3,7 @@
 use super::random::Random;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
+    Hosts, LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -148,6 +148,8 @@ impl Layout {
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,
             authoritative: true,
+            hosts_v4: Hosts::default(),
+            hosts_v6: Hosts::default(),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Which options of the configuration does an answer hold, in which order, and which of them go without when
 //! there is no room for all?
 
-use super::decide::{Answer, reservation};
+use super::decide::Answer;
 use super::names::{self, Name};
 use super::query::Query;
 use super::vendor::{self, VendorData};
 use crate::options::{Codes, Layers};
-use crate::subnet::{Boot, Network, Policy, Reservation, Subnet4};
+use crate::reservation::{Boot, Reservation};
+use crate::subnet::{Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_wire::v4::{Builder, code};
 
@@ -55,7 +56,9 @@ impl<'p> Parameters<'p> {
         network: &'p Network<Subnet4>,
         subnet: &'p Subnet4,
     ) -> Self {
-        let reservation = reservation(subnet, query);
+        let reservation = answer
+            .host
+            .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
         let layers = layers(reservation, answer, policy, network, subnet);
         let reserved_name = reservation.map_or(&[][..], |reservation| &reservation.hostname);
         let domain = layers.short(code::DOMAIN_NAME).unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::config::options::{
     self, Definition, Definitions, catalogue, code_max, enterprise, refusal, top_space,
 };
 use crate::config::reader;
-use crate::config::report::{At, Spot};
+use crate::config::report::At;
 use dhcp_core::options::{ConfiguredOption, OptionSet, Sending, VendorOption};
 
 /// Options whose values are blocks, one for each vendor: several of them are one (RFC 3925 section 3).

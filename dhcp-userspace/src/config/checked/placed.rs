@@ -2,7 +2,7 @@
 //! the parameters that hold for it.
 
 use super::{Checker, value_or};
-use crate::config::file::{File, Parameters, SharedNetwork, Subnet};
+use crate::config::file::{File, Parameters, Reservation, SharedNetwork, Subnet};
 use crate::config::notation::Family;
 use crate::config::report::{At, Spot};
 use std::collections::HashMap;
@@ -14,6 +14,8 @@ pub(super) struct Placed<'f> {
     pub(super) network: Option<&'f SharedNetwork>,
     pub(super) parameters: Parameters,
     pub(super) id: u32,
+    /// Its reservations, also those that stand in the file of reservations.
+    pub(super) reservations: Vec<&'f Reservation>,
 }
 
 impl<'f> Placed<'f> {
@@ -81,6 +83,7 @@ impl Checker<'_> {
                 network,
                 parameters: written.parameters.within(&outer),
                 id,
+                reservations: written.reservations.iter().collect(),
             }
         };
         let placed: Vec<_> = all.map(place).collect();

@@ -34,9 +34,10 @@ pub(super) fn add<S>(
     }
 }
 
-fn text(written: &Option<At<String>>) -> Box<[u8]> {
-    let text = written.as_ref().map(|it| it.value.as_bytes().into());
-    text.unwrap_or_default()
+/// A text as octets; none if it is not there.
+pub(super) fn text(written: &Option<At<String>>) -> Box<[u8]> {
+    let octets = written.as_ref().map(|it| it.value.as_bytes().into());
+    octets.unwrap_or_default()
 }
 
 impl Checker<'_> {
@@ -149,11 +150,7 @@ impl Checker<'_> {
     }
 
     fn warn_if_in_pool(&mut self, placed: &Placed<'_>, address: IpAddr, message: &str) {
-        let reserved = placed
-            .written
-            .reservations
-            .iter()
-            .flat_map(|it| &it.addresses);
+        let reserved = placed.reservations.iter().flat_map(|it| &it.addresses);
         if reserved.into_iter().any(|it| it.value == address) {
             return;
         }

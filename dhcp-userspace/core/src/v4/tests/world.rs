@@ -2,8 +2,8 @@
 
 use crate::options::{ConfiguredOption, OptionSet, Sending};
 use crate::subnet::{
-    Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions, Reservation, Reservations,
-    ReservedBy, Subnet4,
+    Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions, Reservation,
+    Reservations, ReservedBy, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -130,6 +130,8 @@ impl World {
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 600,
             authoritative: true,
+            hosts_v4: Hosts::default(),
+            hosts_v6: Hosts::default(),
             ..Policy::default()
         };
         Self {
