@@ -90,8 +90,9 @@ impl<'p> Parameters<'p> {
         if has_lease || asked.is_empty() || asked.contains(&code::SUBNET_MASK) {
             this.insisted.insert(code::SUBNET_MASK);
         }
-        // The operator named this one client, or the client names itself: it is told, asked or not.
-        if !reserved_name.is_empty() || this.host_name.is_some() {
+        // The operator named this one client: it is told its name, asked or not. A client that names itself is
+        // told so when it asks (or cannot).
+        if !reserved_name.is_empty() || (asked.is_empty() && this.host_name.is_some()) {
             this.insisted.insert(code::HOST_NAME);
         }
         this.insisted.insert(code::CLIENT_FQDN);

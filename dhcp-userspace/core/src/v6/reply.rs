@@ -4,7 +4,7 @@ use super::answer::{Answer, Granted, IaAnswer};
 use super::choose::Link;
 use super::query::{IaKind, Query};
 use super::vendor;
-use crate::options::{Layers, Sending};
+use crate::options::{ConfiguredOption, Layers, Sending};
 use crate::{Discard, Policy};
 use dhcp_lease::Lease;
 use dhcp_wire::frame::FRAME_SIZE_MAX;
@@ -165,24 +165,23 @@ fn configured(builder: &mut Builder<'_>, query: &Query, layers: &Layers<'_>) {
         Sending::Always => !is_max_rt(code) || wanted(code),
         Sending::Asked => wanted(code),
     };
-    let chosen = layers
-        .each()
-        .filter(|(option, sending)| is_sent(option.code, *sending))
-        .filter(|(option, _)| !is_ours_to_write(option.code))
-        // RFC 8415 section 21.23 [refresh-time-in-stateless-reply]: leases have their own times.
-        .filter(|(option, _)| {
-            is_information || option.code != OptionCode::INFORMATION_REFRESH_TIME
-        });
-    let mut of_vendor = None;
-    for (option, _) in chosen {
-        match option.code {
-            OptionCode::VENDOR_OPTIONS => of_vendor = Some(option),
-            code => {
-                let _ = builder.option(code, &option.data);
-            }
-        }
-    }
+    let chosen = || {
+        layers
+            .each()
+            .filter(|(option, sending)| is_sent(option.code, *sending))
+            .filter(|(option, _)| !is_ours_to_write(option.code))
+            // RFC 8415 section 21.23 [refresh-time-in-stateless-reply]: leases have their own times.
+            .filter(|(option, _)| {
+                is_information || option.code != OptionCode::INFORMATION_REFRESH_TIME
+            })
+    };
+    let is_of_vendor = |option: &ConfiguredOption| option.code == OptionCode::VENDOR_OPTIONS;
+    let mut options = chosen().map(|(option, _)| option);
+    let of_vendor = options.find(|option| is_of_vendor(option));
     vendor::options(builder, query, layers, of_vendor);
+    for (option, _) in chosen().filter(|(option, _)| !is_of_vendor(option)) {
+        let _ = builder.option(option.code, &option.data);
+    }
 }
 
 /// RFC 8415 section 21.24 [max-rt-when-requested]: only to clients that ask, whatever is configured.
