@@ -205,6 +205,7 @@ impl<'a> Case<'a> {
             .subnets
             .iter()
             .enumerate()
+            .filter(|(_, entry)| entry.access.guard.permits(&query.classes))
             .find_map(|(subnet, entry)| {
                 let reservation = reservation(entry, query)?;
                 let address = reservation.leases.iter().find_map(|&lease| v4(lease))?;
@@ -276,11 +277,12 @@ impl<'a> Case<'a> {
         self.policy.pools.withholds(self.now)
     }
 
-    /// The next free address of the network's pools, in the order of the configuration.
+    /// The next free address of the network's pools that the client may use, in the order of the configuration.
     fn new_address(&self) -> Option<Candidate> {
         let subnets = self.network.subnets.iter().enumerate();
-        let mut pools =
+        let pools =
             subnets.flat_map(|(subnet, entry)| entry.pools.iter().map(move |&pool| (subnet, pool)));
+        let mut pools = pools.filter(|(subnet, pool)| self.may_use(*subnet, *pool));
         pools.find_map(|(subnet, pool)| {
             let address = self.next_of(pool)?;
             Some(Candidate { address, subnet })
@@ -479,8 +481,17 @@ impl<'a> Case<'a> {
             .subnets
             .iter()
             .position(|subnet| subnet.pools.contains(&pool))?;
-        let free_to_all = !self.policy.pools.is_reserved(lease);
+        let free_to_all = !self.policy.pools.is_reserved(lease) && self.may_use(subnet, pool);
         free_to_all.then_some(Candidate { address, subnet })
+    }
+
+    /// Whether the client's classes let it have addresses of a pool, which is of this subnet of the network. A
+    /// lease that the client got when they did is not extended any more.
+    fn may_use(&self, subnet: usize, pool: PoolIndex) -> bool {
+        let classes = &self.query.classes;
+        let subnet = self.network.subnets.get(subnet);
+        subnet.is_some_and(|subnet| subnet.access.guard.permits(classes))
+            && self.policy.pool_guard(pool).permits(classes)
     }
 
     /// Makes the address the client's, if it is not already: a claim, unless its binding or its offer has
@@ -570,7 +581,9 @@ impl<'a> Case<'a> {
     }
 
     fn answer(&self, verdict: Verdict, candidate: Candidate, subnet: &Subnet4) -> Answer {
-        let lease_seconds = lease_seconds(&subnet.lifetimes, self.query.lease_seconds);
+        let of_classes = &self.policy.classes_v4;
+        let lifetimes = of_classes.lifetimes(&subnet.lifetimes, &self.query.classes);
+        let lease_seconds = lease_seconds(&lifetimes, self.query.lease_seconds);
         Answer {
             verdict,
             address: candidate.address,

@@ -1,8 +1,12 @@
 //! What does the client want? Octets of a message to a [`Query`] that owns all that the answer needs.
 
 use super::context::surroundings;
+use super::decide::reservation;
+use super::packet::{Received, vendor_class};
 use super::select::{Arrival, FoundBy, Place, select};
+use crate::class::{ClassId, Memberships};
 use crate::discard::Discard;
+use crate::expression::{SCRATCH_OCTETS, Scratch};
 use crate::own::OwnAddresses;
 use crate::subnet::{Interface, Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
@@ -68,6 +72,8 @@ pub struct Query {
     pub(super) full_name: Octets<255>,
     /// What is kept beside the lease.
     pub(super) context: Context,
+    /// The client's classes.
+    pub(super) classes: Memberships,
     pub(super) rapid_commit: bool,
     /// Header fields, as they came.
     pub(super) hlen: u8,
@@ -103,6 +109,7 @@ impl Default for Query {
             host_name: Octets::EMPTY,
             full_name: Octets::EMPTY,
             context: Context::EMPTY,
+            classes: Memberships::default(),
             rapid_commit: false,
             hlen: 0,
             xid: 0,
@@ -216,8 +223,17 @@ pub fn classify(
     } else {
         Arrival::OnLink
     };
-    (query.place, query.found_by) = select(policy, interface, arrival).ok_or(Discard::NoSubnet)?;
+    let received = Received {
+        message: &message,
+        envelope,
+        interface: &interface.name,
+        payload_len: payload.len(),
+    };
+    query.begin_classes(&received, policy)?;
+    let place = select(policy, interface, arrival, &query.classes);
+    (query.place, query.found_by) = place.ok_or(Discard::NoSubnet)?;
     let network = query.network(policy).ok_or(Discard::NoSubnet)?;
+    query.complete_classes(&received, policy, network)?;
     query.take_server(interface, network, destination, &agent)?;
 
     let unicast = if query.is_relayed() {
@@ -382,6 +398,49 @@ impl Query {
         self.lease_seconds = scalars.lease.lenient().map(u32::from_be_bytes);
         self.maximum_message_size = scalars.size.lenient().map(u16::from_be_bytes);
         Ok(scalars)
+    }
+
+    /// The client's classes as far as the message tells them.
+    fn begin_classes(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
+        let classes = &policy.classes_v4;
+        if classes.is_empty() {
+            self.classes.clear();
+            return Ok(());
+        }
+        let mut block = [0; SCRATCH_OCTETS];
+        let vendor = vendor_class(received, &mut Scratch::new(&mut block));
+        classes.begin(received, vendor, &mut self.classes);
+        self.not_dropped()
+    }
+
+    /// The client's other classes, which may depend on whether it has a reservation on its link.
+    fn complete_classes(
+        &mut self,
+        received: &Received<'_>,
+        policy: &Policy,
+        network: &Network<Subnet4>,
+    ) -> Result<(), Discard> {
+        let classes = &policy.classes_v4;
+        if classes.is_empty() {
+            return Ok(());
+        }
+        let mut subnets = network.subnets.iter();
+        let reserved = subnets.find_map(|subnet| reservation(subnet, self));
+        let of_reservation = reserved.into_iter().flat_map(|it| &it.classes);
+        classes.complete(
+            received,
+            reserved.is_some(),
+            of_reservation,
+            &mut self.classes,
+        );
+        self.not_dropped()
+    }
+
+    fn not_dropped(&self) -> Result<(), Discard> {
+        match self.classes.contains(ClassId::DROP) {
+            true => Err(Discard::DropClass),
+            false => Ok(()),
+        }
     }
 
     fn take_surroundings(&mut self, source: Ipv4Addr) {

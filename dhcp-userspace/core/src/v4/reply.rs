@@ -33,7 +33,7 @@ pub fn reply(
         .get_mut(envelope.header_len()..)
         .ok_or(Discard::ReplyTooLong)?;
     let limit = payload_limit(query.maximum_message_size);
-    let header = header(query, answer, subnet);
+    let header = header(query, answer, policy, subnet);
     let mut builder = Builder::new(payload, limit, &header).map_err(|_| Discard::ReplyTooLong)?;
     match answer.verdict {
         Verdict::Nak(refusal) => push_refusal(&mut builder, query, refusal)?,
@@ -49,7 +49,7 @@ pub fn reply(
 }
 
 // RFC 2131 section 4.3.1 [header-fields]: table 3. What it does not name is zero.
-fn header(query: &Query, answer: &Answer, subnet: &Subnet4) -> Header {
+fn header(query: &Query, answer: &Answer, policy: &Policy, subnet: &Subnet4) -> Header {
     let mut header = Header::new(v4::BOOTREPLY);
     header.htype = query.hardware.htype();
     header.hlen = query.hlen;
@@ -73,13 +73,31 @@ fn header(query: &Query, answer: &Answer, subnet: &Subnet4) -> Header {
     if query.kind != Kind::Discover {
         header.ciaddr = query.ciaddr.octets();
     }
-    header.siaddr = subnet.next_server.octets();
-    // The last octet of `file` stays zero: the name is a string of C.
-    let (name, _) = header.file.split_at_mut(127);
-    for (to, from) in name.iter_mut().zip(&subnet.boot_file_name) {
-        *to = *from;
-    }
+    // What the client's classes say of these goes before what its subnet says.
+    let classes = (&policy.classes_v4, &query.classes);
+    let next_server = classes.0.boot_field(classes.1, |boot| boot.next_server);
+    header.siaddr = next_server.unwrap_or(subnet.next_server).octets();
+    let host_name = classes
+        .0
+        .boot_field(classes.1, |boot| boot.server_hostname.as_deref());
+    write_text(&mut header.sname, host_name.unwrap_or_default());
+    let file_name = classes
+        .0
+        .boot_field(classes.1, |boot| boot.boot_file_name.as_deref());
+    write_text(
+        &mut header.file,
+        file_name.unwrap_or(&subnet.boot_file_name),
+    );
     header
+}
+
+/// Writes a string of C: the last octet of the field stays zero.
+fn write_text(field: &mut [u8], text: &[u8]) {
+    if let Some((_, room)) = field.split_last_mut() {
+        for (to, from) in room.iter_mut().zip(text) {
+            *to = *from;
+        }
+    }
 }
 
 /// Where the answer goes: at the IP layer as RFC 2131 section 4.1 says, at the Ethernet layer to the

@@ -1,5 +1,6 @@
 //! On which link is the client? From how its message arrived to a network and a subnet.
 
+use crate::class::Memberships;
 use crate::subnet::{Interface, Policy, Subnet4};
 use core::net::Ipv4Addr;
 
@@ -34,11 +35,13 @@ pub(super) enum Arrival {
     Routed { ciaddr: Ipv4Addr },
 }
 
-/// The client's subnet; all subnets of its network are on the same link.
+/// The client's subnet, among those that its classes let it use; all subnets of its network are on the same
+/// link.
 pub(super) fn select(
     policy: &Policy,
     interface: &Interface,
     arrival: Arrival,
+    classes: &Memberships,
 ) -> Option<(Place, FoundBy)> {
     let place = match arrival {
         // RFC 3527 section 3 [link-selection]: the sub-option alone decides on which link the address
@@ -46,21 +49,21 @@ pub(super) fn select(
         Arrival::Relayed {
             link_selection: Some(link),
             ..
-        } => containing(policy, link),
+        } => containing(policy, classes, link),
         // RFC 2131 section 4.3.1 [subnet-by-giaddr]: a relayed client is on the relay agent's link.
         Arrival::Relayed {
             giaddr,
             link_selection: None,
-        } => first(policy, |subnet| subnet.relays.contains(&giaddr))
-            .or_else(|| containing(policy, giaddr)),
+        } => first(policy, classes, |subnet| subnet.relays.contains(&giaddr))
+            .or_else(|| containing(policy, classes, giaddr)),
         // RFC 2131 section 4.3.1 [subnet-by-interface]: one that is not is on ours.
-        Arrival::OnLink => on_link(policy, interface),
+        Arrival::OnLink => on_link(policy, classes, interface),
         // RFC 2131 section 4.3.2 [renewing-trusts-ciaddr]: a renewal comes straight from a client that may
         // be behind a relay agent, which then has no part in it; its address says where it is.
         Arrival::Routed { ciaddr } => {
-            let here = on_link(policy, interface);
+            let here = on_link(policy, classes, interface);
             if !here.is_some_and(|place| network_contains(policy, place, ciaddr))
-                && let Some(place) = containing(policy, ciaddr)
+                && let Some(place) = containing(policy, classes, ciaddr)
             {
                 return Some((place, FoundBy::Address));
             }
@@ -71,22 +74,22 @@ pub(super) fn select(
 }
 
 /// The subnet bound to the interface by name, else the one in which an address of the interface lies.
-fn on_link(policy: &Policy, interface: &Interface) -> Option<Place> {
-    let by_name = first(policy, |subnet| {
+fn on_link(policy: &Policy, classes: &Memberships, interface: &Interface) -> Option<Place> {
+    let by_name = first(policy, classes, |subnet| {
         subnet.interface.as_ref() == Some(&interface.name)
     });
     by_name.or_else(|| {
         let mut addresses = interface.v4.iter();
         addresses.find_map(|&address| {
-            longest(policy, |subnet| {
+            longest(policy, classes, |subnet| {
                 subnet.interface.is_none() && subnet.contains(address)
             })
         })
     })
 }
 
-fn containing(policy: &Policy, address: Ipv4Addr) -> Option<Place> {
-    longest(policy, |subnet| subnet.contains(address))
+fn containing(policy: &Policy, classes: &Memberships, address: Ipv4Addr) -> Option<Place> {
+    longest(policy, classes, |subnet| subnet.contains(address))
 }
 
 fn network_contains(policy: &Policy, place: Place, address: Ipv4Addr) -> bool {
@@ -99,27 +102,38 @@ fn network_contains(policy: &Policy, place: Place, address: Ipv4Addr) -> bool {
     })
 }
 
-fn places(policy: &Policy) -> impl Iterator<Item = (Place, &Subnet4)> {
-    policy
-        .networks_v4
-        .iter()
-        .enumerate()
-        .flat_map(|(network, entry)| {
-            let subnets = entry.subnets.iter().enumerate();
-            subnets.map(move |(subnet, entry)| (Place { network, subnet }, entry))
-        })
+/// The subnets that the client may use, each with its place.
+fn places<'p>(
+    policy: &'p Policy,
+    classes: &'p Memberships,
+) -> impl Iterator<Item = (Place, &'p Subnet4)> {
+    let networks = policy.networks_v4.iter().enumerate();
+    let networks = networks.filter(|(_, entry)| entry.access.guard.permits(classes));
+    let all = networks.flat_map(|(network, entry)| {
+        let subnets = entry.subnets.iter().enumerate();
+        subnets.map(move |(subnet, entry)| (Place { network, subnet }, entry))
+    });
+    all.filter(|(_, subnet)| subnet.access.guard.permits(classes))
 }
 
-fn first(policy: &Policy, is_it: impl Fn(&Subnet4) -> bool) -> Option<Place> {
-    places(policy)
+fn first(
+    policy: &Policy,
+    classes: &Memberships,
+    is_it: impl Fn(&Subnet4) -> bool,
+) -> Option<Place> {
+    places(policy, classes)
         .find(|(_, subnet)| is_it(subnet))
         .map(|(place, _)| place)
 }
 
 /// The one with the longest prefix, the first among equals.
-fn longest(policy: &Policy, is_it: impl Fn(&Subnet4) -> bool) -> Option<Place> {
+fn longest(
+    policy: &Policy,
+    classes: &Memberships,
+    is_it: impl Fn(&Subnet4) -> bool,
+) -> Option<Place> {
     let mut best: Option<(Place, &Subnet4)> = None;
-    for (place, subnet) in places(policy).filter(|(_, subnet)| is_it(subnet)) {
+    for (place, subnet) in places(policy, classes).filter(|(_, subnet)| is_it(subnet)) {
         if best.is_none_or(|(_, known)| subnet.prefix_len > known.prefix_len) {
             best = Some((place, subnet));
         }

@@ -1,5 +1,6 @@
 //! A server in a test tube, made of public types only: a policy, an interface, partitions, a clock.
 
+use crate::class::Access;
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
     Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy,
@@ -76,6 +77,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             (42, &[10, 0, 0, 7], true),
         ]),
         reservations: Reservations::default(),
+        access: Access::default(),
         server_identifier: None,
         next_server: NONE,
         boot_file_name: Box::default(),
@@ -113,10 +115,12 @@ impl World {
                 Network {
                     name: "here".into(),
                     subnets: here,
+                    access: Access::default(),
                 },
                 Network {
                     name: String::new(),
                     subnets: vec![relayed],
+                    access: Access::default(),
                 },
             ],
             pools: Pools::new(&ranges, &[]),
@@ -156,6 +160,7 @@ impl World {
             leases: vec![lease],
             options,
             hostname: b"named"[..].into(),
+            classes: Default::default(),
         };
         subnet.reservations.insert(by, identifier, reservation);
         self.reserved.push(lease);

@@ -1,6 +1,7 @@
 //! A server with two links, and what its clients send and hear.
 
 pub(super) use super::super::{Query, classify, decide, reply};
+use crate::class::Access;
 pub(super) use crate::options::{ConfiguredOption, OptionSet};
 pub(super) use crate::subnet::{
     LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet6,
@@ -63,6 +64,7 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
         },
         options: OptionSet::default(),
         reservations: Reservations::default(),
+        access: Access::default(),
         rapid_commit: false,
         preference: 0,
     };
@@ -98,6 +100,7 @@ impl World {
         let alone = |subnet| Network {
             name: String::new(),
             subnets: vec![subnet],
+            access: Access::default(),
         };
         let policy = Policy {
             networks_v6: vec![alone(one), alone(two)],
@@ -141,6 +144,7 @@ impl World {
             leases: leases.into(),
             options,
             hostname: Default::default(),
+            classes: Default::default(),
         };
         self.own().reservations.insert(by, identifier, reservation);
         self.set_pools(leases);
