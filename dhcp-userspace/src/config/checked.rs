@@ -2,6 +2,7 @@
 //!
 //! Everything that takes two values to judge is judged here, and all of it before anything is refused.
 
+mod classes;
 mod lifetimes;
 mod links;
 mod placed;
@@ -14,7 +15,9 @@ use super::notation::Family;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
+use classes::Book;
 use dhcp_core::Policy;
+use dhcp_core::class::{Access, Classes};
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
@@ -76,6 +79,9 @@ pub struct Checked {
     pub warnings: Findings,
     networks_v4: Vec<Network<Subnet4>>,
     networks_v6: Vec<Network<Subnet6>>,
+    classes_v4: Classes,
+    classes_v6: Classes,
+    pool_access: Vec<Access>,
     ranges: Vec<PoolRange>,
     reserved: Vec<Lease>,
     withheld: Vec<Lease>,
@@ -97,6 +103,9 @@ impl Checked {
             networks_v4: self.networks_v4.clone(),
             networks_v6: self.networks_v6.clone(),
             pools,
+            pool_access: self.pool_access.clone(),
+            classes_v4: self.classes_v4.clone(),
+            classes_v6: self.classes_v6.clone(),
             server_duid: duid.clone(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
@@ -136,8 +145,13 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ranges: Vec::new(),
         reserved: Vec::new(),
         withheld: Vec::new(),
+        classes_v4: Book::new(Family::V4),
+        classes_v6: Book::new(Family::V6),
+        pool_access: Vec::new(),
     };
     let interfaces = checker.interfaces(file);
+    checker.classes(&file.classes4, Family::V4);
+    checker.classes(&file.classes6, Family::V6);
     let placed = checker.placed(file);
     checker.ids(&placed);
     checker.subnet_overlaps(&placed);
@@ -148,14 +162,25 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     let mut networks_v6 = Vec::new();
     for placed in &placed {
         match placed.written.family {
-            Family::V4 => subnets::add(&mut networks_v4, placed, checker.subnet4(placed)),
-            Family::V6 => subnets::add(&mut networks_v6, placed, checker.subnet6(placed)),
+            Family::V4 => {
+                let subnet = checker.subnet4(placed);
+                let access = checker.network_access(placed);
+                subnets::add(&mut networks_v4, placed, access, subnet);
+            }
+            Family::V6 => {
+                let subnet = checker.subnet6(placed);
+                let access = checker.network_access(placed);
+                subnets::add(&mut networks_v6, placed, access, subnet);
+            }
         }
     }
     let Checker {
         ranges,
         reserved,
         withheld,
+        classes_v4,
+        classes_v6,
+        pool_access,
         ..
     } = checker;
     if report.has_errors() {
@@ -190,6 +215,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         warnings: report.finish(),
         networks_v4,
         networks_v6,
+        classes_v4: classes_v4.finish(),
+        classes_v6: classes_v6.finish(),
+        pool_access,
         ranges,
         reserved,
         withheld,
@@ -238,6 +266,10 @@ struct Checker<'r> {
     reserved: Vec<Lease>,
     /// Addresses in the pools that are for no client at all.
     withheld: Vec<Lease>,
+    classes_v4: Book,
+    classes_v6: Book,
+    /// Who may use the pools, by their numbers.
+    pool_access: Vec<Access>,
 }
 
 impl Checker<'_> {

@@ -4,10 +4,12 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
+mod classes;
 mod option_data;
 mod subnet;
 mod values;
 
+pub(super) use classes::{ClassNames, ClientClass};
 pub(super) use option_data::OptionData;
 pub(super) use subnet::{PdPool, Reservation, Subnet};
 
@@ -38,6 +40,8 @@ pub(super) struct File {
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
     pub(super) history: History,
+    pub(super) classes4: Vec<ClientClass>,
+    pub(super) classes6: Vec<ClientClass>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     /// Subnets that stand alone, DHCPv4 first.
@@ -134,6 +138,7 @@ pub(super) struct SharedNetwork {
     pub(super) interface: Option<At<String>>,
     pub(super) interface_id: Option<At<Vec<u8>>>,
     pub(super) relays: Vec<At<IpAddr>>,
+    pub(super) class_names: ClassNames,
     pub(super) parameters: Parameters,
     pub(super) subnets: Vec<Subnet>,
 }
@@ -189,6 +194,8 @@ impl File {
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
+            classes4: ClientClass::list(dhcp4.as_ref(), Family::V4, report),
+            classes6: ClientClass::list(dhcp6.as_ref(), Family::V6, report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             subnets,
@@ -321,6 +328,7 @@ impl SharedNetwork {
             interface: table.read("interface", report, interface_name),
             interface_id: table.read("interface-id", report, text_or_octets),
             relays: relays(table, &both, report),
+            class_names: ClassNames::read(table, report),
             parameters: Parameters::of_table(Some(table), &both, &families, report),
             subnets,
         }

@@ -98,6 +98,9 @@ impl Checker<'_> {
                     .as_ref()
                     .map(|it| it.value.as_bytes().into())
                     .unwrap_or_default(),
+                classes: self
+                    .class_numbers(&written.classes, placed.written.family)
+                    .into(),
             };
             let (by, octets) = &identifier.value;
             reservations.insert(*by, octets, reservation);
@@ -109,7 +112,8 @@ impl Checker<'_> {
         let nothing = written.addresses.is_empty()
             && written.prefixes.is_empty()
             && written.options.is_empty()
-            && written.hostname.is_none();
+            && written.hostname.is_none()
+            && written.classes.is_empty();
         if nothing {
             self.report
                 .warn(&written.spot, "reserves nothing for its client");

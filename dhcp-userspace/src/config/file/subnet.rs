@@ -1,7 +1,8 @@
 //! A subnet with its pools and reservations.
 
+use super::classes::names;
 use super::values::{interface_name, relays, text_or_octets};
-use super::{OptionData, Parameters};
+use super::{ClassNames, OptionData, Parameters};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
@@ -23,6 +24,9 @@ pub(in crate::config) struct Subnet {
     pub(in crate::config) interface: Option<At<String>>,
     pub(in crate::config) interface_id: Option<At<Vec<u8>>>,
     pub(in crate::config) relays: Vec<At<IpAddr>>,
+    pub(in crate::config) class_names: ClassNames,
+    /// The same of those pools and pd-pools that name any.
+    pub(in crate::config) pool_class_names: Vec<(Range, ClassNames)>,
     pub(in crate::config) parameters: Parameters,
     pub(in crate::config) reservations: Vec<Reservation>,
 }
@@ -43,6 +47,7 @@ pub(in crate::config) struct Reservation {
     pub(in crate::config) addresses: Vec<At<IpAddr>>,
     pub(in crate::config) prefixes: Vec<At<Prefix>>,
     pub(in crate::config) hostname: Option<At<String>>,
+    pub(in crate::config) classes: Vec<At<String>>,
     pub(in crate::config) options: Vec<OptionData>,
 }
 
@@ -70,12 +75,16 @@ impl Subnet {
             .map(|it| Reservation::read(it, family, report));
         let reservations = reservations.collect();
         let (mut pd_pools, mut interface_id) = (Vec::new(), None);
+        let mut pool_class_names = Vec::new();
         if family == Family::V6 {
             let tables = table.tables("pd-pools", &keys::PD_POOL, report);
-            pd_pools = tables
-                .iter()
-                .filter_map(|it| PdPool::read(it, report))
-                .collect();
+            for table in &tables {
+                let class_names = ClassNames::read(table, report);
+                if let Some(pool) = PdPool::read(table, report) {
+                    pool_class_names.push((pool.value.prefix.range(), class_names));
+                    pd_pools.push(pool);
+                }
+            }
             interface_id = table.read("interface-id", report, text_or_octets);
         }
         Self {
@@ -86,9 +95,11 @@ impl Subnet {
                 .and_then(|it| it.read(report, |value| notation::prefix(family, value.text()?))),
             pools: pools
                 .into_iter()
-                .filter_map(|it| pool(it, family, report))
+                .filter_map(|it| pool(it, family, &mut pool_class_names, report))
                 .collect(),
             pd_pools,
+            class_names: ClassNames::read(table, report),
+            pool_class_names,
             interface: table.read("interface", report, interface_name),
             interface_id,
             relays: relays(table, &[family], report),
@@ -99,12 +110,24 @@ impl Subnet {
 }
 
 /// A pool is a text, or a table with a text in it as Kea has it.
-fn pool(value: Value<'_>, family: Family, report: &mut Report) -> Option<At<Range>> {
+fn pool(
+    value: Value<'_>,
+    family: Family,
+    pool_class_names: &mut Vec<(Range, ClassNames)>,
+    report: &mut Report,
+) -> Option<At<Range>> {
+    let mut class_names = ClassNames::default();
     let value = match value.value {
-        DeValue::Table(_) => value.table(&keys::POOL, report)?.require("pool", report)?,
+        DeValue::Table(_) => {
+            let table = value.table(&keys::POOL, report)?;
+            class_names = ClassNames::read(&table, report);
+            table.require("pool", report)?
+        }
         _ => value,
     };
-    value.read(report, |value| notation::range(family, value.text()?))
+    let pool = value.read(report, |value| notation::range(family, value.text()?))?;
+    pool_class_names.push((pool.value, class_names));
+    Some(pool)
 }
 
 impl PdPool {
@@ -180,6 +203,10 @@ impl Reservation {
             addresses,
             prefixes,
             hostname,
+            classes: table
+                .get("client-classes")
+                .map(|value| names(value, report))
+                .unwrap_or_default(),
             options: OptionData::list(table, &[family], report),
         }
     }
