@@ -44,6 +44,7 @@ fn policy() -> Policy {
         cache: LeaseCache::default(),
     };
     let subnet4 = Subnet4 {
+        access: Default::default(),
         id: SubnetId(1),
         network: Ipv4Addr::new(10, 0, 0, 0),
         prefix_len: 24,
@@ -59,6 +60,7 @@ fn policy() -> Policy {
         rapid_commit: false,
     };
     let subnet6 = Subnet6 {
+        access: Default::default(),
         id: SubnetId(2),
         network: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
         prefix_len: 64,
@@ -75,10 +77,12 @@ fn policy() -> Policy {
     };
     Policy {
         networks_v4: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet4],
         }],
         networks_v6: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet6],
         }],
@@ -87,6 +91,7 @@ fn policy() -> Policy {
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,
         authoritative: true,
+        ..Policy::default()
     }
 }
 

@@ -96,6 +96,7 @@ impl Layout {
             cache: LeaseCache::default(),
         };
         let v4 = Subnet4 {
+            access: Default::default(),
             id: SubnetId(1),
             network: Ipv4Addr::new(10, 0, 0, 0),
             prefix_len: 24,
@@ -111,6 +112,7 @@ impl Layout {
             rapid_commit: true,
         };
         let v6 = Subnet6 {
+            access: Default::default(),
             id: SubnetId(2),
             network: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
             prefix_len: 64,
@@ -127,10 +129,12 @@ impl Layout {
         };
         Policy {
             networks_v4: vec![Network {
+                access: Default::default(),
                 name: String::new(),
                 subnets: vec![v4],
             }],
             networks_v6: vec![Network {
+                access: Default::default(),
                 name: String::new(),
                 subnets: vec![v6],
             }],
@@ -139,6 +143,7 @@ impl Layout {
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,
             authoritative: true,
+            ..Policy::default()
         }
     }
 }
