@@ -18,6 +18,7 @@ use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog,
 use classes::Book;
 use dhcp_core::Policy;
 use dhcp_core::class::{Access, Classes};
+use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
@@ -88,6 +89,8 @@ pub struct Checked {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    hosts_v4: Hosts,
+    hosts_v6: Hosts,
 }
 
 impl Checked {
@@ -110,6 +113,8 @@ impl Checked {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            hosts_v4: self.hosts_v4.clone(),
+            hosts_v6: self.hosts_v6.clone(),
         }
     }
 
@@ -152,12 +157,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     let interfaces = checker.interfaces(file);
     checker.classes(&file.classes4, Family::V4);
     checker.classes(&file.classes6, Family::V6);
-    let placed = checker.placed(file);
+    let mut placed = checker.placed(file);
     checker.ids(&placed);
     checker.subnet_overlaps(&placed);
     checker.links(file, &placed);
     checker.pd_pool_overlaps(&placed);
-    checker.reserved_twice(&placed);
+    checker.distribute(file, &mut placed);
+    checker.reserved_twice(file, &placed);
+    let hosts_v4 = checker.hosts(&file.hosts4, Family::V4, &placed);
+    let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     for placed in &placed {
@@ -227,6 +235,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
             default::DECLINE_PROBATION,
         ),
         authoritative: value_or(&file.authoritative, true),
+        hosts_v4,
+        hosts_v6,
     })
 }
 

@@ -56,6 +56,7 @@ fn policy() -> Policy {
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: Ipv4Addr::UNSPECIFIED,
+        server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
     };

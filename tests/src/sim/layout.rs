@@ -108,6 +108,7 @@ impl Layout {
             reservations: Reservations::default(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
+            server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
         };

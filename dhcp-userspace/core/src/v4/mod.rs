@@ -7,6 +7,7 @@
 
 mod context;
 mod decide;
+mod identify;
 mod packet;
 mod query;
 mod reply;

@@ -1,7 +1,7 @@
 //! What does the client want? Octets of a message to a [`Query`] that owns all that the answer needs.
 
 use super::context::surroundings;
-use super::decide::reservation;
+use super::identify::Identifiers;
 use super::packet::{Received, vendor_class};
 use super::select::{Arrival, FoundBy, Place, select};
 use crate::class::{ClassId, Memberships};
@@ -233,7 +233,6 @@ pub fn classify(
     let place = select(policy, interface, arrival, &query.classes);
     (query.place, query.found_by) = place.ok_or(Discard::NoSubnet)?;
     let network = query.network(policy).ok_or(Discard::NoSubnet)?;
-    query.complete_classes(&received, policy, network)?;
     query.take_server(interface, network, destination, &agent)?;
 
     let unicast = if query.is_relayed() {
@@ -245,6 +244,7 @@ pub fn classify(
         server.map(|server| server == query.server_identifier || interface.v4.contains(&server));
     (query.kind, query.address) =
         kind_and_address(message_type, query.ciaddr, requested, named, unicast)?;
+    query.complete_classes(&received, policy, network)?;
     query.check_destination(interface, network)?;
     query.take_surroundings(source);
     Ok(())
@@ -424,8 +424,12 @@ impl Query {
         if classes.is_empty() {
             return Ok(());
         }
+        let identifiers = Identifiers::of(self, policy, network, |_| false);
         let mut subnets = network.subnets.iter();
-        let reserved = subnets.find_map(|subnet| reservation(subnet, self));
+        let reserved = subnets.find_map(|subnet| {
+            let host = identifiers.host(policy, subnet)?;
+            policy.hosts_v4.reservation(&subnet.reservations, host)
+        });
         let of_reservation = reserved.into_iter().flat_map(|it| &it.classes);
         classes.complete(
             received,

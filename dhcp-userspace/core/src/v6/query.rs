@@ -168,7 +168,8 @@ impl Query {
         }
         let network = policy.networks_v6.get(self.network);
         let place = network.and_then(|network| Some((network, network.subnets.get(self.subnet)?)));
-        let reserved = place.and_then(|(network, subnet)| reservation(network, subnet, self));
+        let reserved =
+            place.and_then(|(network, subnet)| reservation(policy, network, subnet, self));
         let of_reservation = reserved.into_iter().flat_map(|(_, it)| &it.classes);
         classes.complete(
             received,

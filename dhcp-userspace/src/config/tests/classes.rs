@@ -31,13 +31,22 @@ fn classes_are_numbered_once_and_guard_what_names_them() {
     let when = |name: &str| classes.get(id(name)).unwrap().when;
     assert_eq!(id("KNOWN"), ClassId::KNOWN);
     assert_eq!((when("a"), when("late")), (When::Early, When::Late));
-    assert_eq!((when("line"), when("extra")), (When::Early, When::Additional));
+    assert_eq!(
+        (when("line"), when("extra")),
+        (When::Early, When::Additional)
+    );
     let subnet = &policy.networks_v4[0].subnets[0];
     assert_eq!(subnet.access.guard, Guard::any_of([id("a")]));
     let access = &policy.pool_access[0];
-    assert_eq!(access.guard, Guard::any_of([id("late"), id("SPAWN_line_7")]));
+    assert_eq!(
+        access.guard,
+        Guard::any_of([id("late"), id("SPAWN_line_7")])
+    );
     // A template that is asked for brings its spawned classes, before itself.
-    assert_eq!(*access.additional, [id("extra"), id("SPAWN_line_7"), id("line")]);
+    assert_eq!(
+        *access.additional,
+        [id("extra"), id("SPAWN_line_7"), id("line")]
+    );
     let Test::Template { spawned, .. } = &classes.get(id("line")).unwrap().test else {
         panic!("a template");
     };
@@ -48,11 +57,16 @@ fn classes_are_numbered_once_and_guard_what_names_them() {
 #[test]
 fn lifetimes_and_header_fields_are_those_of_the_class() {
     let text = file(
-        &["name = \"a\"; valid-lifetime = 600; max-valid-lifetime = 900; next-server = \"192.0.2.9\"; server-hostname = \"h\""],
+        &[
+            "name = \"a\"; valid-lifetime = 600; max-valid-lifetime = 900; next-server = \"192.0.2.9\"; server-hostname = \"h\"",
+        ],
         "pools = [\"192.0.2.10-192.0.2.20\"]\nreservations = [{ hw-address = \"02:00:00:00:00:01\", client-classes = [\"a\"] }]",
     );
     let policy = policy(&text);
-    let class = policy.classes_v4.get(policy.classes_v4.find("a").unwrap()).unwrap();
+    let class = policy
+        .classes_v4
+        .get(policy.classes_v4.find("a").unwrap())
+        .unwrap();
     assert_eq!(class.valid, Some([600, 600, 900]));
     assert_eq!(class.boot.next_server, Some([192, 0, 2, 9].into()));
     assert_eq!(class.boot.server_hostname.as_deref(), Some(&b"h"[..]));
@@ -81,7 +95,10 @@ fn mistakes_in_classes_have_their_sentences() {
             "`pkt6` belongs to DHCPv6, and this is for DHCPv4; leave it out",
         ),
         (
-            &["name = \"a\"; test = \"member('b')\"", "name = \"b\"; test = \"known\""],
+            &[
+                "name = \"a\"; test = \"member('b')\"",
+                "name = \"b\"; test = \"known\"",
+            ],
             pool,
             "\"b\" is defined below, and classes are looked at in their order; move it above this one",
         ),
@@ -106,7 +123,10 @@ fn mistakes_in_classes_have_their_sentences() {
             "belongs to no template; define a class with `template-test`",
         ),
         (
-            &["name = \"b\"; test = \"known\"; only-in-additional-list = true", "name = \"a\"; test = \"member('b')\""],
+            &[
+                "name = \"b\"; test = \"known\"; only-in-additional-list = true",
+                "name = \"a\"; test = \"member('b')\"",
+            ],
             pool,
             "leave its `only-in-additional-list` out",
         ),
@@ -120,7 +140,11 @@ fn mistakes_in_classes_have_their_sentences() {
             guarded,
             "warning: b depends on the client's reservation, which is looked for when a subnet has been chosen",
         ),
-        (&[], guarded, "10:19: subnet4[0].client-classes[0]: there is no class \"b\""),
+        (
+            &[],
+            guarded,
+            "10:19: subnet4[0].client-classes[0]: there is no class \"b\"",
+        ),
         (
             &["name = \"a\"; test = \"known\"; template-test = \"pkt4.mac\""],
             pool,
@@ -155,13 +179,19 @@ fn mistakes_in_classes_have_their_sentences() {
     for (classes, of_subnet, expected) in cases {
         let said = said(&file(classes, of_subnet));
         assert!(said.contains(expected), "{classes:?}, {of_subnet}: {said}");
-        assert_eq!(said.lines().filter(|line| line.contains(':')).count(), 1, "{said}");
+        assert_eq!(
+            said.lines().filter(|line| line.contains(':')).count(),
+            1,
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn there_are_only_so_many_classes() {
-    let names: Vec<_> = (0..252).map(|number| format!("name = \"c{number}\"")).collect();
+    let names: Vec<_> = (0..252)
+        .map(|number| format!("name = \"c{number}\""))
+        .collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let pool = "pools = [\"192.0.2.10-192.0.2.20\"]";
     assert_eq!(said(&file(&names[..251], pool)), "");

@@ -144,7 +144,7 @@ impl World {
             leases: leases.into(),
             options,
             hostname: Default::default(),
-            classes: Default::default(),
+            ..Reservation::default()
         };
         self.own().reservations.insert(by, identifier, reservation);
         self.set_pools(leases);
