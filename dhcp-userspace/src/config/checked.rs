@@ -7,6 +7,7 @@ mod lifetimes;
 mod links;
 mod placed;
 mod pools;
+mod relays;
 mod reservations;
 mod subnets;
 
@@ -18,8 +19,9 @@ use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog,
 use classes::Book;
 use dhcp_core::Policy;
 use dhcp_core::class::{Access, Classes};
+use dhcp_core::networks::Networks;
 use dhcp_core::reservation::Hosts;
-use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use dhcp_core::subnet::{RelayPolicy, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
@@ -78,11 +80,12 @@ pub struct Checked {
     pub settings: Settings,
     /// What is legal but suspicious.
     pub warnings: Findings,
-    networks_v4: Vec<Network<Subnet4>>,
-    networks_v6: Vec<Network<Subnet6>>,
+    networks_v4: Networks<Subnet4>,
+    networks_v6: Networks<Subnet6>,
     classes_v4: Classes,
     classes_v6: Classes,
     pool_access: Vec<Access>,
+    relays_v4: RelayPolicy,
     ranges: Vec<PoolRange>,
     reserved: Vec<Lease>,
     withheld: Vec<Lease>,
@@ -113,6 +116,7 @@ impl Checked {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            relays_v4: self.relays_v4.clone(),
             hosts_v4: self.hosts_v4.clone(),
             hosts_v6: self.hosts_v6.clone(),
         }
@@ -130,7 +134,7 @@ impl Checked {
 
     /// `2 subnet4, 1 subnet6, 5 pools, 12 reserved leases`.
     pub fn summary(&self) -> String {
-        fn subnets<S>(networks: &[Network<S>]) -> usize {
+        fn subnets<S>(networks: &Networks<S>) -> usize {
             networks.iter().map(|network| network.subnets.len()).sum()
         }
         format!(
@@ -168,17 +172,20 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
+    let mut relays_v4 = checker.relays(file);
+    checker.client_keys(&placed);
+    let mut by_name = subnets::ByName::default();
     for placed in &placed {
         match placed.written.family {
             Family::V4 => {
-                let subnet = checker.subnet4(placed);
+                let subnet = checker.subnet4(placed, &mut relays_v4.vpns);
                 let access = checker.network_access(placed);
-                subnets::add(&mut networks_v4, placed, access, subnet);
+                by_name.add(&mut networks_v4, placed, access, subnet);
             }
             Family::V6 => {
                 let subnet = checker.subnet6(placed);
                 let access = checker.network_access(placed);
-                subnets::add(&mut networks_v6, placed, access, subnet);
+                by_name.add(&mut networks_v6, placed, access, subnet);
             }
         }
     }
@@ -221,11 +228,12 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     Ok(Checked {
         settings,
         warnings: report.finish(),
-        networks_v4,
-        networks_v6,
+        networks_v4: networks_v4.into(),
+        networks_v6: networks_v6.into(),
         classes_v4: classes_v4.finish(),
         classes_v6: classes_v6.finish(),
         pool_access,
+        relays_v4,
         ranges,
         reserved,
         withheld,

@@ -2,7 +2,9 @@
 
 use super::random::Random;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{
+    AgentPolicy, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6,
+};
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::id::Duid;
@@ -111,6 +113,7 @@ impl Layout {
             server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
+            agents: AgentPolicy::default(),
         };
         let v6 = Subnet6 {
             access: Default::default(),
@@ -133,12 +136,14 @@ impl Layout {
                 access: Default::default(),
                 name: String::new(),
                 subnets: vec![v4],
-            }],
+            }]
+            .into(),
             networks_v6: vec![Network {
                 access: Default::default(),
                 name: String::new(),
                 subnets: vec![v6],
-            }],
+            }]
+            .into(),
             pools,
             server_duid: duid,
             offer_lifetime_seconds: 20,

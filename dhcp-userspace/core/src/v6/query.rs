@@ -460,8 +460,10 @@ pub fn classify(
         payload_len: payload.len(),
     };
     query.begin_classes(&received, policy)?;
-    (query.network, query.subnet) =
-        select::link(policy, &packet.relays, source, interface, &query.classes)?;
+    let place = select::link(policy, &packet.relays, source, interface)?;
+    let permitted = policy.networks_v6.permitted(place, &query.classes);
+    let place = permitted.ok_or(Discard::NoSubnet)?;
+    (query.network, query.subnet) = (place.network, place.subnet);
     query.complete_classes(&received, policy)?;
     query.take_own(interface, policy);
     query.answer_envelope = select::answer_envelope(envelope, &packet.relays, interface)?;
