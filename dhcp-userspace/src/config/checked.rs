@@ -5,6 +5,7 @@
 mod classes;
 mod lifetimes;
 mod links;
+mod options;
 mod placed;
 mod pools;
 mod relays;
@@ -13,6 +14,7 @@ mod subnets;
 
 use super::file::File;
 use super::notation::Family;
+use super::options::Definitions;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
@@ -20,6 +22,7 @@ use classes::Book;
 use dhcp_core::Policy;
 use dhcp_core::class::{Access, Classes};
 use dhcp_core::networks::Networks;
+use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{RelayPolicy, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
@@ -86,6 +89,8 @@ pub struct Checked {
     classes_v6: Classes,
     pool_access: Vec<Access>,
     relays_v4: RelayPolicy,
+    options_v4: OptionSet,
+    options_v6: OptionSet,
     ranges: Vec<PoolRange>,
     reserved: Vec<Lease>,
     withheld: Vec<Lease>,
@@ -108,6 +113,8 @@ impl Checked {
         Policy {
             networks_v4: self.networks_v4.clone(),
             networks_v6: self.networks_v6.clone(),
+            options_v4: self.options_v4.clone(),
+            options_v6: self.options_v6.clone(),
             pools,
             pool_access: self.pool_access.clone(),
             classes_v4: self.classes_v4.clone(),
@@ -157,7 +164,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         classes_v4: Book::new(Family::V4),
         classes_v6: Book::new(Family::V6),
         pool_access: Vec::new(),
+        definitions: Definitions::default(),
     };
+    checker.define(file);
     let interfaces = checker.interfaces(file);
     checker.classes(&file.classes4, Family::V4);
     checker.classes(&file.classes6, Family::V6);
@@ -170,6 +179,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     checker.reserved_twice(file, &placed);
     let hosts_v4 = checker.hosts(&file.hosts4, Family::V4, &placed);
     let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
+    let options_v4 = checker.level(&file.dhcp4.options, Family::V4);
+    let options_v6 = checker.level(&file.dhcp6.options, Family::V6);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     let mut relays_v4 = checker.relays(file);
@@ -178,14 +189,14 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     for placed in &placed {
         match placed.written.family {
             Family::V4 => {
-                let subnet = checker.subnet4(placed, &mut relays_v4.vpns);
-                let access = checker.network_access(placed);
-                by_name.add(&mut networks_v4, placed, access, subnet);
+                let subnet = checker.subnet4(placed, &options_v4, &mut relays_v4.vpns);
+                let (access, options) = checker.of_network(placed);
+                by_name.add(&mut networks_v4, placed, access, subnet, options);
             }
             Family::V6 => {
                 let subnet = checker.subnet6(placed);
-                let access = checker.network_access(placed);
-                by_name.add(&mut networks_v6, placed, access, subnet);
+                let (access, options) = checker.of_network(placed);
+                by_name.add(&mut networks_v6, placed, access, subnet, options);
             }
         }
     }
@@ -234,6 +245,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         classes_v6: classes_v6.finish(),
         pool_access,
         relays_v4,
+        options_v4,
+        options_v6,
         ranges,
         reserved,
         withheld,
@@ -288,6 +301,8 @@ struct Checker<'r> {
     classes_v6: Book,
     /// Who may use the pools, by their numbers.
     pool_access: Vec<Access>,
+    /// The options that the operator defines.
+    definitions: Definitions,
 }
 
 impl Checker<'_> {

@@ -7,6 +7,7 @@
 mod classes;
 mod hosts;
 mod option_data;
+mod option_def;
 mod reservation;
 mod subnet;
 mod values;
@@ -14,6 +15,7 @@ mod values;
 pub(super) use classes::{ClassNames, ClientClass};
 pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
+pub(super) use option_def::OptionDef;
 pub(super) use reservation::Reservation;
 pub(super) use subnet::{PdPool, Subnet};
 
@@ -52,6 +54,8 @@ pub(super) struct File {
     pub(super) history: History,
     pub(super) classes4: Vec<ClientClass>,
     pub(super) classes6: Vec<ClientClass>,
+    pub(super) option_defs_v4: Vec<OptionDef>,
+    pub(super) option_defs_v6: Vec<OptionDef>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     pub(super) hosts4: Hosts,
@@ -122,7 +126,7 @@ pub(super) struct Parameters {
     pub(super) reservations_global: Option<At<bool>>,
     pub(super) reservations_in_subnet: Option<At<bool>>,
     pub(super) reservations_out_of_pool: Option<At<bool>>,
-    /// Outer levels first; what comes later replaces what came earlier.
+    /// Of this level alone.
     pub(super) options: Vec<OptionData>,
 }
 
@@ -159,7 +163,7 @@ impl Parameters {
                 &self.reservations_out_of_pool,
                 &outer.reservations_out_of_pool,
             ),
-            options: outer.options.iter().chain(&self.options).cloned().collect(),
+            options: self.options.clone(),
         }
     }
 }
@@ -236,6 +240,8 @@ impl File {
                 .unwrap_or_default(),
             classes4: ClientClass::list(dhcp4.as_ref(), Family::V4, report),
             classes6: ClientClass::list(dhcp6.as_ref(), Family::V6, report),
+            option_defs_v4: option_defs(dhcp4.as_ref(), report),
+            option_defs_v6: option_defs(dhcp6.as_ref(), report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
@@ -247,6 +253,11 @@ impl File {
                 .collect(),
         }
     }
+}
+
+fn option_defs(table: Option<&Table<'_>>, report: &mut Report) -> Vec<OptionDef> {
+    let list = table.map(|table| OptionDef::list(table, report));
+    list.unwrap_or_default()
 }
 
 /// The state directory and the control socket of a file, for commands that need nothing else of it.

@@ -9,7 +9,6 @@ use dhcp_core::class::{
     Access, BootFields, CLASSES_MAX, Class, ClassId, Classes, Guard, Test, When,
 };
 use dhcp_core::expression::{Condition, Expression, Names, Protocol};
-use dhcp_core::options::OptionSet;
 use std::collections::{HashMap, HashSet};
 
 const VENDOR: &str = "VENDOR_CLASS_";
@@ -252,12 +251,12 @@ impl Checker<'_> {
         {
             when = When::Additional;
         }
-        let options = written.parameters.options.iter();
+        let options = self.level(&written.parameters.options, book.family);
         let class = Class {
             name: name.value.as_str().into(),
             when,
             test,
-            options: OptionSet::layered(options.map(|it| it.option.clone())),
+            options,
             valid: self.class_lifetimes(written),
             preferred: written
                 .parameters

@@ -1,7 +1,7 @@
 //! A subnet with its pools and reservations.
 
 use super::values::{interface_name, relays, text_or_octets};
-use super::{ClassNames, Parameters, Reservation};
+use super::{ClassNames, OptionData, Parameters, Reservation};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
@@ -19,6 +19,8 @@ pub(in crate::config) struct Subnet {
     pub(in crate::config) subnet: Option<At<Prefix>>,
     pub(in crate::config) pools: Vec<At<Range>>,
     pub(in crate::config) pd_pools: Vec<At<PdPool>>,
+    /// Options of those pools and pd-pools that have any.
+    pub(in crate::config) pool_options: Vec<(Range, Vec<OptionData>)>,
     pub(in crate::config) interface: Option<At<String>>,
     pub(in crate::config) interface_id: Option<At<Vec<u8>>>,
     pub(in crate::config) relays: Vec<At<IpAddr>>,
@@ -53,12 +55,15 @@ impl Subnet {
         let pools = table.list("pools", report);
         let (mut pd_pools, mut interface_id) = (Vec::new(), None);
         let mut pool_class_names = Vec::new();
+        let mut pool_options = Vec::new();
         if family == Family::V6 {
             let tables = table.tables("pd-pools", &keys::PD_POOL, report);
             for table in &tables {
                 let class_names = ClassNames::read(table, report);
+                let options = OptionData::list(table, &[family], report);
                 if let Some(pool) = PdPool::read(table, report) {
                     pool_class_names.push((pool.value.prefix.range(), class_names));
+                    pool_options.push((pool.value.prefix.range(), options));
                     pd_pools.push(pool);
                 }
             }
@@ -72,11 +77,17 @@ impl Subnet {
                 .and_then(|it| it.read(report, |value| notation::prefix(family, value.text()?))),
             pools: pools
                 .into_iter()
-                .filter_map(|it| pool(it, family, &mut pool_class_names, report))
+                .filter_map(|it| {
+                    let (range, names, options) = pool(it, family, report)?;
+                    pool_class_names.push((range.value, names));
+                    pool_options.push((range.value, options));
+                    Some(range)
+                })
                 .collect(),
             pd_pools,
             class_names: ClassNames::read(table, report),
             pool_class_names,
+            pool_options,
             interface: table.read("interface", report, interface_name),
             interface_id,
             relays: relays(table, &[family], report),
@@ -90,21 +101,20 @@ impl Subnet {
 fn pool(
     value: Value<'_>,
     family: Family,
-    pool_class_names: &mut Vec<(Range, ClassNames)>,
     report: &mut Report,
-) -> Option<At<Range>> {
-    let mut class_names = ClassNames::default();
+) -> Option<(At<Range>, ClassNames, Vec<OptionData>)> {
+    let (mut class_names, mut options) = (ClassNames::default(), Vec::new());
     let value = match value.value {
         DeValue::Table(_) => {
             let table = value.table(&keys::POOL, report)?;
             class_names = ClassNames::read(&table, report);
+            options = OptionData::list(&table, &[family], report);
             table.require("pool", report)?
         }
         _ => value,
     };
     let pool = value.read(report, |value| notation::range(family, value.text()?))?;
-    pool_class_names.push((pool.value, class_names));
-    Some(pool)
+    Some((pool, class_names, options))
 }
 
 impl PdPool {

@@ -2,10 +2,10 @@
 
 use crate::class::Access;
 use crate::networks::Place;
-use crate::options::{ConfiguredOption, OptionSet};
+use crate::options::{ConfiguredOption, OptionSet, Sending};
 use crate::subnet::{
-    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Reservation,
-    Reservations, ReservedBy, Subnet4,
+    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions,
+    Reservation, Reservations, ReservedBy, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -41,7 +41,11 @@ pub(super) fn options(list: &[(u16, &[u8], bool)]) -> OptionSet {
             .map(|&(code, data, always_send)| ConfiguredOption {
                 code,
                 data: data.into(),
-                always_send,
+                sending: if always_send {
+                    Sending::Always
+                } else {
+                    Sending::Asked
+                },
             }),
     )
 }
@@ -72,12 +76,12 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             cache: LeaseCache::default(),
         },
         options: options(&[
-            (1, &[255, 255, 255, 0], false),
             (3, &[a, b, c, 1], false),
             (6, &[9, 9, 9, 9], false),
             (15, b"example.net", false),
             (42, &[10, 0, 0, 7], true),
         ]),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         access: Access::default(),
         server_identifier: None,
@@ -157,11 +161,13 @@ impl World {
                     name: "here".into(),
                     subnets: here,
                     access: Access::default(),
+                    options: OptionSet::default(),
                 },
                 Network {
                     name: String::new(),
                     subnets: vec![relayed],
                     access: Access::default(),
+                    options: OptionSet::default(),
                 },
             ]
             .into(),
@@ -206,10 +212,8 @@ impl World {
     pub(super) fn reserve(&mut self, by: ReservedBy, identifier: &[u8], address: &str) {
         let lease = Lease::V4(ip(address));
         let mut subnet = self.subnet(0, 0);
-        let options = subnet.options.clone();
         let reservation = Reservation {
             leases: vec![lease],
-            options,
             hostname: b"named"[..].into(),
             ..Reservation::default()
         };
