@@ -3,6 +3,7 @@
 //! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
 
 use crate::options::OptionSet;
+use crate::v4::NonceSecret;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId};
 use dhcp_wire::frame::MacAddress;
@@ -43,6 +44,8 @@ pub struct Policy {
     /// Answer an INIT-REBOOT or a REQUEST from the wrong network with a NAK also when we do not know the
     /// client. (RFC 2131 section 4.3.2 asks for it on a link whose addressing we know.)
     pub authoritative: bool,
+    /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
+    pub forcerenew: Option<NonceSecret>,
 }
 
 /// Subnets on one link (RFC 2131's shared network). Bindings are found per network.

@@ -16,6 +16,7 @@ use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use dhcp_core::v4::NonceSecret;
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
@@ -82,6 +83,7 @@ pub struct Checked {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    forcerenew_nonce: bool,
 }
 
 impl Checked {
@@ -101,7 +103,25 @@ impl Checked {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            forcerenew: self.nonce_secret(previous),
         }
+    }
+
+    /// From what nonces are made: what they were made from before, or else 128 random bits.
+    fn nonce_secret(&self, previous: Option<&Policy>) -> Option<NonceSecret> {
+        if !self.forcerenew_nonce {
+            return None;
+        }
+        previous.and_then(|policy| policy.forcerenew).or_else(|| {
+            let mut secret = [0; 16];
+            // Without random numbers there are no nonces, and leases all the same.
+            getrandom::fill(&mut secret)
+                .inspect_err(
+                    |error| tracing::error!(%error, "no random numbers; no client gets a nonce"),
+                )
+                .ok()
+                .map(|()| NonceSecret(secret))
+        })
     }
 
     /// The pools of the whole configuration, in the order of their [`PoolIndex`].
@@ -199,6 +219,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
             default::DECLINE_PROBATION,
         ),
         authoritative: value_or(&file.authoritative, true),
+        forcerenew_nonce: value_or(&file.forcerenew_nonce, true),
     })
 }
 

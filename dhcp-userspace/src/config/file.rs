@@ -37,6 +37,7 @@ pub(super) struct File {
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
+    pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) history: History,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
@@ -186,6 +187,9 @@ impl File {
             authoritative: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("authoritative", report, Value::boolean)),
+            forcerenew_nonce: dhcp4
+                .as_ref()
+                .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),

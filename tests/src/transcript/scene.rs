@@ -8,6 +8,7 @@ use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
     LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
 };
+use dhcp_core::v4::NonceSecret;
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::MacAddress;
@@ -112,6 +113,7 @@ pub struct Config {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    forcerenew: Option<NonceSecret>,
     partitions: usize,
     subnets: Vec<SubnetLine>,
 }
@@ -170,6 +172,7 @@ impl Config {
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 86_400,
             authoritative: true,
+            forcerenew: None,
             partitions: 4,
             subnets: Vec::new(),
         }
@@ -220,6 +223,11 @@ impl Config {
                 "offer-lifetime" => self.offer_lifetime_seconds = words.parse(&key)?,
                 "decline-probation" => self.decline_probation_seconds = words.parse(&key)?,
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
+                // Nonces that are the same in every run.
+                "forcerenew" => {
+                    let is_on = words.value(&key)? == "yes";
+                    self.forcerenew = is_on.then_some(NonceSecret([0x5e; 16]));
+                }
                 "partitions" => self.partitions = words.parse(&key)?,
                 _ => return Err(format!("`config server {key}` is not known")),
             }
@@ -334,6 +342,7 @@ impl Config {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            forcerenew: self.forcerenew,
         };
         let scene = Scene {
             interface,

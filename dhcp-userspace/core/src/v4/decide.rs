@@ -1,6 +1,7 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
 use super::context::way;
+use super::forcerenew::key_for_ack;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
 use crate::cache::Left;
@@ -8,6 +9,7 @@ use crate::discard::Discard;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Reservation, ReservedBy, Subnet4};
 use crate::surroundings::carry_over;
 use core::net::Ipv4Addr;
+use dhcp_lease::context::ReconfigureKey;
 use dhcp_lease::{
     Binding, ChangeLog, Claim, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
     Timestamp,
@@ -30,6 +32,8 @@ pub struct Answer {
     pub lease_seconds: u32,
     /// Position of the lease's subnet in the client's network.
     pub subnet: usize,
+    /// In an ACK, the nonce by which the client is to know a FORCERENEW, if it is to be told.
+    pub nonce: Option<ReconfigureKey>,
 }
 
 /// Which message the answer is.
@@ -444,6 +448,7 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: own.map_or(self.query.place.subnet, |(subnet, _)| subnet),
+            nonce: None,
         }
     }
 
@@ -534,6 +539,9 @@ impl<'a> Case<'a> {
         let mut binding = self.binding(candidate.address, subnet.id);
         binding.valid_seconds = answer.lease_seconds;
         binding.expires = self.now.after(answer.lease_seconds);
+        let secret = self.policy.forcerenew;
+        let context = &mut binding.context;
+        answer.nonce = key_for_ack(self.query, secret, candidate.address, self.now, context);
         if let Some(left) = self.left(hold, &binding, &subnet.lifetimes.cache) {
             answer.lease_seconds = left.valid;
             return Ok(answer);
@@ -570,6 +578,7 @@ impl<'a> Case<'a> {
             address: candidate.address,
             lease_seconds,
             subnet: candidate.subnet,
+            nonce: None,
         }
     }
 
@@ -579,6 +588,7 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: self.query.place.subnet,
+            nonce: None,
         }
     }
 

@@ -7,11 +7,13 @@
 
 mod context;
 mod decide;
+mod forcerenew;
 mod query;
 mod reply;
 mod select;
 
 pub use decide::{Answer, Refusal, Verdict, decide};
+pub use forcerenew::{NonceSecret, Unreachable, forcerenew};
 pub use query::{AGENT_OCTETS_MAX, Kind, Query, classify};
 pub use reply::reply;
 

@@ -1,6 +1,7 @@
 //! What does the client want? Octets of a message to a [`Query`] that owns all that the answer needs.
 
 use super::context::surroundings;
+use super::forcerenew;
 use super::select::{Arrival, FoundBy, Place, select};
 use crate::discard::Discard;
 use crate::own::OwnAddresses;
@@ -69,6 +70,8 @@ pub struct Query {
     /// What is kept beside the lease.
     pub(super) context: Context,
     pub(super) rapid_commit: bool,
+    /// Option 145 names the algorithm that we have.
+    pub(super) is_forcerenew_capable: bool,
     /// Header fields, as they came.
     pub(super) hlen: u8,
     pub(super) xid: u32,
@@ -104,6 +107,7 @@ impl Default for Query {
             full_name: Octets::EMPTY,
             context: Context::EMPTY,
             rapid_commit: false,
+            is_forcerenew_capable: false,
             hlen: 0,
             xid: 0,
             flags: 0,
@@ -339,6 +343,7 @@ impl Query {
         self.host_name.clear();
         self.full_name.clear();
         self.rapid_commit = false;
+        self.is_forcerenew_capable = false;
         for piece in message.options() {
             let piece = piece.map_err(malformed)?;
             match piece.code {
@@ -348,6 +353,10 @@ impl Query {
                 code::LEASE_TIME => scalars.lease.push(piece.data),
                 code::MAXIMUM_MESSAGE_SIZE => scalars.size.push(piece.data),
                 code::RAPID_COMMIT => self.rapid_commit = piece.data.is_empty(),
+                // RFC 6704 section 3.1.1 [capable-option]: a list of algorithms.
+                code::FORCERENEW_NONCE_CAPABLE => {
+                    self.is_forcerenew_capable |= piece.data.contains(&forcerenew::ALGORITHM);
+                }
                 code::PARAMETER_REQUEST_LIST => {
                     let room = 255usize.saturating_sub(self.parameters.len());
                     let kept = piece.data.get(..room).unwrap_or(piece.data);

@@ -1,6 +1,7 @@
 //! How does the answer look on the wire, and where does it go?
 
 use super::decide::{Answer, Refusal, Verdict, reservation};
+use super::forcerenew;
 use super::query::{Kind, Query, is_group};
 use crate::discard::Discard;
 use crate::options::OptionSet;
@@ -39,6 +40,7 @@ pub fn reply(
         Verdict::Nak(refusal) => push_refusal(&mut builder, query, refusal)?,
         Verdict::Offer | Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => {
             push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
+            push_forcerenew(&mut builder, query, answer, policy)?;
             push_parameters(&mut builder, query, subnet);
         }
     }
@@ -212,6 +214,29 @@ fn push_promise(
     Ok(())
 }
 
+/// That a FORCERENEW of ours can be told from others', and by what.
+fn push_forcerenew(
+    builder: &mut Builder<'_>,
+    query: &Query,
+    answer: &Answer,
+    policy: &Policy,
+) -> Result<(), Discard> {
+    // RFC 6704 section 3.1.3 [capable-in-offer]: in an OFFER to a client that can, and in no other.
+    let is_offered = answer.verdict == Verdict::Offer && query.is_forcerenew_capable;
+    if is_offered && policy.forcerenew.is_some() {
+        builder
+            .push(code::FORCERENEW_NONCE_CAPABLE, &[forcerenew::ALGORITHM])
+            .map_err(|_| Discard::ReplyTooLong)?;
+    }
+    // RFC 6704 section 3.1.3 [nonce-in-ack]: a client that was promised one takes no ACK without.
+    if let Some(key) = &answer.nonce {
+        builder
+            .push(code::AUTHENTICATION, &forcerenew::nonce_option(key))
+            .map_err(|_| Discard::ReplyTooLong)?;
+    }
+    Ok(())
+}
+
 /// T1 and T2 of a lease, in this order: T1 <= T2 <= lease. Configured ones that do not fit a lease that
 /// the client asked to be short are computed instead. A lease for ever has none.
 fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
@@ -229,7 +254,7 @@ fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
 }
 
 /// What the server itself writes, or what belongs into no reply: never taken from the configuration.
-const OWN_CODES: [u8; 14] = [
+const OWN_CODES: [u8; 16] = [
     code::PAD,
     code::REQUESTED_ADDRESS,
     code::LEASE_TIME,
@@ -243,6 +268,8 @@ const OWN_CODES: [u8; 14] = [
     code::CLIENT_IDENTIFIER,
     code::RAPID_COMMIT,
     code::RELAY_AGENT,
+    code::AUTHENTICATION,
+    code::FORCERENEW_NONCE_CAPABLE,
     code::END,
 ];
 
