@@ -6,7 +6,9 @@
 //! answer; the only step under a lock), `reply` (answer to octets, over the frame of the request).
 #![forbid(unsafe_code)]
 
+pub mod class;
 pub mod discard;
+pub mod expression;
 pub mod options;
 pub mod subnet;
 pub mod v4;

@@ -8,12 +8,14 @@
 mod context;
 mod decide;
 mod forcerenew;
+mod packet;
 mod query;
 mod reply;
 mod select;
 
 pub use decide::{Answer, Refusal, Verdict, decide};
 pub use forcerenew::{NonceSecret, Unreachable, forcerenew};
+pub use packet::{Received, vendor_class};
 pub use query::{AGENT_OCTETS_MAX, Kind, Query, classify};
 pub use reply::reply;
 

@@ -29,6 +29,8 @@ pub const MAXIMUM_MESSAGE_SIZE: u8 = 57;
 pub const RENEWAL_TIME: u8 = 58;
 /// Rebinding time, T2 (RFC 2132 section 9.12).
 pub const REBINDING_TIME: u8 = 59;
+/// Vendor class identifier (RFC 2132 section 9.13).
+pub const VENDOR_CLASS_IDENTIFIER: u8 = 60;
 /// Client identifier (RFC 2132 section 9.14).
 pub const CLIENT_IDENTIFIER: u8 = 61;
 /// The client's full name (RFC 4702 section 2).
@@ -41,6 +43,10 @@ pub const RELAY_AGENT: u8 = 82;
 pub const AUTHENTICATION: u8 = 90;
 /// By which algorithms the client can tell that a FORCERENEW is its server's (RFC 6704 section 3.1.1).
 pub const FORCERENEW_NONCE_CAPABLE: u8 = 145;
+/// Vendor-identifying vendor class (RFC 3925 section 3).
+pub const VENDOR_CLASS: u8 = 124;
+/// Vendor-identifying vendor-specific information (RFC 3925 section 4).
+pub const VENDOR_OPTIONS: u8 = 125;
 /// Ends the options of a region.
 pub const END: u8 = 255;
 
