@@ -108,10 +108,10 @@ impl<'a> Message<'a> {
         let (fixed, rest) = payload.split_first_chunk::<FIXED>()?;
         let options = rest.strip_prefix(&COOKIE)?;
         let transaction = u32::from_be_bytes(*fixed.get(4..)?.first_chunk()?);
-        let [2, _, _, _, number @ ..] = *fixed.get(28..)?.first_chunk::<7>()? else {
+        let [2, 0xfc, 0, a, b, c] = *fixed.get(28..)?.first_chunk::<6>()? else {
             return None;
         };
-        let client = u32::from_be_bytes([0, number[0], number[1], number[2]]);
+        let client = u32::from_be_bytes([0, a, b, c]);
         let mut this = Self {
             payload,
             destination,

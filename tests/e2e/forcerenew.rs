@@ -44,7 +44,8 @@ fn ended(server: &Server, patience: Duration) -> Value {
 
 /// dhcpcd says by itself that it can, and looks at nonce, digest, counter and transaction number. The nonce
 /// outlives the server.
-// RFC 6704 section 3.1.3 [nonce-in-ack], [digest]
+// RFC 6704 section 3.1.3 [nonce-in-ack]
+// RFC 6704 section 3.1.3 [forcerenew-digest]
 #[test]
 fn dhcpcd_renews_when_it_is_told_also_by_a_server_that_was_restarted() {
     let link = Link::new(1);
@@ -69,7 +70,10 @@ fn dhcpcd_renews_when_it_is_told_also_by_a_server_that_was_restarted() {
 }
 
 /// As many as FORCERENEW_CLIENTS says, 2,000 otherwise; a twentieth of them is deaf.
-// RFC 3203 section 2.2 [unicast], [retransmit], [retransmit-bounded], [delay-by-bandwidth]
+// RFC 3203 section 2.2 [forcerenew-unicast]
+// RFC 3203 section 2.2 [forcerenew-retransmit]
+// RFC 3203 section 2.2 [forcerenew-retransmit-bounded]
+// RFC 3203 section 2.2 [forcerenew-delay]
 // RFC 6704 section 3.1.2 [replay-counter]
 #[test]
 fn a_campaign_reaches_everybody_behind_a_relay_agent_and_lists_the_deaf() {

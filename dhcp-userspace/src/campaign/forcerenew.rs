@@ -52,7 +52,7 @@ pub fn prepare(
     let sender = Sender::open().map_err(StartError::Socket)?;
     let since = surroundings.clock.now();
     want_news(&surroundings.partitions, Some(since));
-    // RFC 6704 section 3 [authenticated]: nobody else is sent anything.
+    // RFC 6704 section 3 [forcerenew-by-nonce]: nobody else is sent anything.
     let able = |binding: &Binding| binding.context.reconfigure_key().is_some();
     let partitions = Arc::clone(&surroundings.partitions);
     let (targets, met) = Targets::find(partitions, LeaseKind::V4, selection, since, able);
@@ -105,7 +105,7 @@ impl Reach for Clients {
             true => identifier,
             false => source,
         };
-        // RFC 3203 section 2.2 [unicast]: to the client's own address, whatever is between us.
+        // RFC 3203 section 2.2 [forcerenew-unicast]: to the client's own address, whatever is between us.
         sender.send((source, SERVER_PORT), (address, CLIENT_PORT), |payload| {
             v4::forcerenew(binding, identifier, attempt, now, payload).ok()
         })

@@ -183,8 +183,10 @@ impl Campaigns {
         let thread = Builder::new()
             .name("campaign".to_owned())
             .spawn(move || {
-                progress.run(reach.as_mut());
+                let outcome = progress.run(reach.as_mut());
+                // Before anybody sees that it has ended, and begins the next.
                 reach.end();
+                progress.conclude(outcome);
             })
             .map_err(StartError::Thread)?;
         tracing::info!(
@@ -259,13 +261,13 @@ impl Drop for Running {
 }
 
 impl Progress {
-    fn run(&self, reach: &mut dyn Reach) {
+    fn run(&self, reach: &mut dyn Reach) -> Outcome {
         let (plan, targets) = {
             let report = self.report.lock();
             (report.plan, report.targets)
         };
         let mut schedule = Schedule::new(plan, targets);
-        let outcome = loop {
+        loop {
             let pause = match reach.pause() {
                 None => self.steps(&mut schedule, reach),
                 // A client that cannot be answered would only go through its tries.
@@ -273,12 +275,15 @@ impl Progress {
             };
             self.note(&mut schedule, reach);
             let Some(pause) = pause else {
-                break Outcome::Done;
+                return Outcome::Done;
             };
             if self.sleep(pause.min(SLEEP)) {
-                break Outcome::Aborted;
+                return Outcome::Aborted;
             }
-        };
+        }
+    }
+
+    fn conclude(&self, outcome: Outcome) {
         let mut report = self.report.lock();
         report.outcome = outcome;
         report.pause = None;

@@ -139,7 +139,8 @@ impl Schedule {
         due.map_or(Step::Done, Step::Wait)
     }
 
-    // RFC 3203 section 2.2 [retransmit], [retransmit-bounded]: after twice as long each time, and not for ever.
+    // RFC 3203 section 2.2 [forcerenew-retransmit]
+    // RFC 3203 section 2.2 [forcerenew-retransmit-bounded]: after twice as long each time, and not for ever.
     fn sort_out_due(
         &mut self,
         now: Duration,
@@ -192,7 +193,7 @@ impl Schedule {
         })
     }
 
-    // RFC 3203 section 2.2 [delay-by-bandwidth]: the operator's rate and first timeout.
+    // RFC 3203 section 2.2 [forcerenew-delay]: the operator's rate and first timeout.
     fn send(&mut self, target: u32, attempt: u16, now: Duration) -> Step {
         let interval = Duration::from_secs(1) / self.plan.rate.get();
         self.slot = self.slot.max(now.saturating_sub(CATCH_UP)) + interval;
@@ -298,7 +299,8 @@ mod tests {
         }
     }
 
-    /// RFC 3203 section 2.2 [retransmit], [retransmit-bounded]
+    /// RFC 3203 section 2.2 [forcerenew-retransmit]
+    /// RFC 3203 section 2.2 [forcerenew-retransmit-bounded]
     #[test]
     fn each_try_waits_twice_as_long_and_the_last_is_the_last() {
         let mut crowd = Crowd::new(vec![None]);
@@ -331,7 +333,7 @@ mod tests {
         assert_eq!((counts.sent, counts.gone, counts.reacted), (0, 1, 1));
     }
 
-    /// RFC 3203 section 2.2 [delay-by-bandwidth]
+    /// RFC 3203 section 2.2 [forcerenew-delay]
     #[test]
     fn a_sleep_that_was_too_long_is_not_made_up_for_by_a_flood() {
         let mut schedule = Schedule::new(plan(100, 60, 1), 1000);

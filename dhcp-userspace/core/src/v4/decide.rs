@@ -346,6 +346,7 @@ impl<'a> Case<'a> {
             if reserved.address == asked {
                 return self.grant_if_permitted(asked);
             }
+            // RFC 3203 section 2.2 [forcerenew-nak]: upon the NAK it asks anew, and is offered the other address.
             if self.can_move_to(reserved) {
                 return Ok(self.refuse(Refusal::Reserved));
             }

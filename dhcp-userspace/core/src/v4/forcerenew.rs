@@ -64,7 +64,8 @@ pub(super) fn key_for_ack(
         return None;
     };
     let known = context.reconfigure_key();
-    // RFC 6704 section 3.1.3 [nonce-when-none-recorded]: whatever kind of REQUEST it is.
+    // RFC 6704 section 3.1.3 [nonce-when-none-recorded]
+    // RFC 6704 section 3.1.3 [nonce-of-new-server]: whatever kind of REQUEST it is.
     let key = known.unwrap_or_else(|| ReconfigureKey {
         key: nonce(secret, query, address, now),
         replay: replay_in_ack(now, 0),
@@ -159,7 +160,7 @@ pub enum Unreachable {
 /// Writes a FORCERENEW to the holder of a lease, the UDP payload; its length. `attempt` counts those that the
 /// client was sent before in the same campaign.
 ///
-/// It is meant to be sent to the client's address (RFC 3203 section 2.2 [unicast]), also when the client is
+/// It is meant to be sent to the client's address (RFC 3203 section 2.2 [forcerenew-unicast]), also when the client is
 /// behind a relay agent: relay agents forward answers to what they relayed, and their option would not stay
 /// under the digest. So `giaddr` and `hops` are zero, which RFC 3118 section 3 asks of what is digested.
 ///
@@ -175,7 +176,8 @@ pub fn forcerenew(
     let Lease::V4(address) = binding.lease else {
         return Err(Unreachable::OtherFamily);
     };
-    // RFC 6704 section 3 [authenticated]: never without.
+    // RFC 3203 section 6 [forcerenew-authenticated]
+    // RFC 6704 section 3 [forcerenew-by-nonce]: never without.
     let key = binding
         .context
         .reconfigure_key()
@@ -195,7 +197,7 @@ pub fn forcerenew(
     let mut builder = Builder::new(payload, PAYLOAD_SIZE_MAX, &header)?;
     builder.forbid_overload();
     let MessageType(number) = MessageType::FORCERENEW;
-    // RFC 3203 section 4 [message-type]: 9. These two stay in front: DIGEST_OFFSET counts on it.
+    // RFC 3203 section 4 [forcerenew-type]: 9. These two stay in front: DIGEST_OFFSET counts on it.
     builder.push(code::MESSAGE_TYPE, &[number])?;
     let replay = replay_in_forcerenew(now, attempt, key.replay);
     builder.push(
@@ -208,7 +210,7 @@ pub fn forcerenew(
     }
     let len = builder.finish();
     let message = payload.get_mut(..len).unwrap_or_default();
-    // RFC 6704 section 3.1.3 [digest]: over the whole message, the digest's own octets zero.
+    // RFC 6704 section 3.1.3 [forcerenew-digest]: over the whole message, the digest's own octets zero.
     let mut mac = keyed(&key.key);
     mac.update(message);
     let digest: [u8; VALUE_OCTETS] = mac.finalize().into_bytes().into();

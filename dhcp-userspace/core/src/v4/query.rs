@@ -353,7 +353,7 @@ impl Query {
                 code::LEASE_TIME => scalars.lease.push(piece.data),
                 code::MAXIMUM_MESSAGE_SIZE => scalars.size.push(piece.data),
                 code::RAPID_COMMIT => self.rapid_commit = piece.data.is_empty(),
-                // RFC 6704 section 3.1.1 [capable-option]: a list of algorithms.
+                // RFC 6704 section 3.1.1 [forcerenew-capable-option]: a list of algorithms.
                 code::FORCERENEW_NONCE_CAPABLE => {
                     self.is_forcerenew_capable |= piece.data.contains(&forcerenew::ALGORITHM);
                 }

@@ -221,7 +221,8 @@ fn push_forcerenew(
     answer: &Answer,
     policy: &Policy,
 ) -> Result<(), Discard> {
-    // RFC 6704 section 3.1.3 [capable-in-offer]: in an OFFER to a client that can, and in no other.
+    // RFC 6704 section 3.1.3 [capable-in-offer]
+    // RFC 6704 section 3.1.3 [offer-only-if-capable]: to a client that can, and to no other.
     let is_offered = answer.verdict == Verdict::Offer && query.is_forcerenew_capable;
     if is_offered && policy.forcerenew.is_some() {
         builder

@@ -56,7 +56,8 @@ fn recorded(world: &World, address: Ipv4Addr) -> Option<ReconfigureKey> {
     world.bindings()[&address].context.reconfigure_key()
 }
 
-/// RFC 6704 section 3.1.3 [nonce-in-ack], [capable-in-offer]
+/// RFC 6704 section 3.1.3 [nonce-in-ack]
+/// RFC 6704 section 3.1.3 [capable-in-offer]
 #[test]
 fn a_capable_client_gets_a_nonce_and_it_is_kept_with_the_lease() {
     let mut world = world();
@@ -69,7 +70,9 @@ fn a_capable_client_gets_a_nonce_and_it_is_kept_with_the_lease() {
     assert_ne!(nonce, other, "each has its own");
 }
 
-/// RFC 6704 section 3.1.3 [no-nonce-unasked], [offer-only-if-capable]; section 3.1.1 [capable-option]
+/// RFC 6704 section 3.1.3 [no-nonce-unasked]
+/// RFC 6704 section 3.1.3 [offer-only-if-capable]
+/// RFC 6704 section 3.1.1 [forcerenew-capable-option]
 #[test]
 fn a_client_that_does_not_say_that_it_can_gets_nothing() {
     let lacking: [&dyn Fn(Request) -> Request; 4] = [
@@ -107,7 +110,8 @@ fn a_server_that_is_told_not_to_makes_no_nonces() {
     assert_eq!(told(&ack), None);
 }
 
-/// RFC 6704 section 3.1.3 [nonce-not-in-renewals], [nonce-when-none-recorded]
+/// RFC 6704 section 3.1.3 [nonce-not-in-renewals]
+/// RFC 6704 section 3.1.3 [nonce-when-none-recorded]
 #[test]
 fn a_nonce_is_told_when_it_is_made_and_when_it_may_be_lost() {
     let mut world = world();
@@ -132,7 +136,8 @@ fn a_nonce_is_told_when_it_is_made_and_when_it_may_be_lost() {
     }
 }
 
-/// RFC 6704 section 3.1.3 [nonce-when-none-recorded]: any type of REQUEST.
+/// RFC 6704 section 3.1.3 [nonce-when-none-recorded]
+/// RFC 6704 section 3.1.3 [nonce-of-new-server]: any type of REQUEST.
 #[test]
 fn whoever_becomes_capable_gets_a_nonce_with_the_next_answer() {
     for renews in [true, false] {
@@ -179,6 +184,28 @@ fn a_repeated_request_changes_nothing() {
     let ack = ask(&mut world, client.selecting(address).capable());
     assert_eq!(told(&ack).unwrap().1, nonce);
     assert!(!world.has_written);
+}
+
+/// RFC 6704 section 3.1.3 [nonce-unpredictable]: it hangs on the secret, and on all that the client says.
+#[test]
+fn nonces_differ_with_the_secret_the_client_and_the_exchange() {
+    let mut seen = std::collections::HashSet::new();
+    for secret in [[7; 16], [8; 16]] {
+        for number in [1, 2] {
+            for id in [&b""[..], b"\x01one", b"\x01two"] {
+                for xid in [1, 2] {
+                    let mut world = World::new();
+                    world.policy.forcerenew = Some(NonceSecret(secret));
+                    let client = Client::new(number).with_id(id);
+                    let offer = ask(&mut world, client.discover().capable());
+                    let mut request = client.selecting(offer.yiaddr()).capable();
+                    request.header.xid.set(xid);
+                    seen.insert(told(&ask(&mut world, request)).unwrap().1);
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), 2 * 2 * 3 * 2, "no two are the same");
 }
 
 #[test]
@@ -278,8 +305,10 @@ fn is_authentic_at(place: usize, payload: &[u8], nonce: [u8; 16]) -> bool {
     mac.finalize().into_bytes()[..] == *digest
 }
 
-/// RFC 6704 section 3.1.3 [digest], section 3.1.2 [authentication-format], section 3 [authenticated];
-/// RFC 3203 section 4 [message-type]
+/// RFC 6704 section 3.1.3 [forcerenew-digest]
+/// RFC 6704 section 3.1.2 [authentication-format]
+/// RFC 3203 section 6 [forcerenew-authenticated]
+/// RFC 3203 section 4 [forcerenew-type]
 #[test]
 fn a_forcerenew_is_what_the_client_can_check() {
     let mut world = world();
@@ -330,7 +359,7 @@ fn a_forcerenew_is_what_the_client_can_check() {
     }
 }
 
-/// RFC 6704 section 3 [authenticated]: none without a key.
+/// RFC 6704 section 3 [forcerenew-by-nonce]: none without a key.
 #[test]
 fn nobody_is_sent_an_unauthenticated_forcerenew() {
     let mut world = world();
@@ -349,6 +378,26 @@ fn nobody_is_sent_an_unauthenticated_forcerenew() {
     assert!(matches!(try_it(&binding, 299), Err(Unreachable::NoRoom(_))));
     binding.lease = Lease::Address(std::net::Ipv6Addr::LOCALHOST);
     assert_eq!(try_it(&binding, 1472), Err(Unreachable::OtherFamily));
+}
+
+/// RFC 3203 section 2.2 [forcerenew-nak]: a client that is told to renew is moved by a NAK, and keeps no nonce
+/// that we do not know.
+#[test]
+fn a_client_that_renews_is_moved_to_the_address_that_is_reserved_meanwhile() {
+    let mut world = world();
+    let client = Client::new(1);
+    let (address, _) = lease(&mut world, &client);
+    world.pass(60, true);
+    world.reserve(
+        crate::subnet::ReservedBy::HardwareAddress,
+        &mac(1),
+        "10.0.0.13",
+    );
+    let refused = world.serve(&client.renewing(address).capable().frame());
+    assert_eq!(refusal(refused), crate::v4::Refusal::Reserved);
+    let (moved, nonce) = lease(&mut world, &client);
+    assert_eq!(moved, ip("10.0.0.13"));
+    assert_eq!(recorded(&world, moved).unwrap().key, nonce);
 }
 
 #[test]
