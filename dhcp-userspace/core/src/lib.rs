@@ -10,6 +10,7 @@ pub mod class;
 pub mod discard;
 pub mod expression;
 pub mod options;
+pub mod reservation;
 pub mod subnet;
 pub mod v4;
 pub mod v6;

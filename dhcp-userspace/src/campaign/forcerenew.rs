@@ -13,6 +13,7 @@ use dhcp_lease::{Binding, Lease, LeaseKind, Partitions, Timestamp};
 use dhcp_wire::v4::{CLIENT_PORT, SERVER_PORT, SubOptions, code};
 use std::io;
 use std::net::Ipv4Addr;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,7 +156,7 @@ fn server_identifier(binding: &Binding, policy: &Policy) -> Option<Ipv4Addr> {
 /// How a campaign goes about it unless the operator says otherwise: 100 messages a second; 2 seconds to react,
 /// doubling, 8 messages, as a DHCPv6 Reconfigure has it (RFC 9915 section 7.6).
 pub const PLAN: Plan = Plan {
-    rate: std::num::NonZeroU32::new(100).unwrap(),
+    rate: NonZeroU32::MIN.saturating_add(99),
     first_timeout: Duration::from_secs(2),
-    tries: std::num::NonZeroU16::new(8).unwrap(),
+    tries: NonZeroU16::MIN.saturating_add(7),
 };

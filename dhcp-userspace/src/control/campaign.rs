@@ -350,7 +350,9 @@ mod tests {
 
     #[test]
     fn how_has_bounds_and_defaults() {
-        assert_eq!(by(|_| {}).plan().unwrap(), forcerenew::PLAN);
+        let plan = by(|_| {}).plan().unwrap();
+        assert_eq!(plan, forcerenew::PLAN);
+        assert_eq!((plan.rate.get(), plan.tries.get()), (100, 8));
         let plan = by(|it| {
             (it.rate, it.timeout_seconds, it.tries) = (Some(2000), Some(3), Some(4));
         });

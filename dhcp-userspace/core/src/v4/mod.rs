@@ -8,6 +8,7 @@
 mod context;
 mod decide;
 mod forcerenew;
+mod identify;
 mod packet;
 mod query;
 mod reply;
