@@ -519,8 +519,8 @@ impl Query {
         }
     }
 
-    /// The line, by a sub-option of the relay agent's option: its circuit, or RFC 3993 section 5
-    /// [subscriber-id], its subscriber.
+    /// The line, by a sub-option of the relay agent's option.
+    /// RFC 3993 section 5 [subscriber-id]: that may be its subscriber.
     fn take_line(&mut self, message_type: MessageType, code: u8) -> Result<(), Discard> {
         match self.agent.find(code) {
             Some(line) if !line.is_empty() => {

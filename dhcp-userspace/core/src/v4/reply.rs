@@ -228,8 +228,8 @@ fn push_promised<'q>(
     lifetimes: &Lifetimes,
 ) -> Result<bool, Discard> {
     push_promise(builder, query, answer, lifetimes).map_err(|_| Discard::ReplyTooLong)?;
-    // RFC 3046 section 2.2 [relay-option-echo]: in every answer; [relay-option-left-out]: not, and counted, where
-    // it does not fit whole.
+    // RFC 3046 section 2.2 [relay-option-echo]: in every answer.
+    // RFC 3046 section 2.2 [relay-option-left-out]: not, and counted, where it does not fit whole.
     Ok(builder.reserve_last(query.agent.echo()).is_err())
 }
 
