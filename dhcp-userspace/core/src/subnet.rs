@@ -8,6 +8,7 @@ use crate::options::OptionSet;
 pub use crate::reservation::{
     Boot, Host, Hosts, IdentifierOrder, Reservation, Reservations, ReservedBy,
 };
+use crate::v4::NonceSecret;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId};
 use dhcp_wire::frame::MacAddress;
@@ -58,6 +59,8 @@ pub struct Policy {
     /// Answer an INIT-REBOOT or a REQUEST from the wrong network with a NAK also when we do not know the
     /// client. (RFC 2131 section 4.3.2 asks for it on a link whose addressing we know.)
     pub authoritative: bool,
+    /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
+    pub forcerenew: Option<NonceSecret>,
     /// What holds for all DHCPv4 relay agents.
     pub relays_v4: RelayPolicy,
     /// How DHCPv4 clients with reservations are known, and reservations of no subnet.

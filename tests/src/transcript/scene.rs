@@ -9,6 +9,7 @@ use dhcp_core::subnet::{
     AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
     PoolOptions, RelayPolicy, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
 };
+use dhcp_core::v4::NonceSecret;
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_userspace::config;
@@ -117,6 +118,7 @@ pub struct Config {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    forcerenew: Option<NonceSecret>,
     partitions: usize,
     relays_v4: RelayPolicy,
     order: IdentifierOrder,
@@ -199,6 +201,7 @@ impl Config {
             decline_probation_seconds: 86_400,
             authoritative: true,
             toml: String::new(),
+            forcerenew: None,
             partitions: 4,
             relays_v4: RelayPolicy::default(),
             order: IdentifierOrder::default(),
@@ -274,6 +277,11 @@ impl Config {
                 "offer-lifetime" => self.offer_lifetime_seconds = words.parse(&key)?,
                 "decline-probation" => self.decline_probation_seconds = words.parse(&key)?,
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
+                // Nonces that are the same in every run.
+                "forcerenew" => {
+                    let is_on = words.value(&key)? == "yes";
+                    self.forcerenew = is_on.then_some(NonceSecret([0x5e; 16]));
+                }
                 "subnet-selection" => self.relays_v4.client_selects = true,
                 "allowed-relay" => {
                     let written = words.value(&key)?;
@@ -475,6 +483,7 @@ impl Config {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            forcerenew: self.forcerenew,
             relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),
             hosts_v6: hosts,

@@ -2,6 +2,7 @@
 
 use super::agent::{self, AgentOption, is_host};
 use super::context::surroundings;
+use super::forcerenew;
 use super::identify::Identifiers;
 use super::packet::{Received, vendor_class};
 use super::select::{Arrival, FoundBy, select};
@@ -87,6 +88,8 @@ pub struct Query {
     /// The client's classes.
     pub(super) classes: Memberships,
     pub(super) rapid_commit: bool,
+    /// Option 145 names the algorithm that we have.
+    pub(super) is_forcerenew_capable: bool,
     /// Header fields, as they came.
     pub(super) hlen: u8,
     pub(super) xid: u32,
@@ -129,6 +132,7 @@ impl Default for Query {
             context: Context::EMPTY,
             classes: Memberships::default(),
             rapid_commit: false,
+            is_forcerenew_capable: false,
             hlen: 0,
             xid: 0,
             flags: 0,
@@ -403,6 +407,7 @@ impl Query {
         self.vendor_classes.clear();
         self.vendor_options.clear();
         self.rapid_commit = false;
+        self.is_forcerenew_capable = false;
         for piece in message.options() {
             let piece = piece.map_err(malformed)?;
             match piece.code {
@@ -412,6 +417,10 @@ impl Query {
                 code::LEASE_TIME => scalars.lease.push(piece.data),
                 code::MAXIMUM_MESSAGE_SIZE => scalars.size.push(piece.data),
                 code::RAPID_COMMIT => self.rapid_commit = piece.data.is_empty(),
+                // RFC 6704 section 3.1.1 [forcerenew-capable-option]: a list of algorithms.
+                code::FORCERENEW_NONCE_CAPABLE => {
+                    self.is_forcerenew_capable |= piece.data.contains(&forcerenew::ALGORITHM);
+                }
                 code::PARAMETER_REQUEST_LIST => {
                     let room = 255usize.saturating_sub(self.parameters.len());
                     let kept = piece.data.get(..room).unwrap_or(piece.data);
@@ -573,8 +582,8 @@ impl Query {
         }
     }
 
-    /// The line, by a sub-option of the relay agent's option: its circuit, or RFC 3993 section 5
-    /// [subscriber-id], its subscriber.
+    /// The line, by a sub-option of the relay agent's option.
+    /// RFC 3993 section 5 [subscriber-id]: that may be its subscriber.
     fn take_line(&mut self, message_type: MessageType, code: u8) -> Result<(), Discard> {
         match self.agent.find(code) {
             Some(line) if !line.is_empty() => {
