@@ -114,10 +114,10 @@ pub struct Network<S> {
     pub name: String,
     /// Its subnets, in the order in which pools are tried.
     pub subnets: Vec<S>,
-    /// Who may use them.
-    pub access: Access,
     /// Its own options, for all its subnets.
     pub options: OptionSet,
+    /// Who may use them.
+    pub access: Access,
 }
 
 /// The options of a subnet's pools, found by address or prefix.

@@ -181,10 +181,10 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ranges: Vec::new(),
         reserved: Vec::new(),
         withheld: Vec::new(),
+        definitions: Definitions::default(),
         classes_v4: Book::new(Family::V4),
         classes_v6: Book::new(Family::V6),
         pool_access: Vec::new(),
-        definitions: Definitions::default(),
     };
     checker.define(file);
     let interfaces = checker.interfaces(file);
@@ -210,12 +210,14 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         match placed.written.family {
             Family::V4 => {
                 let subnet = checker.subnet4(placed, &options_v4, &mut relays_v4.vpns);
-                let (access, options) = checker.of_network(placed);
+                let access = checker.network_access(placed);
+                let options = checker.network_options(placed);
                 by_name.add(&mut networks_v4, placed, access, subnet, options);
             }
             Family::V6 => {
                 let subnet = checker.subnet6(placed);
-                let (access, options) = checker.of_network(placed);
+                let access = checker.network_access(placed);
+                let options = checker.network_options(placed);
                 by_name.add(&mut networks_v6, placed, access, subnet, options);
             }
         }
@@ -318,12 +320,12 @@ struct Checker<'r> {
     reserved: Vec<Lease>,
     /// Addresses in the pools that are for no client at all.
     withheld: Vec<Lease>,
+    /// The options that the operator defines.
+    definitions: Definitions,
     classes_v4: Book,
     classes_v6: Book,
     /// Who may use the pools, by their numbers.
     pool_access: Vec<Access>,
-    /// The options that the operator defines.
-    definitions: Definitions,
 }
 
 impl Checker<'_> {

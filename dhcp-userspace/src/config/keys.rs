@@ -443,7 +443,8 @@ pub(super) const DHCP4: TableKeys = TableKeys {
         LIFETIMES,
         LIFETIMES_V4,
         BOOTSTRAP_V4,
-        &[CLASSES_V4, DEFINITIONS],
+        &[DEFINITIONS],
+        &[CLASSES_V4],
         &[
             key(
                 "authoritative",
@@ -484,7 +485,8 @@ pub(super) const DHCP6: TableKeys = TableKeys {
         LIFETIMES_V6,
         RESERVATION_MODES,
         HOSTS_V6,
-        &[CLASSES_V6, DEFINITIONS],
+        &[DEFINITIONS],
+        &[CLASSES_V6],
     ],
 };
 
@@ -744,7 +746,6 @@ pub(super) const POOL: TableKeys = TableKeys {
     heading: "`pools`",
     meaning: "A pool is a text, or a table as in Kea: `{ pool = \"192.0.2.10-192.0.2.200\" }`. The first 16777216 addresses of a pool are handed out, the whole of a /8; what lies beyond is not.",
     groups: &[
-        CLASS_NAMES,
         &[
             key(
                 "pool",
@@ -754,6 +755,7 @@ pub(super) const POOL: TableKeys = TableKeys {
             ),
             OPTIONS_OF_POOL,
         ],
+        CLASS_NAMES,
     ],
 };
 
@@ -762,7 +764,6 @@ pub(super) const PD_POOL: TableKeys = TableKeys {
     heading: "`pd-pools`",
     meaning: "Prefixes that are delegated to routers of clients, each of the same length. The first 16777216 of a pool are handed out.",
     groups: &[
-        CLASS_NAMES,
         &[
             key(
                 "prefix",
@@ -784,6 +785,7 @@ pub(super) const PD_POOL: TableKeys = TableKeys {
             ),
             OPTIONS_OF_POOL,
         ],
+        CLASS_NAMES,
     ],
 };
 

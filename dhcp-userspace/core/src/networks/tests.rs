@@ -19,10 +19,10 @@ fn subnet(network: u32, prefix_len: u8, vpn: u16) -> Subnet4 {
 
 fn network(subnets: Vec<Subnet4>) -> Network<Subnet4> {
     Network {
-        access: Default::default(),
         name: String::new(),
         subnets,
         options: OptionSet::default(),
+        access: Default::default(),
     }
 }
 

@@ -5,12 +5,10 @@ use super::decide::Answer;
 use super::names::{self, Name};
 use super::query::Query;
 use super::vendor::{self, VendorData};
-use crate::class::{Classes, Memberships};
 use crate::options::{Codes, Layers};
 use crate::reservation::{Boot, Reservation};
 use crate::subnet::{Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
-use dhcp_lease::Lease;
 use dhcp_wire::v4::{Builder, code};
 
 /// What the server itself writes, or what belongs into no reply: never taken from the configuration.
@@ -43,8 +41,7 @@ const BASIC_CODES: [u8; 3] = [code::ROUTERS, code::DOMAIN_NAME_SERVERS, code::DO
 pub(super) struct Parameters<'p> {
     layers: Layers<'p>,
     boot: Option<&'p Boot>,
-    classes: &'p Classes,
-    memberships: &'p Memberships,
+    boot_fields: BootFields<'p>,
     subnet: &'p Subnet4,
     reserved_name: &'p [u8],
     mask: [u8; 4],
@@ -58,7 +55,7 @@ pub(super) struct Parameters<'p> {
 impl<'p> Parameters<'p> {
     /// Looks up all that there is for the client.
     pub(super) fn of(
-        query: &'p Query,
+        query: &Query,
         answer: &Answer,
         policy: &'p Policy,
         network: &'p Network<Subnet4>,
@@ -78,8 +75,7 @@ impl<'p> Parameters<'p> {
         };
         let mut this = Self {
             boot: reservation.and_then(|it| it.boot.as_deref()),
-            classes: &policy.classes_v4,
-            memberships: &query.classes,
+            boot_fields: BootFields::of(query, policy),
             subnet,
             reserved_name,
             mask: mask(subnet.prefix_len).octets(),
@@ -110,13 +106,10 @@ impl<'p> Parameters<'p> {
         this
     }
 
-    /// `siaddr`: the client's own, else that of the first of its classes that has one, else its subnet's.
+    /// `siaddr`: of the reservation, else of the first class that has one, else of the subnet.
     pub(super) fn next_server(&self) -> Ipv4Addr {
         let of_client = self.boot.and_then(|boot| boot.next_server);
-        let of_class = || {
-            self.classes
-                .boot_field(self.memberships, |boot| boot.next_server)
-        };
+        let of_class = || self.boot_fields.next_server;
         of_client
             .or_else(of_class)
             .unwrap_or(self.subnet.next_server)
@@ -128,26 +121,16 @@ impl<'p> Parameters<'p> {
     pub(super) fn server_hostname(&self) -> &'p [u8] {
         let of_client = self.boot.map(|boot| &*boot.server_hostname);
         let given = of_client.filter(|name| !name.is_empty());
-        let of_class = || {
-            self.classes
-                .boot_field(self.memberships, |boot| boot.server_hostname.as_deref())
-        };
-        given
-            .or_else(of_class)
-            .unwrap_or(&self.subnet.server_hostname)
+        let given = given.or(self.boot_fields.server_hostname);
+        given.unwrap_or(&self.subnet.server_hostname)
     }
 
     /// `file`, in the same way.
     pub(super) fn boot_file_name(&self) -> &'p [u8] {
         let of_client = self.boot.map(|boot| &*boot.boot_file_name);
         let given = of_client.filter(|name| !name.is_empty());
-        let of_class = || {
-            self.classes
-                .boot_field(self.memberships, |boot| boot.boot_file_name.as_deref())
-        };
-        given
-            .or_else(of_class)
-            .unwrap_or(&self.subnet.boot_file_name)
+        let given = given.or(self.boot_fields.boot_file_name);
+        given.unwrap_or(&self.subnet.boot_file_name)
     }
 
     /// Writes them; how many had no room.
@@ -229,15 +212,31 @@ fn layers<'p>(
     }
     layers.push(&subnet.options);
     layers.push(&network.options);
-    let around = [&subnet.access, &network.access];
-    let asked_for = policy.additional(Some(Lease::V4(answer.address)), around);
-    for class in query.classes.with_additional(asked_for) {
-        if let Some(class) = policy.classes_v4.get(class) {
-            layers.push(&class.options);
-        }
-    }
+    let classes = query
+        .classes
+        .iter()
+        .filter_map(|class| policy.classes_v4.get(class));
+    classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&policy.options_v4);
     layers
+}
+
+/// The header fields that the client's classes have.
+struct BootFields<'p> {
+    next_server: Option<Ipv4Addr>,
+    server_hostname: Option<&'p [u8]>,
+    boot_file_name: Option<&'p [u8]>,
+}
+
+impl<'p> BootFields<'p> {
+    fn of(query: &Query, policy: &'p Policy) -> Self {
+        let (classes, mine) = (&policy.classes_v4, &query.classes);
+        Self {
+            next_server: classes.boot_field(mine, |boot| boot.next_server),
+            server_hostname: classes.boot_field(mine, |boot| boot.server_hostname.as_deref()),
+            boot_file_name: classes.boot_field(mine, |boot| boot.boot_file_name.as_deref()),
+        }
+    }
 }
 
 fn mask(prefix_len: u8) -> Ipv4Addr {

@@ -75,10 +75,10 @@ pub struct Query {
     pub(super) relays: RelayRecord,
     /// What is kept beside the leases.
     pub(super) context: Context,
-    /// The client's classes.
-    pub(super) classes: Memberships,
     /// The vendors that it names.
     pub(super) vendors: Vendors,
+    /// The client's classes.
+    pub(super) classes: Memberships,
     /// The client's full name option.
     full_name: Octets<255>,
     /// The headers of the answer.
@@ -108,8 +108,8 @@ impl Default for Query {
             rapid_commit: false,
             relays: RelayRecord::default(),
             context: Context::EMPTY,
-            classes: Memberships::default(),
             vendors: Vendors::default(),
+            classes: Memberships::default(),
             full_name: Octets::EMPTY,
             answer_envelope: Envelope {
                 source_mac: MacAddress::default(),

@@ -251,12 +251,11 @@ impl Checker<'_> {
         {
             when = When::Additional;
         }
-        let options = self.level(&written.parameters.options, book.family);
         let class = Class {
             name: name.value.as_str().into(),
             when,
             test,
-            options,
+            options: self.level(&written.parameters.options, book.family),
             valid: self.class_lifetimes(written),
             preferred: written
                 .parameters

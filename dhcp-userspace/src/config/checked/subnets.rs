@@ -44,8 +44,8 @@ impl ByName {
             None => networks.push(Network {
                 name,
                 subnets: vec![subnet],
-                access,
                 options,
+                access,
             }),
         }
     }
@@ -145,13 +145,13 @@ impl Checker<'_> {
         })
     }
 
-    /// What a subnet's shared network says: who may use it, and its options.
-    pub(super) fn of_network(&mut self, placed: &Placed<'_>) -> (Access, OptionSet) {
-        let access = placed.network.map(|network| {
-            self.late_guard(&network.class_names.permitted, placed.written.family);
-            self.access(&network.class_names, placed.written.family)
-        });
-        (access.unwrap_or_default(), self.network_options(placed))
+    /// Who may use a shared network.
+    pub(super) fn network_access(&mut self, placed: &Placed<'_>) -> Access {
+        let Some(network) = placed.network else {
+            return Access::default();
+        };
+        self.late_guard(&network.class_names.permitted, placed.written.family);
+        self.access(&network.class_names, placed.written.family)
     }
 
     /// Who may use a subnet, and each of its pools.

@@ -54,16 +54,15 @@ impl Subnet {
         let subnet = table.require("subnet", report);
         let pools = table.list("pools", report);
         let (mut pd_pools, mut interface_id) = (Vec::new(), None);
-        let mut pool_class_names = Vec::new();
-        let mut pool_options = Vec::new();
+        let (mut pool_options, mut pool_class_names) = (Vec::new(), Vec::new());
         if family == Family::V6 {
             let tables = table.tables("pd-pools", &keys::PD_POOL, report);
             for table in &tables {
-                let class_names = ClassNames::read(table, report);
                 let options = OptionData::list(table, &[family], report);
+                let class_names = ClassNames::read(table, report);
                 if let Some(pool) = PdPool::read(table, report) {
-                    pool_class_names.push((pool.value.prefix.range(), class_names));
                     pool_options.push((pool.value.prefix.range(), options));
+                    pool_class_names.push((pool.value.prefix.range(), class_names));
                     pd_pools.push(pool);
                 }
             }
@@ -77,17 +76,12 @@ impl Subnet {
                 .and_then(|it| it.read(report, |value| notation::prefix(family, value.text()?))),
             pools: pools
                 .into_iter()
-                .filter_map(|it| {
-                    let (range, names, options) = pool(it, family, report)?;
-                    pool_class_names.push((range.value, names));
-                    pool_options.push((range.value, options));
-                    Some(range)
-                })
+                .filter_map(|it| pool(it, family, &mut pool_options, &mut pool_class_names, report))
                 .collect(),
             pd_pools,
+            pool_options,
             class_names: ClassNames::read(table, report),
             pool_class_names,
-            pool_options,
             interface: table.read("interface", report, interface_name),
             interface_id,
             relays: relays(table, &[family], report),
@@ -101,20 +95,24 @@ impl Subnet {
 fn pool(
     value: Value<'_>,
     family: Family,
+    pool_options: &mut Vec<(Range, Vec<OptionData>)>,
+    pool_class_names: &mut Vec<(Range, ClassNames)>,
     report: &mut Report,
-) -> Option<(At<Range>, ClassNames, Vec<OptionData>)> {
-    let (mut class_names, mut options) = (ClassNames::default(), Vec::new());
+) -> Option<At<Range>> {
+    let (mut options, mut class_names) = (Vec::new(), ClassNames::default());
     let value = match value.value {
         DeValue::Table(_) => {
             let table = value.table(&keys::POOL, report)?;
-            class_names = ClassNames::read(&table, report);
             options = OptionData::list(&table, &[family], report);
+            class_names = ClassNames::read(&table, report);
             table.require("pool", report)?
         }
         _ => value,
     };
     let pool = value.read(report, |value| notation::range(family, value.text()?))?;
-    Some((pool, class_names, options))
+    pool_options.push((pool.value, options));
+    pool_class_names.push((pool.value, class_names));
+    Some(pool)
 }
 
 impl PdPool {

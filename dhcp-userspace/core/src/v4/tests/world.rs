@@ -160,14 +160,14 @@ impl World {
                 Network {
                     name: "here".into(),
                     subnets: here,
-                    access: Access::default(),
                     options: OptionSet::default(),
+                    access: Access::default(),
                 },
                 Network {
                     name: String::new(),
                     subnets: vec![relayed],
-                    access: Access::default(),
                     options: OptionSet::default(),
+                    access: Access::default(),
                 },
             ]
             .into(),

@@ -138,8 +138,8 @@ impl World {
         let alone = |subnet| Network {
             name: String::new(),
             subnets: vec![subnet],
-            access: Access::default(),
             options: OptionSet::default(),
+            access: Access::default(),
         };
         let policy = Policy {
             networks_v6: vec![alone(one), alone(two)].into(),
