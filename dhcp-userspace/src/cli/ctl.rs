@@ -2,6 +2,7 @@
 
 use super::{
     ClockCommand, CtlArgs, CtlCommand, Failure, FilterArgs, RestoreCommand, print, print_json,
+    reconfigure,
 };
 use crate::control::Client;
 use crate::control::message::{
@@ -80,6 +81,7 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
                 print(&released_text(&released.released))
             }
         }
+        CtlCommand::Reconfigure(what) => reconfigure::run(&client, what, args.json),
         CtlCommand::Reload => {
             let reloaded: Reloaded = client.post("/v1/reload", &())?;
             if args.json {
@@ -253,6 +255,8 @@ fn stats_text(stats: &Stats) -> String {
         ("batches", stats.batches),
         ("replies delayed", stats.replies_delayed),
         ("change logs", stats.change_logs),
+        ("replies without option 82", stats.agent_option_left_out),
+        ("options left out", stats.options_left_out),
     ];
     let mut rows: Vec<[String; 2]> = single
         .iter()

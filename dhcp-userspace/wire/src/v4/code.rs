@@ -7,6 +7,10 @@ pub const PAD: u8 = 0;
 pub const SUBNET_MASK: u8 = 1;
 /// Routers (RFC 2132 section 3.5).
 pub const ROUTERS: u8 = 3;
+/// Domain name servers (RFC 2132 section 3.8).
+pub const DOMAIN_NAME_SERVERS: u8 = 6;
+/// Domain name (RFC 2132 section 3.17).
+pub const DOMAIN_NAME: u8 = 15;
 /// Host name (RFC 2132 section 3.14).
 pub const HOST_NAME: u8 = 12;
 /// Requested IP address (RFC 2132 section 9.1).
@@ -39,6 +43,10 @@ pub const CLIENT_FQDN: u8 = 81;
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
 pub const RELAY_AGENT: u8 = 82;
+/// Authentication (RFC 3118 section 2).
+pub const AUTHENTICATION: u8 = 90;
+/// By which algorithms the client can tell that a FORCERENEW is its server's (RFC 6704 section 3.1.1).
+pub const FORCERENEW_NONCE_CAPABLE: u8 = 145;
 /// Subnet selection (RFC 3011).
 pub const SUBNET_SELECTION: u8 = 118;
 /// Virtual subnet selection: the client's VPN (RFC 6607 section 3.1).
