@@ -150,6 +150,9 @@ fn layers<'a>(answer: &Answer, link: &Link<'a>) -> Layers<'a> {
     }
     layers.push(&subnet.options);
     layers.push(&link.network.options);
+    let classes = link.classes.iter();
+    let classes = classes.filter_map(|class| link.policy.classes_v6.get(class));
+    classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&link.policy.options_v6);
     layers
 }
