@@ -4,6 +4,7 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
+mod classes;
 mod hosts;
 mod option_data;
 mod option_def;
@@ -11,6 +12,7 @@ mod reservation;
 mod subnet;
 mod values;
 
+pub(super) use classes::{ClassNames, ClientClass};
 pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
 pub(super) use option_def::OptionDef;
@@ -47,11 +49,14 @@ pub(super) struct File {
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
+    pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
     pub(super) option_defs_v4: Vec<OptionDef>,
     pub(super) option_defs_v6: Vec<OptionDef>,
+    pub(super) classes4: Vec<ClientClass>,
+    pub(super) classes6: Vec<ClientClass>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     pub(super) hosts4: Hosts,
@@ -172,6 +177,7 @@ pub(super) struct SharedNetwork {
     pub(super) interface: Option<At<String>>,
     pub(super) interface_id: Option<At<Vec<u8>>>,
     pub(super) relays: Vec<At<IpAddr>>,
+    pub(super) class_names: ClassNames,
     pub(super) parameters: Parameters,
     pub(super) subnets: Vec<Subnet>,
 }
@@ -224,6 +230,9 @@ impl File {
             authoritative: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("authoritative", report, Value::boolean)),
+            forcerenew_nonce: dhcp4
+                .as_ref()
+                .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
             allowed_relays: dhcp4
                 .as_ref()
                 .and_then(|table| allowed_relays(table, report)),
@@ -235,6 +244,8 @@ impl File {
                 .unwrap_or_default(),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),
+            classes4: ClientClass::list(dhcp4.as_ref(), Family::V4, report),
+            classes6: ClientClass::list(dhcp6.as_ref(), Family::V6, report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
@@ -389,6 +400,7 @@ impl SharedNetwork {
             interface: table.read("interface", report, interface_name),
             interface_id: table.read("interface-id", report, text_or_octets),
             relays: relays(table, &both, report),
+            class_names: ClassNames::read(table, report),
             parameters: Parameters::of_table(Some(table), &both, &families, report),
             subnets,
         }

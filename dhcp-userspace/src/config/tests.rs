@@ -1,5 +1,6 @@
 //! Configurations and what becomes of them.
 
+mod classes;
 mod mistakes;
 mod options;
 
@@ -72,6 +73,7 @@ fn the_minimal_file_serves() {
     );
     assert_eq!(checked.pool_ranges()[0].count, 191);
     assert!(policy.authoritative);
+    assert!(policy.forcerenew.is_some());
 }
 
 #[test]

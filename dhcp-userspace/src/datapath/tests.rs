@@ -46,6 +46,7 @@ fn policy() -> Policy {
         cache: LeaseCache::default(),
     };
     let subnet4 = Subnet4 {
+        access: Default::default(),
         id: SubnetId(1),
         network: Ipv4Addr::new(10, 0, 0, 0),
         prefix_len: 24,
@@ -64,6 +65,7 @@ fn policy() -> Policy {
         agents: AgentPolicy::default(),
     };
     let subnet6 = Subnet6 {
+        access: Default::default(),
         id: SubnetId(2),
         network: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
         prefix_len: 64,
@@ -81,12 +83,14 @@ fn policy() -> Policy {
     };
     Policy {
         networks_v4: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet4],
             options: OptionSet::default(),
         }]
         .into(),
         networks_v6: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet6],
             options: OptionSet::default(),

@@ -43,6 +43,10 @@ pub const CLIENT_FQDN: u8 = 81;
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
 pub const RELAY_AGENT: u8 = 82;
+/// Authentication (RFC 3118 section 2).
+pub const AUTHENTICATION: u8 = 90;
+/// By which algorithms the client can tell that a FORCERENEW is its server's (RFC 6704 section 3.1.1).
+pub const FORCERENEW_NONCE_CAPABLE: u8 = 145;
 /// Subnet selection (RFC 3011).
 pub const SUBNET_SELECTION: u8 = 118;
 /// Virtual subnet selection: the client's VPN (RFC 6607 section 3.1).
