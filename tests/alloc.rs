@@ -73,9 +73,14 @@ fn no_dhcpv4_exchange_uses_the_heap() {
     let config = [
         "server forcerenew yes",
         "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 dns-servers 10.3.0.53 routers 10.3.0.1
-         domain-name example.net next-server 10.3.0.69 server-hostname boot vendor 4491 2 0a:03:00:45",
+         domain-name example.net next-server 10.3.0.69 server-hostname boot reservations-global
+         vendor 4491 2 0a:03:00:45",
         "pool 10.3.1.0-10.3.16.255 ntp-servers 10.3.0.123",
         "global always mtu 1492 never option-43 01:02 always vendor 3561 1 61:63:73",
+        // Every identifier is looked for, and what relay agents told is read back for renewals.
+        "reservation circuit-id 77 address 10.3.0.200 hostname seven",
+        "reservation global client-id 01:aa hostname nobody",
+        "reservation global hw-address 02:00:00:01:00:07 hostname seven dns-servers 10.3.0.54",
     ];
     let (mut engine, scene) = server(Protocol::V4, &config);
     let mut frames = Vec::new();

@@ -2,6 +2,7 @@
 //!
 //! A command-line option wins, then the environment, then the configuration file, then the default.
 
+mod convert;
 mod ctl;
 mod export;
 mod history;
@@ -48,6 +49,12 @@ enum Command {
     /// Check a configuration: every error with line and column, and what is legal but suspicious.
     #[command(after_help = "Example:\n  xdhcpd check --config xdhcpd.toml")]
     Check(CheckArgs),
+    /// Turn configurations of other servers into ours.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  xdhcpd config import-kea --dhcp4 /etc/kea/kea-dhcp4.conf -o xdhcpd.toml"
+    )]
+    Config(convert::ConfigCommand),
     /// Read the lease store of a running or a stopped server.
     #[command(
         subcommand,
@@ -558,6 +565,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(not(feature = "afxdp"))]
         Command::Run(_) => Err(Failure::NoAfXdp),
         Command::Check(args) => check(&args),
+        Command::Config(command) => convert::run(&command),
         Command::Leases(command) => leases::run(command),
         Command::Ctl(args) => ctl::run(&args),
         Command::Version { json: false } => {
@@ -649,6 +657,8 @@ mod tests {
             "run -c a.toml --state-dir /s --socket /c --log debug --log-format json",
             "run --xdp-log --log xdp=info",
             "check --config a.toml --json",
+            "config import-kea --dhcp4 a.conf --dhcp6 b.conf -o c.toml --lenient",
+            "config import-kea --dhcp6 b.conf",
             "leases list --family v6 --state leased --subnet 3 --client 0x0102 --limit 5 --format csv",
             "leases get 192.0.2.1 --json",
             "leases export --format kea-csv --family v4 --kea-version 2.2 -o leases.csv --state live",
@@ -690,6 +700,7 @@ mod tests {
             "serve",
             "leases list --client zz",
             "leases get",
+            "config import-kea",
             "ctl release",
             "ctl release printer",
             "ctl restore",

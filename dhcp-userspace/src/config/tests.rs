@@ -563,7 +563,7 @@ fn what_is_wrong_with_a_file_of_reservations_is_said_with_line_and_column() {
     );
 }
 
-/// Ten for each of ten thousand; the time that it takes is in docs/performance.md.
+/// How long such a file takes is measured with the command in docs/migration.md.
 #[test]
 fn a_hundred_thousand_reservations_are_all_found() {
     let lines: Vec<_> = (0u32..100_000)
