@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod discard;
+pub mod leasequery;
 pub mod options;
 pub mod subnet;
 pub mod v4;

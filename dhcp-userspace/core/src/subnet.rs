@@ -2,6 +2,7 @@
 //!
 //! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
 
+use crate::leasequery::Leasequery;
 use crate::options::OptionSet;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId};
@@ -43,6 +44,8 @@ pub struct Policy {
     /// Answer an INIT-REBOOT or a REQUEST from the wrong network with a NAK also when we do not know the
     /// client. (RFC 2131 section 4.3.2 asks for it on a link whose addressing we know.)
     pub authoritative: bool,
+    /// Who may ask for others' leases, if anybody may.
+    pub leasequery: Option<Leasequery>,
 }
 
 /// Subnets on one link (RFC 2131's shared network). Bindings are found per network.

@@ -15,6 +15,7 @@ use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
+use dhcp_core::leasequery::Leasequery;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
@@ -82,6 +83,7 @@ pub struct Checked {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    leasequery: Option<Leasequery>,
 }
 
 impl Checked {
@@ -101,6 +103,7 @@ impl Checked {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            leasequery: self.leasequery.clone(),
         }
     }
 
@@ -199,6 +202,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
             default::DECLINE_PROBATION,
         ),
         authoritative: value_or(&file.authoritative, true),
+        leasequery: file.leasequery.clone(),
     })
 }
 

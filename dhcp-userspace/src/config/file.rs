@@ -4,6 +4,7 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
+mod leasequery;
 mod option_data;
 mod subnet;
 mod values;
@@ -16,6 +17,7 @@ use super::notation::Family;
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::settings::{CopyMode, Durability, XdpMode};
+use dhcp_core::leasequery::Leasequery;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -38,6 +40,7 @@ pub(super) struct File {
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
     pub(super) history: History,
+    pub(super) leasequery: Option<Leasequery>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     /// Subnets that stand alone, DHCPv4 first.
@@ -147,6 +150,7 @@ impl File {
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
         let history = section("history", &keys::HISTORY, report);
+        let leasequery = section("leasequery", &keys::LEASEQUERY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
         subnets.extend(Subnet::list(top, Family::V6, report));
@@ -189,6 +193,7 @@ impl File {
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
+            leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             subnets,

@@ -7,6 +7,7 @@
 
 mod context;
 mod decide;
+pub mod leasequery;
 mod query;
 mod reply;
 mod select;

@@ -29,6 +29,8 @@ pub const MAXIMUM_MESSAGE_SIZE: u8 = 57;
 pub const RENEWAL_TIME: u8 = 58;
 /// Rebinding time, T2 (RFC 2132 section 9.12).
 pub const REBINDING_TIME: u8 = 59;
+/// Vendor class identifier (RFC 2132 section 9.13).
+pub const VENDOR_CLASS: u8 = 60;
 /// Client identifier (RFC 2132 section 9.14).
 pub const CLIENT_IDENTIFIER: u8 = 61;
 /// The client's full name (RFC 4702 section 2).
@@ -37,6 +39,24 @@ pub const CLIENT_FQDN: u8 = 81;
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
 pub const RELAY_AGENT: u8 = 82;
+/// Seconds since the client was last heard (RFC 4388 section 6.1).
+pub const CLIENT_LAST_TRANSACTION_TIME: u8 = 91;
+/// All addresses of a client (RFC 4388 section 6.1).
+pub const ASSOCIATED_IP: u8 = 92;
+/// Status code and message (RFC 6926 section 6.2.2).
+pub const STATUS_CODE: u8 = 151;
+/// When the message was made (RFC 6926 section 6.2.3).
+pub const BASE_TIME: u8 = 152;
+/// For how long the state has held (RFC 6926 section 6.2.4).
+pub const START_TIME_OF_STATE: u8 = 153;
+/// From when on a change counts (RFC 6926 section 6.2.5).
+pub const QUERY_START_TIME: u8 = 154;
+/// Until when a change counts (RFC 6926 section 6.2.6).
+pub const QUERY_END_TIME: u8 = 155;
+/// The state of an address (RFC 6926 section 6.2.7).
+pub const DHCP_STATE: u8 = 156;
+/// Where the news comes from (RFC 6926 section 6.2.8).
+pub const DATA_SOURCE: u8 = 157;
 /// Ends the options of a region.
 pub const END: u8 = 255;
 
@@ -54,3 +74,5 @@ pub const AGENT_AUTHENTICATION: u8 = 8;
 pub const AGENT_FLAGS: u8 = 10;
 /// Sub-option of [`RELAY_AGENT`]: server identifier override (RFC 5107).
 pub const AGENT_SERVER_OVERRIDE: u8 = 11;
+/// Sub-option of [`RELAY_AGENT`]: relay agent identifier (RFC 6925).
+pub const AGENT_RELAY_ID: u8 = 12;
