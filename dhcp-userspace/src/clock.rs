@@ -11,10 +11,12 @@ pub use keeper::{ClockStatus, Keeper};
 use dhcp_lease::Timestamp;
 use dhcp_lease::clock::{BootId, Clocks};
 use rustix::time::{ClockId, clock_gettime};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where Linux tells one boot from another.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
 /// Server time: what was decided at the start ([`dhcp_lease::clock::start`]), and since then the boot clock,
 /// which counts sleep and knows no steps. So no lease ends early or late because somebody set the clock.
@@ -73,8 +75,28 @@ fn wall_since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
+/// Whole seconds of the boot clock, counted when the wall clock's change: otherwise server time would be up to a
+/// second behind it, and the history would say that somebody had an address before asking for it.
 fn boot_seconds() -> u64 {
-    u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0)
+    /// By how much the boot clock's seconds end before the wall clock's, decided once: the clock goes on evenly.
+    static PHASE: LazyLock<Duration> = LazyLock::new(|| {
+        // Of several looks the one that was interrupted least.
+        let looks = (0..8).map(|_| nanos(wall_since_epoch()) - nanos(boot()));
+        let ahead = looks.max().unwrap_or(0).rem_euclid(NANOS_PER_SECOND);
+        Duration::from_nanos(u64::try_from(ahead).unwrap_or(0))
+    });
+    (boot() + *PHASE).as_secs()
+}
+
+/// The time since the machine was started, sleep included.
+fn boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+}
+
+fn nanos(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
 fn boot_id() -> BootId {
@@ -104,6 +126,19 @@ mod tests {
         let clock = Clock::new(Timestamp(0), boot_seconds()).not_before(ahead);
         assert!(clock.now() >= ahead);
         assert_eq!(clock.not_before(Timestamp(7)), clock);
+    }
+
+    #[test]
+    fn seconds_change_with_the_wall_clock_s() {
+        let clock = Clock::new(wall(), boot_seconds());
+        for _ in 0..20 {
+            let (before, now, after) = (wall(), clock.now(), wall());
+            assert!(
+                (before..=after).contains(&now),
+                "{before:?} {now:?} {after:?}"
+            );
+            std::thread::sleep(Duration::from_millis(60));
+        }
     }
 
     #[test]

@@ -19,9 +19,9 @@ pub(crate) struct Left {
 
 impl LeaseCache {
     /// What is left of a recorded lease, if the client may be content with that for now. It never ends
-    /// after what is recorded.
-    pub(crate) fn left(&self, terms: &Terms, now: Timestamp) -> Option<Left> {
-        if !terms.is_live(now) {
+    /// after what is recorded. What was recorded before `since` is to be written down anew.
+    pub(crate) fn left(&self, terms: &Terms, since: Timestamp, now: Timestamp) -> Option<Left> {
+        if !terms.is_live(now) || terms.last_transaction < since {
             return None;
         }
         let valid = terms.expires.seconds_left(now).min(terms.valid_seconds);
@@ -109,7 +109,7 @@ mod tests {
             let terms = terms(valid, 0);
             let left = |age| {
                 cache
-                    .left(&terms, GRANTED.after(age))
+                    .left(&terms, GRANTED, GRANTED.after(age))
                     .map(|left| left.valid)
             };
             assert_eq!(left(last), Some(valid - last), "{cache:?}");
@@ -120,8 +120,20 @@ mod tests {
     #[test]
     fn a_bound_of_nothing_turns_it_off() {
         for cache in [cache(Some(0), None), cache(Some(250_000), Some(0))] {
-            assert_eq!(cache.left(&terms(4000, 0), GRANTED), None, "{cache:?}");
+            assert_eq!(
+                cache.left(&terms(4000, 0), GRANTED, GRANTED),
+                None,
+                "{cache:?}"
+            );
         }
+    }
+
+    #[test]
+    fn what_was_recorded_before_the_clock_was_doubted_is_written_down_anew() {
+        let all = cache(Some(1_000_000), None);
+        let (terms, now) = (terms(4000, 0), GRANTED.after(1));
+        assert!(all.left(&terms, GRANTED, now).is_some());
+        assert_eq!(all.left(&terms, GRANTED.after(1), now), None);
     }
 
     #[test]
@@ -132,19 +144,22 @@ mod tests {
             valid: u32::MAX,
             preferred: u32::MAX,
         };
-        assert_eq!(all.left(&forever, GRANTED.after(1 << 30)), Some(whole));
+        assert_eq!(
+            all.left(&forever, GRANTED, GRANTED.after(1 << 30)),
+            Some(whole)
+        );
         let released = Terms {
             state: State::Released,
             ..forever
         };
-        assert_eq!(all.left(&released, GRANTED), None);
-        assert_eq!(all.left(&terms(100, 60), GRANTED.after(100)), None);
+        assert_eq!(all.left(&released, GRANTED, GRANTED), None);
+        assert_eq!(all.left(&terms(100, 60), GRANTED, GRANTED.after(100)), None);
     }
 
     #[test]
     fn nobody_is_told_to_stop_using_a_valid_address() {
         let all = cache(Some(1_000_000), None);
-        let left = |age| all.left(&terms(100, 60), GRANTED.after(age));
+        let left = |age| all.left(&terms(100, 60), GRANTED, GRANTED.after(age));
         assert_eq!(
             left(59),
             Some(Left {
@@ -172,7 +187,7 @@ mod tests {
                 expires: Timestamp(ends),
                 ..terms(valid, preferred)
             };
-            if let Some(left) = cache(threshold, age).left(&terms, Timestamp(now)) {
+            if let Some(left) = cache(threshold, age).left(&terms, Timestamp(0), Timestamp(now)) {
                 prop_assert!(now + u64::from(left.valid) <= ends);
                 prop_assert!(left.valid <= valid);
                 prop_assert!(left.preferred <= left.valid);

@@ -12,17 +12,22 @@
 mod bitmap;
 mod blocks;
 mod marks;
+mod past;
+mod permutation;
+mod pool;
+mod queue;
 
 use crate::binding::{Lease, LeaseKind, Timestamp};
-use bitmap::Bitmap;
-use blocks::Blocks;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
+use permutation::Secret;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(crate) use marks::{Marks, Unit};
+pub(crate) use past::Past;
+pub use pool::Pool;
 
 /// A range to allocate from, as configured. Ranges do not overlap (the configuration checks that).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +144,21 @@ impl Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolIndex(pub u32);
 
+/// In which order a pool hands out what is free. Whatever the order, every last lease is found, and that
+/// none is left is known at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Allocator {
+    /// Ascending from where the last search ended, and round again (requirements A12).
+    #[default]
+    Iterative,
+    /// From one place after the other of an order that only the store's secret tells, the next free one from
+    /// there: addresses cannot be predicted (RFC 9915 section 13.1).
+    Random,
+    /// What has been free for the longest time (Kea's "free lease queue"): what was never held, ascending,
+    /// then what ended first.
+    FreeLeaseQueue,
+}
+
 /// What became of the wish for one particular lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
@@ -157,85 +177,10 @@ pub struct PoolCounts {
     pub size: u64,
     /// Of these, claimed: bound, offered, declined or set aside.
     pub taken: u64,
-    /// Of these, reserved for one client each, claimed or not.
+    /// Of these, declined: found in use by somebody else, and nobody's for a while.
+    pub declined: u64,
+    /// Leases of the range that are reserved for one client each, claimed or not.
     pub reserved: u64,
-}
-
-/// One pool with its bitmap.
-#[derive(Debug)]
-pub struct Pool {
-    range: PoolRange,
-    bitmap: Bitmap,
-    /// Where the next search begins.
-    cursor: AtomicU64,
-    open: AtomicBool,
-    blocks: Blocks,
-}
-
-impl Pool {
-    fn new(range: PoolRange, reserved: impl Iterator<Item = u64>, open: bool) -> Self {
-        Self {
-            range,
-            bitmap: Bitmap::new(range.count, reserved),
-            cursor: AtomicU64::new(0),
-            open: AtomicBool::new(open),
-            blocks: Blocks::default(),
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    fn claim_next(&self) -> Option<u64> {
-        if !self.is_open() {
-            return None;
-        }
-        let offset = self
-            .bitmap
-            .claim_next(self.cursor.load(Ordering::Relaxed))?;
-        self.go_on_after(offset);
-        Some(offset)
-    }
-
-    fn go_on_after(&self, offset: u64) {
-        let after = offset + 1;
-        self.cursor.store(
-            if after < self.range.count { after } else { 0 },
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Whether the bit of a unit that somebody holds was clear before.
-    fn mark(&self, offset: u64) -> bool {
-        self.blocks
-            .hold(offset)
-            .unwrap_or_else(|| self.bitmap.claim(offset))
-    }
-
-    fn give_back(&self, offset: u64) {
-        // Only a closed pool, or one that nobody works with yet, gets blocks.
-        if self.is_open() && !self.blocks.any() {
-            self.bitmap.give_back(offset);
-        } else {
-            self.blocks
-                .give_back(offset, |offset| self.bitmap.give_back(offset));
-        }
-    }
-
-    fn block(&self, units: RangeInclusive<u64>) {
-        self.blocks
-            .add(units, self.range.count, |offset| self.bitmap.claim(offset));
-    }
-
-    /// While the pool is closed it is not known whether the lease that ends was counted already. Its
-    /// units stay out then; that is a moment during a reload, and safe.
-    fn unblock(&self, units: RangeInclusive<u64>) {
-        if self.is_open() && self.blocks.any() {
-            self.blocks
-                .remove(units, |offset| self.bitmap.give_back(offset));
-        }
-    }
 }
 
 /// Reserved leases that lie in no pool.
@@ -257,32 +202,64 @@ pub struct Pools {
     singles: Option<Arc<Singles>>,
     /// Seconds of server time until when free leases are withheld; the same for all that succeed each other.
     withheld_until: Arc<AtomicU64>,
+    /// What makes the order of [`Allocator::Random`]; the same for all that succeed each other.
+    secret: Arc<Secret>,
+    /// Seconds of server time: what was recorded earlier must be recorded anew before it is promised again; the
+    /// same for all that succeed each other.
+    recorded_since: Arc<AtomicU64>,
 }
 
 impl Pools {
     /// Pools numbered as given, all open. `reserved` leases, inside or outside the ranges, are never
     /// found by [`Pools::claim_next`]; their clients claim them by name.
     pub fn new(ranges: &[PoolRange], reserved: &[Lease]) -> Self {
-        Self::build(&Self::default(), ranges, reserved, true)
+        Self::with_allocators(ranges, &[], reserved)
     }
 
-    /// The pools of a new configuration. A pool whose range and reservations stayed as they were goes on
-    /// with its bits; any other begins closed. Once no thread works with `previous` any longer, call
-    /// `Partitions::mark_held`, which sets the bits of the closed pools and opens them.
+    /// As [`Pools::new`], each pool with its allocator; those that `allocators` is too short for are iterative.
+    pub fn with_allocators(
+        ranges: &[PoolRange],
+        allocators: &[Allocator],
+        reserved: &[Lease],
+    ) -> Self {
+        Self::build(&Self::default(), ranges, allocators, reserved, true)
+    }
+
+    /// As [`Pools::succeed_with`], all pools iterative.
     #[must_use]
     pub fn succeed(previous: &Self, ranges: &[PoolRange], reserved: &[Lease]) -> Self {
-        Self::build(previous, ranges, reserved, false)
+        Self::succeed_with(previous, ranges, &[], reserved)
     }
 
-    fn build(previous: &Self, ranges: &[PoolRange], reserved: &[Lease], open: bool) -> Self {
+    /// The pools of a new configuration. A pool whose range, allocator and reservations stayed as they were
+    /// goes on with its bits; any other begins closed. Once no thread works with `previous` any longer, call
+    /// `Partitions::mark_held`, which sets the bits of the closed pools and opens them.
+    #[must_use]
+    pub fn succeed_with(
+        previous: &Self,
+        ranges: &[PoolRange],
+        allocators: &[Allocator],
+        reserved: &[Lease],
+    ) -> Self {
+        Self::build(previous, ranges, allocators, reserved, false)
+    }
+
+    fn build(
+        previous: &Self,
+        ranges: &[PoolRange],
+        allocators: &[Allocator],
+        reserved: &[Lease],
+        open: bool,
+    ) -> Self {
         let mut places: Vec<Place> = reserved.iter().map(|&lease| Place::of(lease)).collect();
         places.sort_unstable();
         places.dedup();
         let kept: HashMap<Lease, &Arc<Pool>> = previous
             .pools
             .iter()
-            .map(|pool| (pool.range.first, pool))
+            .map(|pool| (pool.range().first, pool))
             .collect();
+        let mut allocators = allocators.iter().copied();
         let mut starts = Vec::with_capacity(ranges.len());
         let mut pools = Vec::with_capacity(ranges.len());
         for (&range, index) in ranges.iter().zip(0u32..) {
@@ -290,17 +267,15 @@ impl Pools {
             let start = Place::of(range.first);
             starts.push((start, index));
             let inside = inside(&places, start, range.count);
-            let kept = kept.get(&range.first).filter(|pool| {
-                let reserved = inside.iter().map(|place| offset(start, *place));
-                pool.range == range && pool.bitmap.reserved().eq(reserved)
-            });
+            let allocator = allocators.next().unwrap_or_default();
+            let reserved = || inside.iter().map(|place| offset(start, *place));
+            let kept = kept
+                .get(&range.first)
+                .filter(|pool| pool.is_same(range, allocator, reserved()));
             pools.push(kept.map_or_else(
                 || {
-                    Arc::new(Pool::new(
-                        range,
-                        inside.iter().map(|p| offset(start, *p)),
-                        open,
-                    ))
+                    let secret = Arc::clone(&previous.secret);
+                    Arc::new(Pool::new(range, allocator, secret, reserved(), open))
                 },
                 |pool| Arc::clone(pool),
             ));
@@ -317,6 +292,8 @@ impl Pools {
             classes,
             singles: None,
             withheld_until: Arc::clone(&previous.withheld_until),
+            secret: Arc::clone(&previous.secret),
+            recorded_since: Arc::clone(&previous.recorded_since),
         };
         places.retain(|&place| built.find(place).is_none());
         built.singles = match &previous.singles {
@@ -335,16 +312,38 @@ impl Pools {
     pub fn claim(&self, lease: Lease) -> Claim {
         match self.bit(lease) {
             None => Claim::Outside,
-            Some((pool, offset)) if pool.is_open() && pool.bitmap.claim(offset) => Claim::Claimed,
+            Some((pool, offset)) if pool.is_open() && pool.claim(offset) => Claim::Claimed,
             Some(_) => Claim::Taken,
         }
     }
 
-    /// Claims the next free lease in ascending order from where the last search ended, cyclic
-    /// (requirements A12). Constant time at every fill level. `None`: every last one is taken.
+    /// Claims the next free lease in the order of the pool's [`Allocator`]. Constant time at every fill
+    /// level. `None`: every last one is taken.
     pub fn claim_next(&self, pool: PoolIndex) -> Option<Lease> {
         let pool = self.pool(pool)?;
-        pool.range.lease(pool.claim_next()?)
+        pool.range().lease(pool.claim_next()?)
+    }
+
+    /// Gives the order of [`Allocator::Random`] its secret. Before anything is handed out.
+    pub(crate) fn set_secret(&self, secret: [u64; 2]) {
+        self.secret.set(secret);
+    }
+
+    /// One more, or one less, of a pool's leases is declined.
+    pub(crate) fn count_declined(&self, lease: Lease, is_declined: bool) {
+        if let Some((pool, _)) = self.bit(lease) {
+            pool.count_declined(is_declined);
+        }
+    }
+
+    /// How many leases of a pool are declined.
+    pub fn declined_count(&self, pool: PoolIndex) -> u64 {
+        self.pool(pool).map_or(0, Pool::declined_count)
+    }
+
+    /// In which order a pool hands out what is free.
+    pub fn allocator(&self, pool: PoolIndex) -> Option<Allocator> {
+        self.pool(pool).map(Pool::allocator)
     }
 
     /// Has the next search in a pool begin after a unit of it.
@@ -411,7 +410,7 @@ impl Pools {
     /// Lets a new pool hand out leases: all that are held in it have been marked.
     pub fn open_pool(&self, pool: PoolIndex) {
         if let Some(pool) = self.pool(pool) {
-            pool.open.store(true, Ordering::Release);
+            pool.open();
         }
     }
 
@@ -419,7 +418,7 @@ impl Pools {
     pub fn open_all(&self) {
         let singles = self.singles.iter().map(|singles| &singles.pool);
         for pool in self.pools.iter().map(Arc::as_ref).chain(singles) {
-            pool.open.store(true, Ordering::Release);
+            pool.open();
         }
     }
 
@@ -434,29 +433,24 @@ impl Pools {
         match self.find(Place::of(lease)) {
             Some((index, offset)) => self
                 .pool(PoolIndex(index))
-                .is_some_and(|pool| pool.bitmap.is_reserved(offset)),
+                .is_some_and(|pool| pool.is_reserved(offset)),
             None => self.single(Place::of(lease)).is_some(),
         }
     }
 
     /// How many leases of a pool are not claimed and not reserved.
     pub fn free_count(&self, pool: PoolIndex) -> u64 {
-        self.pool(pool).map_or(0, |pool| pool.bitmap.free_count())
+        self.pool(pool).map_or(0, Pool::free_count)
     }
 
     /// How full a pool is. Reads its whole bitmap.
     pub fn counts(&self, pool: PoolIndex) -> PoolCounts {
-        self.pool(pool)
-            .map_or(PoolCounts::default(), |pool| PoolCounts {
-                size: pool.range.count,
-                taken: pool.bitmap.taken_count(),
-                reserved: pool.bitmap.reserved_count(),
-            })
+        self.pool(pool).map_or(PoolCounts::default(), Pool::counts)
     }
 
     /// The range of a pool, cut to what is handed out.
     pub fn range(&self, pool: PoolIndex) -> Option<PoolRange> {
-        self.pool(pool).map(|pool| pool.range)
+        self.pool(pool).map(Pool::range)
     }
 
     /// Keeps free leases until then from clients that do not say that they hold them: the store is a restored
@@ -469,6 +463,18 @@ impl Pools {
     /// Whether free leases are withheld at this moment.
     pub fn withholds(&self, now: Timestamp) -> bool {
         self.withheld_until.load(Ordering::Acquire) > now.0
+    }
+
+    /// Asks for a new record of each lease that is promised again and was recorded before: server time goes on
+    /// from a moment that the wall clock has left behind, and only what is recorded since is carried over when
+    /// the operator accepts the wall clock. The pools only remember it, as for [`Pools::withhold_until`].
+    pub fn record_anew_since(&self, since: Timestamp) {
+        self.recorded_since.store(since.0, Ordering::Release);
+    }
+
+    /// Since when a record is good for another promise without being written again.
+    pub fn recorded_since(&self) -> Timestamp {
+        Timestamp(self.recorded_since.load(Ordering::Acquire))
     }
 
     /// How many pools there are.
@@ -497,7 +503,7 @@ impl Pools {
         let after = self.starts.partition_point(|(start, _)| *start <= place);
         let &(start, index) = self.starts.get(after.checked_sub(1)?)?;
         let inside = start.class == place.class;
-        let count = self.pool(PoolIndex(index))?.range.count;
+        let count = self.pool(PoolIndex(index))?.range().count;
         let offset = u64::try_from(place.number.checked_sub(start.number)?).ok()?;
         (inside && offset < count).then_some((index, offset))
     }
@@ -519,7 +525,7 @@ impl Pools {
             for &(start, index) in up_to_last.take_while(|(start, _)| *start <= last) {
                 let pool = self.pool(PoolIndex(index)).filter(|_| start.class == class);
                 let Some((pool, units)) = pool
-                    .and_then(|pool| Some((pool, common(start, pool.range.count, first, last)?)))
+                    .and_then(|pool| Some((pool, common(start, pool.range().count, first, last)?)))
                 else {
                     continue;
                 };
@@ -552,7 +558,8 @@ impl Singles {
         };
         Self {
             places,
-            pool: Pool::new(range, 0..count, open),
+            // Claimed by name only, so in no order.
+            pool: Pool::new(range, Allocator::Iterative, Arc::default(), 0..count, open),
         }
     }
 }
@@ -580,5 +587,7 @@ fn offset(start: Place, place: Place) -> u64 {
     (place.number - start.number) as u64
 }
 
+#[cfg(test)]
+mod order_tests;
 #[cfg(test)]
 mod tests;

@@ -157,6 +157,12 @@ impl StoreHeader {
     pub fn checksum(&self) -> Checksum {
         Checksum::new(self.checksum_key)
     }
+
+    /// What pools with a random order make it from: it follows from the store's own secret, and tells nothing
+    /// about it.
+    pub(crate) fn order_secret(&self) -> [u64; 2] {
+        [0, 1].map(|half| self.checksum().sip().word(half).finish())
+    }
 }
 
 impl core::fmt::Debug for StoreHeader {

@@ -33,7 +33,7 @@ mod overlay;
 mod sip;
 mod sync;
 
-pub use allocator::{Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
+pub use allocator::{Allocator, Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};
 pub use binding::{
     Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Terms, Timestamp,
 };

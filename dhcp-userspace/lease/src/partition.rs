@@ -7,7 +7,7 @@
 //! - Its lease's bit is this slot's to give back if and only if its role is `Live`, `Declined` or
 //!   `Damaged`.
 
-use crate::allocator::{Claim, Pools};
+use crate::allocator::{Claim, Past, Pools};
 use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Terms, Timestamp};
 use crate::context::Context;
 use crate::declines::Declines;
@@ -29,7 +29,7 @@ mod commit;
 mod seek;
 mod trust;
 
-use commit::WANTED;
+use commit::{Earlier, WANTED};
 pub use seek::SEEK_ENTRIES_MAX;
 pub(crate) use trust::Unseen;
 
@@ -395,6 +395,9 @@ impl Partition {
         let before = earlier.as_ref().and_then(|earlier| earlier.digest);
         if slot.is_some() && self.role(head) == Role::Declined {
             self.forget_decline(head);
+            if let Some(lease) = earlier.as_ref().and_then(Earlier::held) {
+                pools.count_declined(lease, false);
+            }
         }
         self.reindex(head, before, role.is_indexed().then_some(digest));
         if earlier
@@ -406,6 +409,7 @@ impl Partition {
         self.write(head, &slots, binding, context, log);
         if role == Role::Declined {
             self.count_decline(head, binding.expires);
+            pools.count_declined(binding.lease, true);
         }
         let is_armed = earlier
             .as_ref()
@@ -570,6 +574,27 @@ impl Partition {
         }
         self.offers.iter().for_each(|offer| mark(offer.lease));
         self.leaving.iter().copied().for_each(mark);
+    }
+
+    /// Tells pools that are new of what was declined and, if they want to know, of what ended.
+    pub(crate) fn tell(&self, past: &mut Past<'_>) {
+        let wants_ends = past.wants_ends();
+        for (slot, role) in (0u32..).zip(&self.roles) {
+            // A declined lease that ended has left its record in a free slot, if nothing else has.
+            let may_have_ended = matches!(role, Role::Former | Role::Free) && wants_ends;
+            if *role != Role::Declined && !may_have_ended {
+                continue;
+            }
+            let record = self.record_as_it_is(slot);
+            let Some((record, lease)) = record.and_then(|record| Some((record, record.lease()?)))
+            else {
+                continue;
+            };
+            match role {
+                Role::Declined => past.declined(lease),
+                _ => past.ended(lease, record.expires()),
+            }
+        }
     }
 
     /// Whether what [`Partition::read`] gives is as durable as it ever will be. A reply that promises a

@@ -6,7 +6,7 @@
 //!   what it replaces, or mends it.
 //! - A slot that cannot be trusted is never served; its lease is set aside, and the start goes on.
 
-use crate::allocator::Pools;
+use crate::allocator::{Past, Pools};
 use crate::binding::{Lease, Timestamp};
 use crate::format::ArchivedRecord;
 use crate::headers::{self, HeaderError, StoreHeader, TableHeader};
@@ -154,6 +154,7 @@ impl Partitions {
                 need: store.partitions,
             });
         }
+        pools.set_secret(store.order_secret());
         let mut replay = journal::replay(store, journal).map_err(OpenError::Journal)?;
         let mut recovery = Recovery::new(replay.resume());
         recovery.journal_headless = replay.is_headless();
@@ -198,6 +199,7 @@ impl Partitions {
             recovery.is_clean = true;
             recovery.latest = snapshot.map_or(opening.now, Snapshot::taken_at);
             let opened = Self::of(partitions, store.spread_key, opening.durability);
+            opened.tell(Past::of_all(pools));
             return Ok((opened, recovery));
         }
         let queue = Mutex::new((0u32..).zip(opened));
@@ -219,10 +221,9 @@ impl Partitions {
         let (mut partitions, judges) = judged.into_inner();
         partitions.sort_unstable_by_key(|partition: &Partition| partition.number);
         put_together(&mut partitions, judges, opening, pools, &mut recovery);
-        Ok((
-            Self::of(partitions, store.spread_key, opening.durability),
-            recovery,
-        ))
+        let opened = Self::of(partitions, store.spread_key, opening.durability);
+        opened.tell(Past::of_all(pools));
+        Ok((opened, recovery))
     }
 }
 

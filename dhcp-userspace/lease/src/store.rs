@@ -1,6 +1,6 @@
 //! All partitions: which client goes where, and what concerns the store as a whole.
 
-use crate::allocator::Pools;
+use crate::allocator::{Past, Pools};
 use crate::binding::{Binding, Lease, Timestamp};
 use crate::format::{SLOT_OCTETS, SLOTS_PER_SEGMENT};
 use crate::headers::StoreHeader;
@@ -177,7 +177,16 @@ impl Partitions {
         for partition in &self.partitions {
             partition.lock().mark_held(pools);
         }
+        self.tell(Past::of_closed(pools));
         pools.open_all();
+    }
+
+    /// Tells pools whose bits are set what else the records say.
+    pub(crate) fn tell(&self, mut past: Past<'_>) {
+        for partition in &self.partitions {
+            partition.lock().tell(&mut past);
+        }
+        past.tell();
     }
 
     /// Every binding, live, former or declined, the newest version of each. Partitions are locked one

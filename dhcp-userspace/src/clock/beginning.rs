@@ -135,6 +135,7 @@ pub fn begin(
         longest_seconds,
     );
     pools.withhold_until(withheld_until.unwrap_or_default());
+    pools.record_anew_since(start.held_since.unwrap_or_default());
     let file = ClockFile::open(&settings.state_dir, &store.header.identity, &past)?;
     let beginning = Beginning {
         clock,

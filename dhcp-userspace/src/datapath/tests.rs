@@ -87,6 +87,7 @@ fn policy() -> Policy {
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,
         authoritative: true,
+        leasequery: None,
     }
 }
 

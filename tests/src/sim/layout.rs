@@ -139,6 +139,7 @@ impl Layout {
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,
             authoritative: true,
+            leasequery: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::line::{Grammar, Level};
 use super::v6::link_local;
 use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
+use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
     LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
@@ -112,6 +113,7 @@ pub struct Config {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    leasequery: Option<Leasequery>,
     partitions: usize,
     subnets: Vec<SubnetLine>,
 }
@@ -170,6 +172,7 @@ impl Config {
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 86_400,
             authoritative: true,
+            leasequery: None,
             partitions: 4,
             subnets: Vec::new(),
         }
@@ -186,11 +189,40 @@ impl Config {
             Some("server") => self.server_line(&mut words),
             Some("subnet") => self.subnet_line(&mut words),
             Some("reservation") => self.reservation_line(&mut words),
+            Some("leasequery") => self.leasequery_line(&mut words),
             other => Err(format!(
                 "`config {}` is not known",
                 other.unwrap_or_default()
             )),
         }
+    }
+
+    /// `config leasequery requestor 10.0.0.0/8 options 51,82`: off without such a line.
+    fn leasequery_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        let mut leasequery = Leasequery {
+            rate_max: u32::MAX,
+            options: Box::new([1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92]),
+            ..Leasequery::default()
+        };
+        while let Some(key) = words.next_word() {
+            match key.as_str() {
+                "requestor" => {
+                    let written = words.value(&key)?;
+                    let (network, length) = written.split_once('/').unwrap_or((&written, "32"));
+                    leasequery.requestors.push(Requestors {
+                        network: network.parse().map_err(|_| "no IPv4 address")?,
+                        prefix_len: length.parse().map_err(|_| "no prefix length")?,
+                    });
+                }
+                "options" => {
+                    let written = words.value(&key)?;
+                    leasequery.options = Form::Codes8.encode(&written)?.into();
+                }
+                _ => return Err(format!("`config leasequery {key}` is not known")),
+            }
+        }
+        self.leasequery = Some(leasequery);
+        Ok(())
     }
 
     fn interface_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
@@ -334,6 +366,7 @@ impl Config {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            leasequery: self.leasequery,
         };
         let scene = Scene {
             interface,

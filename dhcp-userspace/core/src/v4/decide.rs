@@ -346,6 +346,11 @@ impl<'a> Case<'a> {
                 return Ok(self.refuse(Refusal::Reserved));
             }
         }
+        // Some clients take an offer without naming the server, or with the offered address in `ciaddr`. What we
+        // offered to this very client is not another server's.
+        if self.offered == Some(asked) {
+            return self.grant_if_permitted(asked);
+        }
         match self.record {
             Record::Live(held) | Record::Former(held) if held == asked => {
                 self.grant_if_permitted(asked)
@@ -551,7 +556,8 @@ impl<'a> Case<'a> {
         let slot = self
             .slot
             .filter(|_| hold == Hold::Client && self.offered.is_none())?;
-        let left = cache.left(&self.partition.terms(slot)?, self.now)?;
+        let since = self.policy.pools.recorded_since();
+        let left = cache.left(&self.partition.terms(slot)?, since, self.now)?;
         self.partition.is_known(slot, binding).then_some(left)
     }
 

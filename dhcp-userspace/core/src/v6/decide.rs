@@ -391,7 +391,9 @@ impl<'a> Decision<'a> {
     ) -> Option<Left> {
         let slot = slot.filter(|_| choice.hold == Hold::Binding)?;
         let terms = self.partition.terms(slot)?;
-        let left = choice.subnet.lifetimes.cache.left(&terms, self.now)?;
+        let since = self.link.pools().recorded_since();
+        let cache = &choice.subnet.lifetimes.cache;
+        let left = cache.left(&terms, since, self.now)?;
         self.partition.is_known(slot, binding).then_some(left)
     }
 

@@ -105,14 +105,14 @@ impl Bitmap {
         found
     }
 
-    /// Clears a bit. Giving back what nobody holds changes nothing.
-    pub(super) fn give_back(&self, bit: u64) {
+    /// Clears a bit; whether a search may find it now. Giving back what nobody holds changes nothing.
+    pub(super) fn give_back(&self, bit: u64) -> bool {
         let (word, mask) = split(bit);
         let Some(taken) = self.taken.get(word) else {
-            return;
+            return false;
         };
         if taken.fetch_and(!mask, SeqCst) & mask == 0 || self.is_reserved(bit) {
-            return;
+            return false;
         }
         let mut index = bit / WORD_BITS;
         for level in &self.hints {
@@ -123,6 +123,14 @@ impl Bitmap {
             index /= WORD_BITS;
         }
         self.free.fetch_add(1, SeqCst);
+        true
+    }
+
+    /// Whether a search would find it: neither taken nor reserved.
+    pub(super) fn is_free(&self, bit: u64) -> bool {
+        let (word, mask) = split(bit);
+        let taken = self.taken.get(word).map(|taken| taken.load(SeqCst));
+        bit < self.count && taken.is_some_and(|taken| taken & mask == 0) && !self.is_reserved(bit)
     }
 
     pub(super) fn is_reserved(&self, bit: u64) -> bool {

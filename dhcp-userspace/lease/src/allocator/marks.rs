@@ -2,10 +2,8 @@
 //! into the pools when all have looked: so the threads share no cache line, and what comes out does not
 //! depend on who was first.
 
-use super::bitmap::ones;
 use super::{Place, Pool, Pools};
 use crate::binding::Lease;
-use core::sync::atomic::Ordering;
 
 /// What one thread found to be held.
 #[derive(Debug)]
@@ -47,7 +45,10 @@ impl<'a> Marks<'a> {
             return;
         };
         if words.is_empty() {
-            let units = self.pools.numbered(pool).map_or(0, |pool| pool.range.count);
+            let units = self
+                .pools
+                .numbered(pool)
+                .map_or(0, |pool| pool.range().count);
             *words = vec![0; units.div_ceil(64) as usize];
         }
         if let Some(word) = words.get_mut((offset / 64) as usize) {
@@ -106,7 +107,7 @@ impl Pools {
     /// its units.
     pub(crate) fn are_plain(&self) -> bool {
         let mut pools = (0..=self.pools.len()).filter_map(|number| self.numbered(number));
-        pools.all(|pool| pool.is_open() && !pool.blocks.any())
+        pools.all(|pool| pool.is_plain())
     }
 
     /// Visits numbers that say what the units and reservations are: two configurations with the same
@@ -118,7 +119,7 @@ impl Pools {
             visit((place.number >> 64) as u64);
         };
         for pool in &self.pools {
-            place(Place::of(pool.range.first));
+            place(Place::of(pool.range().first));
         }
         let singles = self.singles.as_deref();
         for &single in singles.map(|singles| &singles.places).into_iter().flatten() {
@@ -126,8 +127,8 @@ impl Pools {
         }
         for number in 0..=self.pools.len() {
             let pool = self.numbered(number);
-            visit(pool.map_or(0, |pool| pool.range.count));
-            for offset in pool.into_iter().flat_map(|pool| pool.bitmap.reserved()) {
+            visit(pool.map_or(0, |pool| pool.range().count));
+            for offset in pool.into_iter().flat_map(Pool::reserved) {
                 visit(offset);
             }
         }
@@ -136,32 +137,30 @@ impl Pools {
     /// How many words the bits of a pool have.
     pub(crate) fn words(&self, number: usize) -> usize {
         self.numbered(number)
-            .map_or(0, |pool| pool.bitmap.taken_words().count())
+            .map_or(0, |pool| pool.taken_words().count())
     }
 
     /// Where the next search in a pool begins.
     pub(crate) fn cursor(&self, number: usize) -> u64 {
-        self.numbered(number)
-            .map_or(0, |pool| pool.cursor.load(Ordering::Relaxed))
+        self.numbered(number).map_or(0, Pool::cursor)
     }
 
     /// Visits the bits of a pool.
     pub(crate) fn taken_words(&self, number: usize, visit: impl FnMut(u64)) {
         if let Some(pool) = self.numbered(number) {
-            pool.bitmap.taken_words().for_each(visit);
+            pool.taken_words().for_each(visit);
         }
     }
 
     /// Sets the bits of a pool and the place of its search to what they were.
     pub(crate) fn restore(&self, number: usize, cursor: u64, words: &[u64]) {
         if let Some(pool) = self.numbered(number) {
-            pool.bitmap.take_all(words, |_| ());
-            pool.cursor.store(cursor, Ordering::Relaxed);
+            pool.restore(cursor, words);
         }
     }
 
     /// A pool, or the reservations outside all of them, by the number that a [`Unit`] has.
-    fn numbered(&self, number: usize) -> Option<&Pool> {
+    pub(super) fn numbered(&self, number: usize) -> Option<&Pool> {
         let singles = self.singles.as_deref().map(|singles| &singles.pool);
         match self.pools.get(number) {
             Some(pool) => Some(pool),
@@ -171,24 +170,10 @@ impl Pools {
 
     fn lease_at(&self, number: usize, offset: u64) -> Option<Lease> {
         match self.pools.get(number) {
-            Some(pool) => pool.range.lease(offset),
+            Some(pool) => pool.range().lease(offset),
             None => {
                 let places = &self.singles.as_deref()?.places;
                 places.get(usize::try_from(offset).ok()?)?.lease()
-            }
-        }
-    }
-}
-
-impl Pool {
-    /// Marks the units whose bits are set; `again` has those that were marked before.
-    fn mark_all(&self, words: &[u64], mut again: impl FnMut(u64)) {
-        if !self.blocks.any() {
-            return self.bitmap.take_all(words, again);
-        }
-        for offset in ones(words) {
-            if !self.mark(offset) {
-                again(offset);
             }
         }
     }

@@ -134,6 +134,7 @@ fn reserved_leases_are_claimed_by_name_only() {
         PoolCounts {
             size: 3,
             taken: 3,
+            declined: 0,
             reserved: 1
         }
     );

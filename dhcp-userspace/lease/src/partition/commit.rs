@@ -322,11 +322,15 @@ impl Partition {
             self.assign(slot, role, until);
             return false;
         }
-        if let Some(lease) = record.and_then(ArchivedRecord::lease) {
+        let lease = record.and_then(ArchivedRecord::lease);
+        if let Some(lease) = lease {
             pools.give_back(lease);
         }
         if role == Role::Declined {
             self.end_quarantine(slot);
+            if let Some(lease) = lease {
+                pools.count_declined(lease, false);
+            }
         }
         let next = if role == Role::Live {
             Role::Former

@@ -77,9 +77,10 @@ fn a_jump_that_would_end_everything_is_held_and_stays_so_until_the_operator_acce
     scene.fill();
     let granted = binding(0).last_transaction;
     scene.record(|record| record.known = long_ago(granted));
-    let (begun, _) = scene.begin();
+    let (begun, pools) = scene.begin();
     let status = begun.keeper.status();
     assert!(matches!(status.source, Source::Held { .. }), "{status:?}");
+    assert_eq!(Some(pools.recorded_since()), status.held_since);
     assert_eq!(begun.store.recovery.live, 200);
     assert!(begun.clock.now().0 <= granted.0 + 60);
     // One client renews meanwhile.
@@ -99,7 +100,6 @@ fn a_jump_that_would_end_everything_is_held_and_stays_so_until_the_operator_acce
     let mut partition = partitions.lock(index).unwrap();
     let slot = partition.find(&key, |_| true);
     let mut log = ChangeLog::default();
-    let pools = pools();
     let now = begun.clock.now();
     partition
         .commit(slot, &renewed, &pools, &mut log, now)

@@ -123,6 +123,7 @@ impl World {
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 600,
             authoritative: true,
+            leasequery: None,
             ..Policy::default()
         };
         Self {
