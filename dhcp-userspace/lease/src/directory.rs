@@ -1,10 +1,10 @@
-//! By what else than its client is a live lease found? By address, hardware address and Remote-Id, for the
-//! questions of relay agents (RFC 4388, RFC 6148).
+//! By what else than its client is a lease found? By address, and while it is live by hardware address and
+//! Remote-Id, for the questions of relay agents (RFC 4388, RFC 6148, RFC 6926).
 //!
 //! A directory is there only where somebody asked for one ([`Partitions::file_all`]): a server without
 //! leasequery pays nothing. Invariants:
-//! - Once it is whole, every live DHCPv4 binding of its partition is in it under each of its keys, and nothing
-//!   else is. What stands in an entry tells how to take it out again, whatever the slot says by then.
+//! - Once it is whole, every DHCPv4 binding of its partition is in it under its address, every live one under
+//!   its other keys too, and nothing else is. What stands in an entry tells how to take it out again, whatever the slot says by then.
 //! - Putting in and taking out take constant time, however many bindings have the same key: a relay agent that
 //!   says the same Remote-Id for each of its ports costs no more than any other.
 //!
@@ -81,15 +81,22 @@ impl Directory {
         self.is_whole
     }
 
-    /// Files a live binding under its keys, instead of those that its slot had before.
-    pub(crate) fn file(&mut self, slot: u32, binding: &Binding) {
-        let digests = self.digests(binding);
+    /// Files a binding under its keys, instead of those that its slot had before.
+    pub(crate) fn file(&mut self, slot: u32, binding: &Binding, is_live: bool) {
+        let digests = self.digests(binding, is_live);
         for (key, digest) in digests.into_iter().enumerate() {
             let filed = self.entry(slot, key).map_or(0, |entry| entry.digest);
             if filed != digest {
                 self.take_out(slot, key);
                 self.put_in(slot, key, digest);
             }
+        }
+    }
+
+    /// A binding is not live any more: only its address tells of it.
+    pub(crate) fn end(&mut self, slot: u32) {
+        for key in 1..KEYS {
+            self.take_out(slot, key);
         }
     }
 
@@ -116,10 +123,13 @@ impl Directory {
         })
     }
 
-    fn digests(&self, binding: &Binding) -> [u32; KEYS] {
+    fn digests(&self, binding: &Binding, is_live: bool) -> [u32; KEYS] {
         let Lease::V4(address) = binding.lease else {
             return [0; KEYS];
         };
+        if !is_live {
+            return [self.digest(&Sought::Address(address)), 0, 0];
+        }
         let remote_id = remote_id(&binding.context).map(|id| self.digest(&Sought::RemoteId(id)));
         [
             self.digest(&Sought::Address(address)),

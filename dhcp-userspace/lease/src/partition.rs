@@ -417,10 +417,8 @@ impl Partition {
         if role != Role::Live || !is_armed {
             self.assign(head, role, role.ends(binding.expires.max(now)));
         }
-        if role == Role::Live
-            && let Some(directory) = &mut self.directory
-        {
-            directory.file(head, binding);
+        if let Some(directory) = &mut self.directory {
+            directory.file(head, binding, role == Role::Live);
         }
         let held = role.holds_its_lease().then_some(binding.lease);
         let let_go = earlier
@@ -682,11 +680,12 @@ impl Partition {
             return;
         };
         let before = core::mem::replace(place, role);
-        if before == Role::Live
-            && role != Role::Live
-            && let Some(directory) = &mut self.directory
-        {
-            directory.forget(slot);
+        if let Some(directory) = self.directory.as_mut().filter(|_| before.is_binding()) {
+            match role {
+                Role::Live => {}
+                Role::Former | Role::Declined => directory.end(slot),
+                Role::Free | Role::Extension | Role::Damaged => directory.forget(slot),
+            }
         }
         if let Some(count) = self.role_counts.get_mut(before as usize) {
             *count -= 1;

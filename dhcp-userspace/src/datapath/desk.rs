@@ -31,7 +31,7 @@ impl Desk {
         partitions: &Partitions,
         counters: &Counters,
     ) -> Result<(usize, LeaseAnswer), Discard> {
-        let Self { query, finding, .. } = self;
+        let query = &mut self.query;
         let &Context {
             policy,
             interface,

@@ -252,7 +252,9 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
         return Err(format!("the answer's op is {}", header[0]));
     }
     let options = read_options(payload)?;
-    let is_of_lease = matches!(options.first(), Some((MESSAGE_TYPE, kind)) if (11..=13).contains(&kind[0]));
+    let is_of_lease = options
+        .first()
+        .is_some_and(|(_, kind)| matches!(kind.as_slice(), [11..=13]));
     // RFC 2131 section 4.3.1 table 3: what every answer takes from the request.
     for (name, range) in [
         ("htype and hlen", 1..3),
@@ -260,7 +262,7 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
         ("giaddr", 24..28),
         ("chaddr", 28..44),
     ] {
-        if header[range.clone()] != asked[range.clone()] && !(is_of_lease && range.start != 4) {
+        if header[range.clone()] != asked[range.clone()] && !(is_of_lease && [1, 28].contains(&range.start)) {
             return Err(format!("the answer's {name} is not the request's"));
         }
     }

@@ -8,6 +8,7 @@
 mod parse;
 mod reply;
 mod search;
+mod told;
 
 pub use parse::{LeaseQuery, classify};
 pub use reply::reply;

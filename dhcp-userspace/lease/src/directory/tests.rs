@@ -165,6 +165,17 @@ proptest! {
             all.sort_unstable();
             Ok(all)
         };
+        let mut recorded = Vec::new();
+        partitions.for_each(|binding| recorded.push((binding.lease, binding.state, binding.expires)));
+        let mut by_address = Vec::new();
+        for (index, number) in (0..2).flat_map(|index| (0..20).map(move |number| (index, number))) {
+            let partition = partitions.lock(index).unwrap();
+            let visit = |_, terms: &crate::Terms| by_address.push((terms.lease, terms.state, terms.expires));
+            partition.seek_address(address(number), visit).unwrap();
+        }
+        recorded.sort_unstable_by_key(|(lease, state, expires)| (*lease, *state as u8, *expires));
+        by_address.sort_unstable_by_key(|(lease, state, expires)| (*lease, *state as u8, *expires));
+        prop_assert_eq!(by_address, recorded);
         for number in 0..20 {
             let by_address = found(&partitions, &Sought::Address(address(number)), now);
             prop_assert_eq!(by_address, wanted(&|it| it.lease == Lease::V4(address(number))));

@@ -8,6 +8,7 @@ use crate::directory::{Directory, NotFiled, Sought, remote_id};
 use crate::format::ArchivedRecord;
 use crate::index::Identity;
 use crate::store::SLOTS_PER_VISIT;
+use core::net::Ipv4Addr;
 use core::ops::ControlFlow;
 use dhcp_wire::id::{HardwareAddress, Iaid};
 
@@ -44,6 +45,30 @@ impl Partition {
                 candidates.take(SEEK_ENTRIES_MAX).try_for_each(&mut look)
             }
         };
+        Ok(())
+    }
+
+    /// Visits what this partition says of a DHCPv4 address, whether the lease is live, declined or a former one,
+    /// in no order. Looks at [`SEEK_ENTRIES_MAX`] bindings at most; no heap.
+    ///
+    /// # Errors
+    /// [`NotFiled`].
+    pub fn seek_address(
+        &self,
+        address: Ipv4Addr,
+        mut visit: impl FnMut(SlotNumber, &Terms),
+    ) -> Result<(), NotFiled> {
+        let directory = self.directory.as_deref();
+        let directory = directory.filter(|it| it.is_whole()).ok_or(NotFiled)?;
+        let sought = Sought::Address(address);
+        let candidates = directory.candidates(&sought);
+        for slot in candidates.take(SEEK_ENTRIES_MAX) {
+            let record = self.record(slot).filter(|_| self.role(slot).is_binding());
+            let terms = record.and_then(ArchivedRecord::terms);
+            if let Some(terms) = terms.filter(|terms| terms.lease == Lease::V4(address)) {
+                visit(SlotNumber(slot), &terms);
+            }
+        }
         Ok(())
     }
 
@@ -95,8 +120,8 @@ impl Partition {
         let end = self.table.slots().min(first.saturating_add(SLOTS_PER_VISIT));
         let mut binding = crate::Binding::default();
         for slot in first..end {
-            if self.role(slot) == Role::Live && self.read_any(slot, &mut binding) {
-                directory.file(slot, &binding);
+            if self.read_any(slot, &mut binding) {
+                directory.file(slot, &binding, self.role(slot) == Role::Live);
             }
         }
         let is_over = end == self.table.slots();

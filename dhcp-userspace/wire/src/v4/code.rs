@@ -29,8 +29,6 @@ pub const MAXIMUM_MESSAGE_SIZE: u8 = 57;
 pub const RENEWAL_TIME: u8 = 58;
 /// Rebinding time, T2 (RFC 2132 section 9.12).
 pub const REBINDING_TIME: u8 = 59;
-/// Vendor class identifier (RFC 2132 section 9.13).
-pub const VENDOR_CLASS: u8 = 60;
 /// Client identifier (RFC 2132 section 9.14).
 pub const CLIENT_IDENTIFIER: u8 = 61;
 /// The client's full name (RFC 4702 section 2).
