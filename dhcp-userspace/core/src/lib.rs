@@ -6,8 +6,10 @@
 //! answer; the only step under a lock), `reply` (answer to octets, over the frame of the request).
 #![forbid(unsafe_code)]
 
+pub mod class;
 pub mod discard;
 pub mod leasequery;
+pub mod expression;
 pub mod options;
 pub mod subnet;
 pub mod v4;

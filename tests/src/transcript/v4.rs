@@ -266,6 +266,13 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
             return Err(format!("the answer's {name} is not the request's"));
         }
     }
+    if header[3] != 0 || header[8..10] != [0, 0] {
+        return Err("the answer's hops and secs are not zero".to_owned());
+    }
+    // The first bit is the broadcast bit, which a relayed NAK sets (section 4.3.2).
+    if (header[10] | 0x80, header[11]) != (asked[10] | 0x80, asked[11]) {
+        return Err("the answer's flags are not the request's".to_owned());
+    }
     if header[236..240] != COOKIE {
         return Err("the answer has no magic cookie".to_owned());
     }

@@ -29,6 +29,8 @@ pub const MAXIMUM_MESSAGE_SIZE: u8 = 57;
 pub const RENEWAL_TIME: u8 = 58;
 /// Rebinding time, T2 (RFC 2132 section 9.12).
 pub const REBINDING_TIME: u8 = 59;
+/// Vendor class identifier (RFC 2132 section 9.13).
+pub const VENDOR_CLASS_IDENTIFIER: u8 = 60;
 /// Client identifier (RFC 2132 section 9.14).
 pub const CLIENT_IDENTIFIER: u8 = 61;
 /// The client's full name (RFC 4702 section 2).
@@ -55,6 +57,10 @@ pub const QUERY_END_TIME: u8 = 155;
 pub const DHCP_STATE: u8 = 156;
 /// Where the news comes from (RFC 6926 section 6.2.8).
 pub const DATA_SOURCE: u8 = 157;
+/// Vendor-identifying vendor class (RFC 3925 section 3).
+pub const VENDOR_CLASS: u8 = 124;
+/// Vendor-identifying vendor-specific information (RFC 3925 section 4).
+pub const VENDOR_OPTIONS: u8 = 125;
 /// Ends the options of a region.
 pub const END: u8 = 255;
 
