@@ -1,4 +1,10 @@
 //! A relay agent that has lost its tables asks for them: by UDP, one question after the other.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails panics"
+)]
 
 use dhcp_tests::lab::capture::Capture;
 use dhcp_tests::lab::client::PATIENCE;
@@ -50,7 +56,9 @@ struct Answer {
 
 impl Requestor {
     fn new(link: &Link, address: Ipv4Addr) -> Self {
-        let socket = link.clients.within(|| UdpSocket::bind((address, 67)).unwrap());
+        let socket = link
+            .clients
+            .within(|| UdpSocket::bind((address, 67)).unwrap());
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket, address }
     }
@@ -76,7 +84,8 @@ impl Requestor {
         let message = Message::parse(&payload[..len]).unwrap();
         let option = |code: u8| {
             let mut all = message.options().map(Result::unwrap);
-            all.find(|piece| piece.code == code).map(|piece| piece.data.to_vec())
+            all.find(|piece| piece.code == code)
+                .map(|piece| piece.data.to_vec())
         };
         Answer {
             kind: message.message_type().unwrap().unwrap(),
@@ -115,7 +124,11 @@ impl Requestor {
             (code::REQUESTED_ADDRESS, &chosen[..]),
             (code::SERVER_IDENTIFIER, &server[..]),
         ];
-        self.send(MessageType::REQUEST, card, &[&wanted[..], &who[..]].concat());
+        self.send(
+            MessageType::REQUEST,
+            card,
+            &[&wanted[..], &who[..]].concat(),
+        );
         let acknowledged = self.answer();
         assert_eq!(acknowledged.kind, MessageType::ACK);
         acknowledged.yiaddr
@@ -126,7 +139,8 @@ impl Requestor {
 fn a_relay_agent_learns_what_it_has_lost() {
     let link = Link::new(1);
     for address in [RELAY, STRANGER] {
-        link.clients.add_address(CLIENT_INTERFACE, &format!("{address}/16"));
+        link.clients
+            .add_address(CLIENT_INTERFACE, &format!("{address}/16"));
     }
     let mut server = Server::configured(&link.file("server"), CONFIG);
     server.start(&link.server);
@@ -160,8 +174,15 @@ fn a_relay_agent_learns_what_it_has_lost() {
     let stranger = Requestor::new(&link, STRANGER);
     let deadline = Some(Duration::from_secs(1));
     stranger.socket.set_read_timeout(deadline).unwrap();
-    stranger.send(MessageType::LEASEQUERY, |header| header.ciaddr = address.octets(), &[]);
-    assert!(stranger.socket.recv(&mut [0; 1500]).is_err(), "it is told nothing");
+    stranger.send(
+        MessageType::LEASEQUERY,
+        |header| header.ciaddr = address.octets(),
+        &[],
+    );
+    assert!(
+        stranger.socket.recv(&mut [0; 1500]).is_err(),
+        "it is told nothing"
+    );
     eventually(PATIENCE, "the refusal to be counted", || {
         let stats = server.ctl(&["stats"]);
         let counted = &stats["discards"]["leasequery_refused"];

@@ -8,8 +8,8 @@
 
 pub mod class;
 pub mod discard;
-pub mod leasequery;
 pub mod expression;
+pub mod leasequery;
 pub mod options;
 pub mod subnet;
 pub mod v4;

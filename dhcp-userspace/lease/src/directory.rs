@@ -147,10 +147,9 @@ impl Directory {
         match sought {
             Sought::Address(address) => of(0, &address.octets()),
             Sought::Hardware(hardware) if hardware.as_slice().is_empty() => 0,
-            Sought::Hardware(hardware) => of(
-                1 << 8 | u64::from(hardware.htype()),
-                hardware.as_slice(),
-            ),
+            Sought::Hardware(hardware) => {
+                of(1 << 8 | u64::from(hardware.htype()), hardware.as_slice())
+            }
             Sought::RemoteId(id) => of(2 << 8, id),
             // Found by the client index.
             Sought::Client(_) => 0,

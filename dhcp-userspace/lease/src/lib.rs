@@ -43,9 +43,7 @@ pub use directory::{NotFiled, Sought, remote_id, sub_option};
 pub use headers::{HeaderError, StoreHeader};
 pub use journal::{ChangeLog, Journal};
 pub use offers::Offer;
-pub use partition::{
-    Occupancy, Partition, Room, SEEK_ENTRIES_MAX, SlotNumber, TableFull, Ticked,
-};
+pub use partition::{Occupancy, Partition, Room, SEEK_ENTRIES_MAX, SlotNumber, TableFull, Ticked};
 pub use recovery::{OpenError, Opening, Recovery, TableRegions};
 pub use store::{Durability, Partitions};
 pub use table::Region;

@@ -39,7 +39,13 @@ impl Desk {
             ..
         } = context;
         let datagram = Datagram::parse(port.octets(frame)).map_err(|_| Discard::Frame)?;
-        classify(datagram.payload, &datagram.envelope, interface, policy, query)?;
+        classify(
+            datagram.payload,
+            &datagram.envelope,
+            interface,
+            policy,
+            query,
+        )?;
         counters.received_leasequery();
         let rate_max = policy.leasequery.as_ref().map_or(0, |it| it.rate_max);
         self.admit(rate_max, now)?;

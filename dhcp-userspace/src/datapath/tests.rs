@@ -554,7 +554,11 @@ fn leasequeries_are_answered_once_filed_and_up_to_the_rate() {
         .collect();
     assert_eq!(
         kinds,
-        [MessageType::LEASEACTIVE, MessageType::LEASEACTIVE, MessageType::OFFER],
+        [
+            MessageType::LEASEACTIVE,
+            MessageType::LEASEACTIVE,
+            MessageType::OFFER
+        ],
         "one of the three was there before the leases were filed, in the same second"
     );
     let totals = bench.counters.totals();

@@ -95,7 +95,9 @@ pub(super) fn leasequeries() -> Vec<Vec<u8>> {
     let payloads = lines.map(|text| {
         let line = v4_words::GRAMMAR.parse(text, |form| scene.us(Protocol::V4, form));
         let packet = line.and_then(|line| v4_words::encode(&line, &scene));
-        let payload = packet.unwrap_or_else(|complaint| panic!("{text}: {complaint}")).payload;
+        let payload = packet
+            .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+            .payload;
         [&(payload.len() as u16).to_be_bytes(), payload.as_slice()].concat()
     });
     vec![payloads.concat()]

@@ -262,7 +262,9 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
         ("giaddr", 24..28),
         ("chaddr", 28..44),
     ] {
-        if header[range.clone()] != asked[range.clone()] && !(is_of_lease && [1, 28].contains(&range.start)) {
+        if header[range.clone()] != asked[range.clone()]
+            && !(is_of_lease && [1, 28].contains(&range.start))
+        {
             return Err(format!("the answer's {name} is not the request's"));
         }
     }
@@ -298,8 +300,10 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
     if is_of_lease {
         // RFC 4388 section 6.4.2: whose lease it is.
         let length = usize::from(header[2]).min(16);
-        line.push("htype", header[1].to_string());
-        line.push("chaddr", words::hex(&header[28..28 + length]));
+        if length > 0 {
+            line.push("htype", header[1].to_string());
+            line.push("chaddr", words::hex(&header[28..28 + length]));
+        }
     }
     for (code, data) in options.iter().skip(1) {
         if *code == RELAY_AGENT && decode_suboptions(data, &mut line).is_some() {

@@ -17,7 +17,10 @@ fn address(number: u8) -> Ipv4Addr {
 
 fn context(remote: u8) -> Context {
     let mut context = Context::EMPTY;
-    context.insert(ItemKind::AGENT, &[1, 1, 7, code::AGENT_REMOTE_ID, 2, 0xaa, remote]);
+    context.insert(
+        ItemKind::AGENT,
+        &[1, 1, 7, code::AGENT_REMOTE_ID, 2, 0xaa, remote],
+    );
     context
 }
 
@@ -32,12 +35,20 @@ fn lease(client: u8, last: u8, seconds: u32) -> Binding {
         last_transaction: NOW,
         expires: NOW.after(seconds),
         valid_seconds: seconds,
-        context: if client < 9 { context(client % 3) } else { Context::EMPTY },
+        context: if client < 9 {
+            context(client % 3)
+        } else {
+            Context::EMPTY
+        },
         ..Binding::default()
     }
 }
 
-fn found(partitions: &Partitions, sought: &Sought<'_>, now: Timestamp) -> Result<Vec<Ipv4Addr>, NotFiled> {
+fn found(
+    partitions: &Partitions,
+    sought: &Sought<'_>,
+    now: Timestamp,
+) -> Result<Vec<Ipv4Addr>, NotFiled> {
     let mut all = Vec::new();
     for index in 0..partitions.len() {
         let partition = partitions.lock(index).unwrap();
@@ -57,9 +68,16 @@ fn without_a_directory_only_client_identifiers_are_found() {
     let partitions = Partitions::in_memory(2, 64, Durability::Process);
     let sought = Sought::Address(address(1));
     assert_eq!(found(&partitions, &sought, NOW), Err(NotFiled));
-    assert_eq!(found(&partitions, &Sought::Client(&[1; 3]), NOW), Ok(vec![]));
+    assert_eq!(
+        found(&partitions, &Sought::Client(&[1; 3]), NOW),
+        Ok(vec![])
+    );
     partitions.file_all(|| true);
-    assert_eq!(found(&partitions, &sought, NOW), Err(NotFiled), "it was broken off");
+    assert_eq!(
+        found(&partitions, &sought, NOW),
+        Err(NotFiled),
+        "it was broken off"
+    );
     partitions.file_all(|| false);
     assert_eq!(found(&partitions, &sought, NOW), Ok(vec![]));
 }
@@ -78,7 +96,9 @@ fn a_search_ends_after_its_bound() {
             context: context(1),
             ..lease(0, 0, 3600)
         };
-        partition.commit(None, &binding, &pools, &mut log, NOW).unwrap();
+        partition
+            .commit(None, &binding, &pools, &mut log, NOW)
+            .unwrap();
     }
     drop(partition);
     let all = found(&partitions, &Sought::RemoteId(&[0xaa, 1]), NOW).unwrap();

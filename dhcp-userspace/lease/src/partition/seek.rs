@@ -77,9 +77,9 @@ impl Partition {
         let record = self
             .record(slot)
             .filter(|_| self.role(slot) == Role::Live)?;
-        let terms = record.terms().filter(|terms| {
-            matches!(terms.lease, Lease::V4(_)) && terms.is_live(now)
-        })?;
+        let terms = record
+            .terms()
+            .filter(|terms| matches!(terms.lease, Lease::V4(_)) && terms.is_live(now))?;
         self.is_sought(record, &terms, sought).then_some(terms)
     }
 
@@ -117,7 +117,10 @@ impl Partition {
     /// Files what some slots hold; from which one to go on. The directory is whole when that is `None`.
     pub(crate) fn file_slots(&mut self, first: u32) -> Option<u32> {
         let mut directory = self.directory.take()?;
-        let end = self.table.slots().min(first.saturating_add(SLOTS_PER_VISIT));
+        let end = self
+            .table
+            .slots()
+            .min(first.saturating_add(SLOTS_PER_VISIT));
         let mut binding = crate::Binding::default();
         for slot in first..end {
             if self.read_any(slot, &mut binding) {

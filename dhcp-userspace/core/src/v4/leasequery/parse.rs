@@ -131,7 +131,9 @@ pub fn classify(
     query.xid = header.xid.get();
     query.flags = header.flags.get();
     let is_ours = interface.v4.contains(&destination);
-    let server = is_ours.then_some(destination).or(interface.v4.first().copied());
+    let server = is_ours
+        .then_some(destination)
+        .or(interface.v4.first().copied());
     query.server = server.ok_or(Discard::NoSubnet)?;
     query.server_mac = interface.mac;
     query.take_options(&message)?;

@@ -2,8 +2,8 @@
 
 use super::parse::{By, LeaseQuery};
 use super::search::{Finding, LeaseAnswer};
-use crate::discard::Discard;
 use super::told::{Told, address, encoded_agent};
+use crate::discard::Discard;
 use crate::leasequery::Leasequery;
 use crate::subnet::Policy;
 use crate::v4::AGENT_OCTETS_MAX;
@@ -107,8 +107,7 @@ fn agent(
     match finding.answer {
         // RFC 4388 section 6.4.2 [leasequery-relay-option]: the last one that came with the client's REQUEST.
         LeaseAnswer::Active => {
-            let is_asked = asked(query).contains(&code::RELAY_AGENT)
-                || query.parameters.is_empty();
+            let is_asked = asked(query).contains(&code::RELAY_AGENT) || query.parameters.is_empty();
             match is_asked && permission.tells(code::RELAY_AGENT) {
                 true => encoded_agent(&finding.binding),
                 false => Octets::EMPTY,

@@ -46,9 +46,8 @@ impl<'a> Told<'a> {
             hardware: binding.hardware,
             ..Query::default()
         };
-        let options = subnet.map(|subnet| {
-            reservation(subnet, &client).map_or(&subnet.options, |it| &it.options)
-        });
+        let options = subnet
+            .map(|subnet| reservation(subnet, &client).map_or(&subnet.options, |it| &it.options));
         Self {
             binding,
             now,
@@ -111,12 +110,17 @@ impl<'a> Told<'a> {
             | code::RELAY_AGENT
             | code::ASSOCIATED_IP
             | code::CLIENT_IDENTIFIER => Ok(()),
-            _ => match self.options.and_then(|options| options.find(u16::from(code))) {
+            _ => match self
+                .options
+                .and_then(|options| options.find(u16::from(code)))
+            {
                 Some(option) => builder.push(code, &option.data),
                 // RFC 4388 section 6.4.2 [leasequery-client-options]: else what the client itself had sent.
                 None => match code {
                     code::HOST_NAME => push_some(builder, code, of_kind(ItemKind::HOST_NAME)),
-                    code::VENDOR_CLASS_IDENTIFIER => push_some(builder, code, of_kind(ItemKind::VENDOR_CLASS)),
+                    code::VENDOR_CLASS_IDENTIFIER => {
+                        push_some(builder, code, of_kind(ItemKind::VENDOR_CLASS))
+                    }
                     _ => Ok(()),
                 },
             },
