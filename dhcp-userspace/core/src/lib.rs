@@ -11,6 +11,7 @@ pub mod discard;
 pub mod expression;
 pub mod leasequery;
 pub mod options;
+pub mod reservation;
 pub mod subnet;
 pub mod v4;
 pub mod v6;

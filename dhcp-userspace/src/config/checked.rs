@@ -16,6 +16,7 @@ use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::leasequery::Leasequery;
+use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
@@ -84,6 +85,8 @@ pub struct Checked {
     decline_probation_seconds: u32,
     authoritative: bool,
     leasequery: Option<Leasequery>,
+    hosts_v4: Hosts,
+    hosts_v6: Hosts,
 }
 
 impl Checked {
@@ -104,6 +107,8 @@ impl Checked {
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
             leasequery: self.leasequery.clone(),
+            hosts_v4: self.hosts_v4.clone(),
+            hosts_v6: self.hosts_v6.clone(),
         }
     }
 
@@ -141,12 +146,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         withheld: Vec::new(),
     };
     let interfaces = checker.interfaces(file);
-    let placed = checker.placed(file);
+    let mut placed = checker.placed(file);
     checker.ids(&placed);
     checker.subnet_overlaps(&placed);
     checker.links(file, &placed);
     checker.pd_pool_overlaps(&placed);
-    checker.reserved_twice(&placed);
+    checker.distribute(file, &mut placed);
+    checker.reserved_twice(file, &placed);
+    let hosts_v4 = checker.hosts(&file.hosts4, Family::V4, &placed);
+    let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     for placed in &placed {
@@ -203,6 +211,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ),
         authoritative: value_or(&file.authoritative, true),
         leasequery: file.leasequery.clone(),
+        hosts_v4,
+        hosts_v6,
     })
 }
 

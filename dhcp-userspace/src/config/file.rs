@@ -5,12 +5,16 @@
 //! missing, so that the rest can still be judged.
 
 mod leasequery;
+mod hosts;
 mod option_data;
+mod reservation;
 mod subnet;
 mod values;
 
+pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
-pub(super) use subnet::{PdPool, Reservation, Subnet};
+pub(super) use reservation::Reservation;
+pub(super) use subnet::{PdPool, Subnet};
 
 use super::keys::{self, TableKeys};
 use super::notation::Family;
@@ -43,6 +47,8 @@ pub(super) struct File {
     pub(super) leasequery: Option<Leasequery>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
+    pub(super) hosts4: Hosts,
+    pub(super) hosts6: Hosts,
     /// Subnets that stand alone, DHCPv4 first.
     pub(super) subnets: Vec<Subnet>,
     pub(super) networks: Vec<SharedNetwork>,
@@ -98,8 +104,12 @@ pub(super) struct Parameters {
     pub(super) rapid_commit: Option<At<bool>>,
     pub(super) preference: Option<At<u8>>,
     pub(super) next_server: Option<At<Ipv4Addr>>,
+    pub(super) server_hostname: Option<At<String>>,
     pub(super) boot_file_name: Option<At<String>>,
     pub(super) server_identifier: Option<At<Ipv4Addr>>,
+    pub(super) reservations_global: Option<At<bool>>,
+    pub(super) reservations_in_subnet: Option<At<bool>>,
+    pub(super) reservations_out_of_pool: Option<At<bool>>,
     /// Outer levels first; what comes later replaces what came earlier.
     pub(super) options: Vec<OptionData>,
 }
@@ -122,8 +132,18 @@ impl Parameters {
             rapid_commit: either(&self.rapid_commit, &outer.rapid_commit),
             preference: either(&self.preference, &outer.preference),
             next_server: either(&self.next_server, &outer.next_server),
+            server_hostname: either(&self.server_hostname, &outer.server_hostname),
             boot_file_name: either(&self.boot_file_name, &outer.boot_file_name),
             server_identifier: either(&self.server_identifier, &outer.server_identifier),
+            reservations_global: either(&self.reservations_global, &outer.reservations_global),
+            reservations_in_subnet: either(
+                &self.reservations_in_subnet,
+                &outer.reservations_in_subnet,
+            ),
+            reservations_out_of_pool: either(
+                &self.reservations_out_of_pool,
+                &outer.reservations_out_of_pool,
+            ),
             options: outer.options.iter().chain(&self.options).cloned().collect(),
         }
     }
@@ -196,6 +216,8 @@ impl File {
             leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
+            hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
+            hosts6: Hosts::read(dhcp6.as_ref(), Family::V6, report),
             subnets,
             networks: networks
                 .iter()
@@ -287,6 +309,13 @@ impl Parameters {
                 value.whole_u32(0, u32::MAX)
             }),
             rapid_commit: table.read("rapid-commit", report, Value::boolean),
+            reservations_global: table.read("reservations-global", report, Value::boolean),
+            reservations_in_subnet: table.read("reservations-in-subnet", report, Value::boolean),
+            reservations_out_of_pool: table.read(
+                "reservations-out-of-pool",
+                report,
+                Value::boolean,
+            ),
             options: OptionData::list(table, spaces, report),
             ..Self::default()
         };
@@ -294,6 +323,8 @@ impl Parameters {
             this.min_valid_lifetime = table.read("min-valid-lifetime", report, lifetime);
             this.max_valid_lifetime = table.read("max-valid-lifetime", report, lifetime);
             this.next_server = table.read("next-server", report, ipv4);
+            this.server_hostname =
+                table.read("server-hostname", report, |value| value.text_within(63));
             this.boot_file_name =
                 table.read("boot-file-name", report, |value| value.text_within(127));
             this.server_identifier = table.read("server-identifier", report, server_address);

@@ -6,7 +6,7 @@ use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{Hosts, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
 use dhcp_wire::id::{Duid, Iaid};
@@ -56,6 +56,7 @@ fn policy() -> Policy {
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: Ipv4Addr::UNSPECIFIED,
+        server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
     };
@@ -89,6 +90,8 @@ fn policy() -> Policy {
         decline_probation_seconds: 3600,
         authoritative: true,
         leasequery: None,
+        hosts_v4: Hosts::default(),
+        hosts_v6: Hosts::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::random::Random;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{Hosts, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::id::Duid;
@@ -107,6 +107,7 @@ impl Layout {
             reservations: Reservations::default(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
+            server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
         };
@@ -140,6 +141,8 @@ impl Layout {
             decline_probation_seconds: 60,
             authoritative: true,
             leasequery: None,
+            hosts_v4: Hosts::default(),
+            hosts_v6: Hosts::default(),
         }
     }
 }

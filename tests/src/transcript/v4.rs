@@ -92,6 +92,7 @@ pub const GRAMMAR: Grammar = Grammar {
         // Sub-options of option 82 (RFC 3046, 3527, 5107), together one option.
         Key::option("circuit-id", 1, Form::Octets).at(Level::Relay),
         Key::option("remote-id", 2, Form::Octets).at(Level::Relay),
+        Key::option("subscriber-id", 6, Form::Octets).at(Level::Relay),
         Key::option("link-selection", 5, Form::V4).at(Level::Relay),
         Key::option("server-override", 11, Form::V4).at(Level::Relay),
         Key::field("agent", Form::Flag).opening(Level::Relay),

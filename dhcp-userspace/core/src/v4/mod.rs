@@ -8,6 +8,7 @@
 mod context;
 mod decide;
 pub mod leasequery;
+mod identify;
 mod packet;
 mod query;
 mod reply;

@@ -1,7 +1,7 @@
 //! What is there to hand out? Pools that lie in their subnets, no two of them over one address.
 
 use super::placed::Placed;
-use super::{Checker, ipv6};
+use super::{Checker, ipv6, value_or};
 use crate::config::file::PdPool;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::report::{At, Spot};
@@ -112,7 +112,8 @@ impl Checker<'_> {
         }
         if pools.is_empty()
             && placed.written.pd_pools.is_empty()
-            && placed.written.reservations.is_empty()
+            && placed.reservations.is_empty()
+            && !value_or(&placed.parameters.reservations_global, false)
         {
             let message = "has neither pools nor reservations; nobody gets a lease from it";
             self.report.warn(&placed.written.spot, message);

@@ -3,6 +3,7 @@
 
 use super::placed::Placed;
 use super::{Checker, ipv4, ipv6, value_or};
+use crate::config::report::At;
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{Network, Subnet4, Subnet6};
 use dhcp_lease::SubnetId;
@@ -23,6 +24,12 @@ pub(super) fn add<S>(networks: &mut Vec<Network<S>>, placed: &Placed<'_>, subnet
             subnets: vec![subnet],
         }),
     }
+}
+
+/// A text as octets; none if it is not there.
+pub(super) fn text(written: &Option<At<String>>) -> Box<[u8]> {
+    let octets = written.as_ref().map(|it| it.value.as_bytes().into());
+    octets.unwrap_or_default()
 }
 
 impl Checker<'_> {
@@ -59,15 +66,12 @@ impl Checker<'_> {
             relays: placed.relays().filter_map(|it| ipv4(it.value)).collect(),
             interface: placed.interface().map(|it| it.value.clone()),
             lifetimes,
-            reservations: self.reservations(placed, &options),
+            reservations: self.reservations(placed),
             options: OptionSet::layered(options),
             server_identifier: parameters.server_identifier.as_ref().map(|it| it.value),
             next_server: value_or(&parameters.next_server, Ipv4Addr::UNSPECIFIED),
-            boot_file_name: parameters
-                .boot_file_name
-                .as_ref()
-                .map(|it| it.value.as_bytes().into())
-                .unwrap_or_default(),
+            server_hostname: text(&parameters.server_hostname),
+            boot_file_name: text(&parameters.boot_file_name),
             rapid_commit: value_or(&parameters.rapid_commit, false),
         })
     }
@@ -96,7 +100,7 @@ impl Checker<'_> {
                 .interface_id()
                 .map(|it| it.value.clone().into_boxed_slice()),
             lifetimes,
-            reservations: self.reservations(placed, &options),
+            reservations: self.reservations(placed),
             options: OptionSet::layered(options),
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
@@ -131,11 +135,7 @@ impl Checker<'_> {
     }
 
     fn warn_if_in_pool(&mut self, placed: &Placed<'_>, address: IpAddr, message: &str) {
-        let reserved = placed
-            .written
-            .reservations
-            .iter()
-            .flat_map(|it| &it.addresses);
+        let reserved = placed.reservations.iter().flat_map(|it| &it.addresses);
         if reserved.into_iter().any(|it| it.value == address) {
             return;
         }

@@ -2,8 +2,8 @@
 
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
-    Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy,
-    Subnet4,
+    Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations,
+    ReservedBy, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -78,6 +78,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: NONE,
+        server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
     }
@@ -124,6 +125,8 @@ impl World {
             decline_probation_seconds: 600,
             authoritative: true,
             leasequery: None,
+            hosts_v4: Hosts::default(),
+            hosts_v6: Hosts::default(),
             ..Policy::default()
         };
         Self {
@@ -157,6 +160,7 @@ impl World {
             leases: vec![lease],
             options,
             hostname: b"named"[..].into(),
+            ..Reservation::default()
         };
         subnet.reservations.insert(by, identifier, reservation);
         self.reserved.push(lease);
