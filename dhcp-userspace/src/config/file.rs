@@ -4,8 +4,8 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
-mod leasequery;
 mod hosts;
+mod leasequery;
 mod option_data;
 mod reservation;
 mod subnet;

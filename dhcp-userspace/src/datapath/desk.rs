@@ -55,6 +55,7 @@ impl Desk {
         Ok((len, finding.answer()))
     }
 
+    // RFC 4388 section 7 [leasequery-flood]: clients have the worker, whatever requestors do.
     /// Whether there is room in this second for one more.
     fn admit(&mut self, rate_max: u32, now: Timestamp) -> Result<(), Discard> {
         if now != self.second {

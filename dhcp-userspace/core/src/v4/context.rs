@@ -23,6 +23,7 @@ pub(super) fn surroundings(query: &Query, source: Ipv4Addr, into: &mut Context) 
         if source != query.giaddr {
             into.insert_relay_source(source.into(), None);
         }
+        // RFC 4388 section 6.7 [leasequery-storage]: kept with the lease.
         // Only a relay agent's: in a message that was not relayed anybody may have put it there.
         let agent = agent_information(query);
         if !agent.is_empty() {

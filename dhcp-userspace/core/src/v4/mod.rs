@@ -7,8 +7,8 @@
 
 mod context;
 mod decide;
-pub mod leasequery;
 mod identify;
+pub mod leasequery;
 mod packet;
 mod query;
 mod reply;

@@ -184,6 +184,7 @@ impl LeaseQuery {
         }
     }
 
+    // RFC 4388 section 6.3 [leasequery-regimes]: by address, by hardware address, by client identifier.
     // RFC 4388 section 6.3 [leasequery-one-key]: exactly one of ciaddr, hardware address and client identifier.
     // RFC 6148 section 4.1 [remote-id-query]: or none of these, and a Remote-Id in the relay agent's option,
     // which says otherwise only who asks.

@@ -37,6 +37,7 @@ pub fn reply(
         .map_err(|_| Discard::ReplyTooLong)?;
     // Left out where it does not fit whole.
     let _ = builder.reserve_last(agent.as_slice());
+    // RFC 4388 section 6.4 [leasequery-unknown]: UNASSIGNED and UNKNOWN have no options.
     if finding.answer == LeaseAnswer::Active {
         // What does not fit is left out, and what comes after it may still fit.
         let _ = builder.push(code::SERVER_IDENTIFIER, &query.server.octets());

@@ -65,6 +65,7 @@ impl Finding {
     }
 }
 
+// RFC 4388 section 6.3 [leasequery-giaddr-no-key]: wherever it is; giaddr has no say in it.
 /// Looks for what is asked. Locks one partition at a time: that of the client identifier, or else each in turn.
 ///
 /// # Errors
@@ -113,8 +114,8 @@ fn search_one(
         if let Lease::V4(address) = terms.lease {
             finding.associate(address);
         }
-        // RFC 4388 section 6.4.1 [leasequery-latest]: of several the one whose client was heard last. RFC 6148
-        // section 4.4 [remote-id-latest]: as well.
+        // RFC 4388 section 6.4.1 [leasequery-latest]: of several the one whose client was heard last.
+        // RFC 6148 section 4.4 [remote-id-latest]: of several lines as well.
         let known = match finding.answer {
             LeaseAnswer::Active => Some(finding.binding.last_transaction),
             LeaseAnswer::Unknown | LeaseAnswer::Unassigned => None,

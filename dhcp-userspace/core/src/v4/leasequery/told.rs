@@ -4,12 +4,12 @@ use crate::leasequery::Leasequery;
 use crate::options::OptionSet;
 use crate::subnet::{Policy, Subnet4};
 use crate::v4::AGENT_OCTETS_MAX;
-use crate::v4::decide::reservation;
-use crate::v4::query::Query;
+use crate::v4::identify::Identifiers;
+use crate::v4::query::{Kind, Query};
 use crate::v4::reply::timers;
 use core::net::Ipv4Addr;
 use dhcp_lease::context::ItemKind;
-use dhcp_lease::{Binding, Lease, Timestamp};
+use dhcp_lease::{Binding, Context, Lease, Timestamp};
 use dhcp_wire::Octets;
 use dhcp_wire::v4::{self, Builder, code};
 
@@ -38,16 +38,32 @@ impl<'a> Told<'a> {
         policy: &'a Policy,
         permission: &'a Leasequery,
     ) -> Self {
-        let mut subnets = policy.networks_v4.iter().flat_map(|it| &it.subnets);
         // The lease goes on though its subnet may be gone from the configuration.
-        let subnet = subnets.find(|subnet| subnet.id == binding.subnet);
+        let here = policy.networks_v4.iter().find_map(|network| {
+            let mut subnets = network.subnets.iter();
+            let subnet = subnets.find(|subnet| subnet.id == binding.subnet)?;
+            Some((network, subnet))
+        });
         let client = Query {
+            kind: Kind::Renewing,
             client: binding.client.clone(),
             hardware: binding.hardware,
             ..Query::default()
         };
-        let options = subnet
-            .map(|subnet| reservation(subnet, &client).map_or(&subnet.options, |it| &it.options));
+        let options = here.map(|(network, subnet)| {
+            // RFC 4388 section 6.4.2 [leasequery-saved-agent]: what the relay agent had said counts, as it did
+            // when the client asked.
+            let remembered = |context: &mut Context| {
+                context.clone_from(&binding.context);
+                true
+            };
+            let identifiers = Identifiers::of(&client, policy, network, remembered);
+            let reservation = identifiers
+                .host(policy, subnet)
+                .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
+            reservation.map_or(&subnet.options, |it| &it.options)
+        });
+        let subnet = here.map(|(_, subnet)| subnet);
         Self {
             binding,
             now,
