@@ -13,18 +13,6 @@ const OPTIONS: [u8; 11] = [1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92];
 
 /// Reads the table.
 pub(super) fn read(table: &Table<'_>, report: &mut Report) -> Option<Leasequery> {
-    let requestors = table.require("requestors", report)?;
-    let spot = requestors.spot.clone();
-    let requestors: Vec<_> = requestors
-        .list(report)
-        .into_iter()
-        .filter_map(|element| element.read(report, network))
-        .map(|at| at.value)
-        .collect();
-    if requestors.is_empty() && !report.has_errors() {
-        let message = "is empty; name who may ask, or leave [leasequery] out";
-        report.error(&spot, message);
-    }
     let rate_max = table.read("rate-max", report, |value| value.whole_u32(1, 1_000_000));
     let options = table.get("options").map(|value| {
         let codes = value.list(report).into_iter();
@@ -37,6 +25,18 @@ pub(super) fn read(table: &Table<'_>, report: &mut Report) -> Option<Leasequery>
         codes.dedup();
         codes
     });
+    let requestors = table.require("requestors", report)?;
+    let spot = requestors.spot.clone();
+    let requestors: Vec<_> = requestors
+        .list(report)
+        .into_iter()
+        .filter_map(|element| element.read(report, network))
+        .map(|at| at.value)
+        .collect();
+    if requestors.is_empty() && !report.has_errors() {
+        let message = "is empty; name who may ask, or leave [leasequery] out";
+        report.error(&spot, message);
+    }
     Some(Leasequery {
         requestors,
         rate_max: rate_max.map_or(RATE_MAX, |at| at.value),
