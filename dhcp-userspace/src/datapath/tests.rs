@@ -6,7 +6,9 @@ use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{Hosts, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{
+    AgentPolicy, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6,
+};
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
 use dhcp_wire::id::{Duid, Iaid};
@@ -59,6 +61,7 @@ fn policy() -> Policy {
         server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
+        agents: AgentPolicy::default(),
     };
     let subnet6 = Subnet6 {
         id: SubnetId(2),
@@ -79,19 +82,19 @@ fn policy() -> Policy {
         networks_v4: vec![Network {
             name: String::new(),
             subnets: vec![subnet4],
-        }],
+        }]
+        .into(),
         networks_v6: vec![Network {
             name: String::new(),
             subnets: vec![subnet6],
-        }],
+        }]
+        .into(),
         pools,
         server_duid: Duid::new(&[0, 4, 1, 2, 3]).unwrap(),
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,
         authoritative: true,
-        leasequery: None,
-        hosts_v4: Hosts::default(),
-        hosts_v6: Hosts::default(),
+        ..Policy::default()
     }
 }
 

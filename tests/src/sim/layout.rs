@@ -2,7 +2,9 @@
 
 use super::random::Random;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{Hosts, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{
+    AgentPolicy, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6,
+};
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::id::Duid;
@@ -110,6 +112,7 @@ impl Layout {
             server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
+            agents: AgentPolicy::default(),
         };
         let v6 = Subnet6 {
             id: SubnetId(2),
@@ -130,19 +133,19 @@ impl Layout {
             networks_v4: vec![Network {
                 name: String::new(),
                 subnets: vec![v4],
-            }],
+            }]
+            .into(),
             networks_v6: vec![Network {
                 name: String::new(),
                 subnets: vec![v6],
-            }],
+            }]
+            .into(),
             pools,
             server_duid: duid,
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,
             authoritative: true,
-            leasequery: None,
-            hosts_v4: Hosts::default(),
-            hosts_v6: Hosts::default(),
+            ..Policy::default()
         }
     }
 }

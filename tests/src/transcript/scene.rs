@@ -7,8 +7,8 @@ use super::{v4, v6};
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
-    Boot, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network, Reservation, Reservations,
-    ReservedBy, Subnet4, Subnet6,
+    AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
+    RelayPolicy, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -116,6 +116,7 @@ pub struct Config {
     authoritative: bool,
     leasequery: Option<Leasequery>,
     partitions: usize,
+    relays_v4: RelayPolicy,
     order: IdentifierOrder,
     global: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
     subnets: Vec<SubnetLine>,
@@ -142,6 +143,7 @@ struct SubnetLine {
     boot_file_name: Box<[u8]>,
     rapid_commit: bool,
     preference: u8,
+    agents: AgentPolicy,
     with_global: bool,
 }
 
@@ -180,6 +182,7 @@ impl Config {
             authoritative: true,
             leasequery: None,
             partitions: 4,
+            relays_v4: RelayPolicy::default(),
             order: IdentifierOrder::default(),
             global: Vec::new(),
             subnets: Vec::new(),
@@ -243,6 +246,10 @@ impl Config {
                         MacAddress(words::mac(&written).ok_or("no Ethernet address")?);
                 }
                 "link-local" => self.interface.link_local = Some(words.parse(&key)?),
+                "refuses-relayed" => {
+                    let name = self.interface.name.clone();
+                    self.relays_v4.refused_interfaces.push(name);
+                }
                 "address" => match words.parse(&key)? {
                     IpAddr::V4(address) => self.interface.v4.push(address),
                     IpAddr::V6(address) => self.interface.v6.push(address),
@@ -260,6 +267,16 @@ impl Config {
                 "offer-lifetime" => self.offer_lifetime_seconds = words.parse(&key)?,
                 "decline-probation" => self.decline_probation_seconds = words.parse(&key)?,
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
+                "subnet-selection" => self.relays_v4.client_selects = true,
+                "allowed-relay" => {
+                    let written = words.value(&key)?;
+                    let (address, len) = written.split_once('/').unwrap_or((&written, "32"));
+                    let wrong = |_| format!("`{written}` is no relay agent");
+                    let address = address.parse().map_err(|_| wrong(()))?;
+                    let len = len.parse().map_err(|_| wrong(()))?;
+                    let allowed = self.relays_v4.allowed.get_or_insert_default();
+                    allowed.add(address, len);
+                }
                 "partitions" => self.partitions = words.parse(&key)?,
                 "reserved-by" => self.order = Self::order(&words.value(&key)?)?,
                 _ => return Err(format!("`config server {key}` is not known")),
@@ -284,7 +301,13 @@ impl Config {
                 .map_err(|_| format!("`{written}` is no subnet"))?,
         );
         while let Some(key) = words.next_word() {
-            subnet.word(&key, words, self.protocol)?;
+            match key.as_str() {
+                "vpn" => {
+                    let name = words::octets(&words.value(&key)?).ok_or("a VPN is octets")?;
+                    subnet.agents.vpn = self.relays_v4.vpns.add(&name);
+                }
+                _ => subnet.word(&key, words, self.protocol)?,
+            }
         }
         self.subnets.push(subnet);
         Ok(())
@@ -393,8 +416,8 @@ impl Config {
             }
         }
         let policy = Policy {
-            networks_v4,
-            networks_v6,
+            networks_v4: networks_v4.into(),
+            networks_v6: networks_v6.into(),
             pools: match previous {
                 Some(previous) => Pools::succeed(previous, &ranges, &reserved),
                 None => Pools::new(&ranges, &reserved),
@@ -404,6 +427,7 @@ impl Config {
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
             leasequery: self.leasequery,
+            relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),
             hosts_v6: hosts,
         };
@@ -464,6 +488,7 @@ impl SubnetLine {
             boot_file_name: Box::default(),
             rapid_commit: false,
             preference: 0,
+            agents: AgentPolicy::default(),
             with_global: false,
         }
     }
@@ -519,6 +544,13 @@ impl SubnetLine {
             "server-hostname" => self.server_hostname = words.value(key)?.into_bytes().into(),
             "boot-file-name" => self.boot_file_name = words.value(key)?.into_bytes().into(),
             "rapid-commit" => self.rapid_commit = true,
+            "trust-option-82" => self.agents.trusts_unrelayed = true,
+            "client-key" => {
+                let sub_option = words.value(key)?;
+                let known = v4::GRAMMAR.find(&sub_option, Level::Relay);
+                let known = known.ok_or_else(|| format!("`{sub_option}` is no client key"))?;
+                self.agents.client_key = ClientKey::Agent(known.code as u8);
+            }
             "reservations-global" => self.with_global = true,
             "preference" => self.preference = words.parse(key)?,
             _ => self.options.push(option(key, words, protocol)?),
@@ -562,6 +594,7 @@ impl SubnetLine {
             server_hostname: self.server_hostname,
             boot_file_name: self.boot_file_name,
             rapid_commit: self.rapid_commit,
+            agents: self.agents,
         }
     }
 

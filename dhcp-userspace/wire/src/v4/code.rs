@@ -57,6 +57,10 @@ pub const QUERY_END_TIME: u8 = 155;
 pub const DHCP_STATE: u8 = 156;
 /// Where the news comes from (RFC 6926 section 6.2.8).
 pub const DATA_SOURCE: u8 = 157;
+/// Subnet selection (RFC 3011).
+pub const SUBNET_SELECTION: u8 = 118;
+/// Virtual subnet selection: the client's VPN (RFC 6607 section 3.1).
+pub const VPN: u8 = 221;
 /// Vendor-identifying vendor class (RFC 3925 section 3).
 pub const VENDOR_CLASS: u8 = 124;
 /// Vendor-identifying vendor-specific information (RFC 3925 section 4).
@@ -80,3 +84,9 @@ pub const AGENT_FLAGS: u8 = 10;
 pub const AGENT_SERVER_OVERRIDE: u8 = 11;
 /// Sub-option of [`RELAY_AGENT`]: relay agent identifier (RFC 6925).
 pub const AGENT_RELAY_ID: u8 = 12;
+/// Sub-option of [`RELAY_AGENT`]: the relay agent listens at the port that it sent from (RFC 8357).
+pub const AGENT_SOURCE_PORT: u8 = 19;
+/// Sub-option of [`RELAY_AGENT`]: the client's VPN (RFC 6607 section 3.2).
+pub const AGENT_VPN: u8 = 151;
+/// Sub-option of [`RELAY_AGENT`]: goes back only if [`AGENT_VPN`] was not understood (RFC 6607 section 3.3).
+pub const AGENT_VPN_CONTROL: u8 = 152;
