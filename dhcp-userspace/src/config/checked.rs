@@ -4,6 +4,7 @@
 
 mod lifetimes;
 mod links;
+mod options;
 mod placed;
 mod pools;
 mod relays;
@@ -12,12 +13,14 @@ mod subnets;
 
 use super::file::File;
 use super::notation::Family;
+use super::options::Definitions;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::leasequery::Leasequery;
 use dhcp_core::networks::Networks;
+use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{RelayPolicy, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
@@ -81,6 +84,8 @@ pub struct Checked {
     networks_v4: Networks<Subnet4>,
     networks_v6: Networks<Subnet6>,
     relays_v4: RelayPolicy,
+    options_v4: OptionSet,
+    options_v6: OptionSet,
     ranges: Vec<PoolRange>,
     reserved: Vec<Lease>,
     withheld: Vec<Lease>,
@@ -104,6 +109,8 @@ impl Checked {
         Policy {
             networks_v4: self.networks_v4.clone(),
             networks_v6: self.networks_v6.clone(),
+            options_v4: self.options_v4.clone(),
+            options_v6: self.options_v6.clone(),
             pools,
             server_duid: duid.clone(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
@@ -148,7 +155,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ranges: Vec::new(),
         reserved: Vec::new(),
         withheld: Vec::new(),
+        definitions: Definitions::default(),
     };
+    checker.define(file);
     let interfaces = checker.interfaces(file);
     let mut placed = checker.placed(file);
     checker.ids(&placed);
@@ -159,6 +168,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     checker.reserved_twice(file, &placed);
     let hosts_v4 = checker.hosts(&file.hosts4, Family::V4, &placed);
     let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
+    let options_v4 = checker.level(&file.dhcp4.options, Family::V4);
+    let options_v6 = checker.level(&file.dhcp6.options, Family::V6);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     let mut relays_v4 = checker.relays(file);
@@ -167,10 +178,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     for placed in &placed {
         match placed.written.family {
             Family::V4 => {
-                let subnet = checker.subnet4(placed, &mut relays_v4.vpns);
-                by_name.add(&mut networks_v4, placed, subnet);
+                let subnet = checker.subnet4(placed, &options_v4, &mut relays_v4.vpns);
+                let options = checker.network_options(placed);
+                by_name.add(&mut networks_v4, placed, subnet, options);
             }
-            Family::V6 => by_name.add(&mut networks_v6, placed, checker.subnet6(placed)),
+            Family::V6 => {
+                let subnet = checker.subnet6(placed);
+                let options = checker.network_options(placed);
+                by_name.add(&mut networks_v6, placed, subnet, options);
+            }
         }
     }
     let Checker {
@@ -212,6 +228,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         networks_v4: networks_v4.into(),
         networks_v6: networks_v6.into(),
         relays_v4,
+        options_v4,
+        options_v6,
         ranges,
         reserved,
         withheld,
@@ -263,6 +281,8 @@ struct Checker<'r> {
     reserved: Vec<Lease>,
     /// Addresses in the pools that are for no client at all.
     withheld: Vec<Lease>,
+    /// The options that the operator defines.
+    definitions: Definitions,
 }
 
 impl Checker<'_> {

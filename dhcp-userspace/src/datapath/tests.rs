@@ -7,7 +7,7 @@ use crate::wake::Waker;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    AgentPolicy, LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6,
+    AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
 };
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
@@ -55,6 +55,7 @@ fn policy() -> Policy {
         interface: Some("test0".to_owned()),
         lifetimes,
         options: OptionSet::default(),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: Ipv4Addr::UNSPECIFIED,
@@ -74,6 +75,7 @@ fn policy() -> Policy {
         interface_id: None,
         lifetimes,
         options: OptionSet::default(),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         rapid_commit: false,
         preference: 0,
@@ -82,14 +84,18 @@ fn policy() -> Policy {
         networks_v4: vec![Network {
             name: String::new(),
             subnets: vec![subnet4],
+            options: OptionSet::default(),
         }]
         .into(),
         networks_v6: vec![Network {
             name: String::new(),
             subnets: vec![subnet6],
+            options: OptionSet::default(),
         }]
         .into(),
         pools,
+        options_v4: OptionSet::default(),
+        options_v6: OptionSet::default(),
         server_duid: Duid::new(&[0, 4, 1, 2, 3]).unwrap(),
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,

@@ -10,10 +10,13 @@ mod context;
 mod decide;
 mod identify;
 pub mod leasequery;
+mod names;
 mod packet;
+mod parameters;
 mod query;
 mod reply;
 mod select;
+mod vendor;
 
 pub use agent::AGENT_OCTETS_MAX;
 pub use decide::{Answer, Refusal, Verdict, decide};

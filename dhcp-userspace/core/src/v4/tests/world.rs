@@ -1,10 +1,10 @@
 //! A server in a test tube, made of public types only: a policy, an interface, partitions, a clock.
 
 use crate::networks::Place;
-use crate::options::{ConfiguredOption, OptionSet};
+use crate::options::{ConfiguredOption, OptionSet, Sending};
 use crate::subnet::{
-    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Reservation,
-    Reservations, ReservedBy, Subnet4,
+    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions,
+    Reservation, Reservations, ReservedBy, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -40,7 +40,11 @@ pub(super) fn options(list: &[(u16, &[u8], bool)]) -> OptionSet {
             .map(|&(code, data, always_send)| ConfiguredOption {
                 code,
                 data: data.into(),
-                always_send,
+                sending: if always_send {
+                    Sending::Always
+                } else {
+                    Sending::Asked
+                },
             }),
     )
 }
@@ -71,12 +75,12 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             cache: LeaseCache::default(),
         },
         options: options(&[
-            (1, &[255, 255, 255, 0], false),
             (3, &[a, b, c, 1], false),
             (6, &[9, 9, 9, 9], false),
             (15, b"example.net", false),
             (42, &[10, 0, 0, 7], true),
         ]),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: NONE,
@@ -154,10 +158,12 @@ impl World {
                 Network {
                     name: "here".into(),
                     subnets: here,
+                    options: OptionSet::default(),
                 },
                 Network {
                     name: String::new(),
                     subnets: vec![relayed],
+                    options: OptionSet::default(),
                 },
             ]
             .into(),
@@ -203,10 +209,8 @@ impl World {
     pub(super) fn reserve(&mut self, by: ReservedBy, identifier: &[u8], address: &str) {
         let lease = Lease::V4(ip(address));
         let mut subnet = self.subnet(0, 0);
-        let options = subnet.options.clone();
         let reservation = Reservation {
             leases: vec![lease],
-            options,
             hostname: b"named"[..].into(),
             ..Reservation::default()
         };
