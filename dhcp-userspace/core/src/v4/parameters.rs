@@ -61,7 +61,7 @@ impl<'p> Parameters<'p> {
         let reservation = answer
             .host
             .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-        let layers = layers(reservation, answer, policy, network, subnet);
+        let layers = layers(reservation, answer.address, policy, network, subnet);
         let reserved_name = reservation.map_or(&[][..], |reservation| &reservation.hostname);
         let domain = layers.short(code::DOMAIN_NAME).unwrap_or_default();
         let full_name = names::full_name(query, reserved_name, domain);
@@ -186,9 +186,9 @@ impl<'p> Parameters<'p> {
 
 /// The levels that hold for the client, as Kea ranks them: reservation, pool, subnet, shared network, classes in
 /// the order in which they were evaluated, everybody.
-fn layers<'p>(
+pub(super) fn layers<'p>(
     reservation: Option<&'p Reservation>,
-    answer: &Answer,
+    address: Ipv4Addr,
     policy: &'p Policy,
     network: &'p Network<Subnet4>,
     subnet: &'p Subnet4,
@@ -197,7 +197,7 @@ fn layers<'p>(
     if let Some(reservation) = reservation {
         layers.push(&reservation.options);
     }
-    if let Some(options) = subnet.pool_options.of(answer.address.into()) {
+    if let Some(options) = subnet.pool_options.of(address.into()) {
         layers.push(options);
     }
     layers.push(&subnet.options);
@@ -206,7 +206,7 @@ fn layers<'p>(
     layers
 }
 
-fn mask(prefix_len: u8) -> Ipv4Addr {
+pub(super) fn mask(prefix_len: u8) -> Ipv4Addr {
     let host_bits = 32 - u32::from(prefix_len.min(32));
     Ipv4Addr::from_bits(u32::MAX.checked_shl(host_bits).unwrap_or(0))
 }

@@ -1,10 +1,11 @@
 //! What is told of a lease: options by their codes, for one question by UDP and for many answers by TCP.
 
 use crate::leasequery::Leasequery;
-use crate::options::OptionSet;
+use crate::options::Layers;
 use crate::subnet::{Policy, Subnet4};
 use crate::v4::AGENT_OCTETS_MAX;
 use crate::v4::identify::Identifiers;
+use crate::v4::parameters::{layers, mask};
 use crate::v4::query::{Kind, Query};
 use crate::v4::reply::timers;
 use core::net::Ipv4Addr;
@@ -14,7 +15,8 @@ use dhcp_wire::Octets;
 use dhcp_wire::v4::{self, Builder, code};
 
 /// What the answer to a query without a parameter request list tells beside the configured options.
-const UNASKED: [u8; 4] = [
+const UNASKED: [u8; 5] = [
+    code::SUBNET_MASK,
     code::LEASE_TIME,
     code::RENEWAL_TIME,
     code::REBINDING_TIME,
@@ -28,7 +30,7 @@ pub(super) struct Told<'a> {
     permission: &'a Leasequery,
     subnet: Option<&'a Subnet4>,
     /// What the client is told, or would be.
-    options: Option<&'a OptionSet>,
+    options: Layers<'a>,
 }
 
 impl<'a> Told<'a> {
@@ -61,8 +63,9 @@ impl<'a> Told<'a> {
             let reservation = identifiers
                 .host(policy, subnet)
                 .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-            reservation.map_or(&subnet.options, |it| &it.options)
+            layers(reservation, address(binding), policy, network, subnet)
         });
+        let options = options.unwrap_or_default();
         let subnet = here.map(|(_, subnet)| subnet);
         Self {
             binding,
@@ -91,9 +94,9 @@ impl<'a> Told<'a> {
         }
         // RFC 4388 section 6.2 [leasequery-no-list]: what the client would be told.
         UNASKED.into_iter().for_each(&mut push);
-        let configured = self.options.into_iter().flat_map(OptionSet::iter);
+        let configured = self.options.each().map(|(option, _)| option.code);
         configured
-            .filter_map(|option| u8::try_from(option.code).ok())
+            .filter_map(|code| u8::try_from(code).ok())
             .for_each(push);
     }
 
@@ -126,13 +129,14 @@ impl<'a> Told<'a> {
             | code::RELAY_AGENT
             | code::ASSOCIATED_IP
             | code::CLIENT_IDENTIFIER => Ok(()),
-            _ => match self
-                .options
-                .and_then(|options| options.find(u16::from(code)))
-            {
-                Some(option) => builder.push(code, &option.data),
+            _ => match self.options.short(code) {
+                Some(data) => builder.push(code, data),
                 // RFC 4388 section 6.4.2 [leasequery-client-options]: else what the client itself had sent.
                 None => match code {
+                    code::SUBNET_MASK => match self.subnet {
+                        Some(subnet) => builder.push(code, &mask(subnet.prefix_len).octets()),
+                        None => Ok(()),
+                    },
                     code::HOST_NAME => push_some(builder, code, of_kind(ItemKind::HOST_NAME)),
                     code::VENDOR_CLASS_IDENTIFIER => {
                         push_some(builder, code, of_kind(ItemKind::VENDOR_CLASS))
