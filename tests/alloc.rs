@@ -71,6 +71,7 @@ const LONG: &str = "01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14:
 #[test]
 fn no_dhcpv4_exchange_uses_the_heap() {
     let config = [
+        "server forcerenew yes",
         "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 dns-servers 10.3.0.53 routers 10.3.0.1
          domain-name example.net next-server 10.3.0.69 server-hostname boot vendor 4491 2 0a:03:00:45",
         "pool 10.3.1.0-10.3.16.255 ntp-servers 10.3.0.123",
@@ -87,6 +88,8 @@ fn no_dhcpv4_exchange_uses_the_heap() {
             format!("DISCOVER chaddr {mac} requested {address} parameters 1,3,6,15"),
             format!("REQUEST chaddr {mac} requested {address} server-id us parameters 1,3,6,15"),
             format!("REQUEST chaddr {mac} ciaddr {address}"),
+            format!("REQUEST chaddr {mac} ciaddr {address} forcerenew-capable 01"),
+            format!("REQUEST chaddr {mac} requested {address} forcerenew-capable 01"),
             format!("REQUEST chaddr {mac} requested {address}"),
             format!(
                 "REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"

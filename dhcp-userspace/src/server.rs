@@ -8,6 +8,7 @@ mod status;
 
 pub use status::{InterfaceStatus, LinkStatus, Status, WorkerStatus};
 
+use crate::campaign::{self, Campaigns, Plan, Report, Selection, forcerenew};
 use crate::clock::{self, BeginError, Begun, Clock};
 use crate::commit::{self, Handle, StoreState, Trouble};
 use crate::counters::Totals;
@@ -110,6 +111,8 @@ struct Inner {
     /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
     /// once the server stops.
     operator: Mutex<Option<Operator>>,
+    /// Clients that are told to come.
+    campaigns: Campaigns,
     /// Whether the file system of the state directory was full when it was last looked at.
     is_full: AtomicBool,
     /// The thread that files the leases for leasequery, once that is configured.
@@ -190,6 +193,7 @@ impl Server {
             round: Arc::default(),
             unopened: AtomicU64::new(0),
             operator: Mutex::new(operator),
+            campaigns: Campaigns::default(),
             is_full: AtomicBool::new(false),
             filing: Mutex::default(),
             stop: Mutex::new(false),
@@ -307,6 +311,41 @@ impl Server {
         operator.import(bindings, how, target)
     }
 
+    /// Has clients of DHCPv4 come for their leases; see [`forcerenew`].
+    ///
+    /// # Errors
+    /// [`campaign::StartError`].
+    pub fn reconfigure(
+        &self,
+        whom: &Selection,
+        what: String,
+        plan: Plan,
+    ) -> Result<Report, campaign::StartError> {
+        let shared = &self.shared;
+        if *shared.stop.lock() {
+            return Err(campaign::StartError::Ending);
+        }
+        let links = shared.links.lock();
+        let own = links
+            .iter()
+            .flat_map(|link| link.interface.load().v4.clone());
+        let surroundings = forcerenew::Surroundings {
+            partitions: Arc::clone(&shared.partitions),
+            policy: Arc::clone(&shared.policy),
+            clock: shared.clock,
+            store: Arc::clone(&shared.store),
+            own: own.collect(),
+        };
+        drop(links);
+        let prepare = || forcerenew::prepare(surroundings, whom, what, plan);
+        shared.campaigns.start(prepare)
+    }
+
+    /// The campaigns.
+    pub fn campaigns(&self) -> &Campaigns {
+        &self.shared.campaigns
+    }
+
     /// The operator's word that the wall clock is right: the next start takes it over.
     ///
     /// # Errors
@@ -394,6 +433,8 @@ impl Drop for Server {
         if let Some(filing) = self.shared.filing.lock().take() {
             let _ = filing.join();
         }
+        // Whoever came now would not be answered.
+        let _ = self.shared.campaigns.abort(None);
         self.shared.store.close();
         drop(self.shared.operator.lock().take());
         for link in self.shared.links.lock().iter_mut() {

@@ -8,6 +8,7 @@ use crate::options::OptionSet;
 pub use crate::reservation::{
     Boot, Host, Hosts, IdentifierOrder, Reservation, Reservations, ReservedBy,
 };
+use crate::v4::NonceSecret;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{PoolIndex, Pools, SubnetId};
 use dhcp_wire::frame::MacAddress;
@@ -54,6 +55,8 @@ pub struct Policy {
     pub authoritative: bool,
     /// Who may ask for others' leases, if anybody may.
     pub leasequery: Option<Leasequery>,
+    /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
+    pub forcerenew: Option<NonceSecret>,
     /// What holds for all DHCPv4 relay agents.
     pub relays_v4: RelayPolicy,
     /// How DHCPv4 clients with reservations are known, and reservations of no subnet.

@@ -163,6 +163,8 @@ pub struct Partition {
     role_counts: [u32; Role::COUNT],
     /// Until when the leases of damaged slots are set aside.
     pub(crate) quarantine_end: Timestamp,
+    /// Bindings that were not written since then are no longer known well enough; see [`Partition::want_news`].
+    news_since: Option<Timestamp>,
 }
 
 /// Room in memory for what is not in the table.
@@ -222,6 +224,7 @@ impl Partition {
             leaving: VecDeque::with_capacity(unsettled),
             free_count: 0,
             quarantine_end: now,
+            news_since: None,
             table,
         }
     }
@@ -329,7 +332,25 @@ impl Partition {
     /// and when the lease ends), and what is recorded is as durable as it ever will be. A reply that
     /// promises no more than the recorded end may leave without a commit then.
     pub fn is_known(&self, slot: SlotNumber, binding: &Binding) -> bool {
-        self.is_durable(slot) && self.is_same_but_times(slot, binding)
+        let is_news = |since| {
+            let terms = self.terms(slot);
+            terms.is_none_or(|terms| terms.last_transaction <= since)
+        };
+        !self.news_since.is_some_and(is_news)
+            && self.is_durable(slot)
+            && self.is_same_but_times(slot, binding)
+    }
+
+    /// From now on every client that comes for the first time after `since` is written down, however early its
+    /// renewal ([`Partition::is_known`]): somebody wants to see from the records who has come. `None`: nobody
+    /// does any more. In memory only.
+    pub fn want_news(&mut self, since: Option<Timestamp>) {
+        self.news_since = since;
+    }
+
+    /// Reads the binding in a slot, if there is one: live, former or declined. `into` is overwritten then.
+    pub fn read_slot(&self, SlotNumber(slot): SlotNumber, into: &mut Binding) -> bool {
+        self.read_any(slot, into)
     }
 
     /// Claims a lease for a client: like [`Pools::claim`], but it also takes over what only the client's

@@ -192,8 +192,13 @@ impl Partitions {
     /// Every binding, live, former or declined, the newest version of each. Partitions are locked one
     /// at a time and for a few slots each time, so nobody waits long; the whole is of no one moment.
     pub fn for_each(&self, mut visit: impl FnMut(&Binding)) {
+        self.for_each_slot(|_, _, binding| visit(binding));
+    }
+
+    /// As [`Partitions::for_each`], with the number of the partition and the slot in it.
+    pub fn for_each_slot(&self, mut visit: impl FnMut(usize, SlotNumber, &Binding)) {
         let mut binding = Binding::default();
-        for partition in &self.partitions {
+        for (number, partition) in self.partitions.iter().enumerate() {
             let mut next = 0;
             loop {
                 let locked = partition.lock();
@@ -204,7 +209,7 @@ impl Partitions {
                 next = slots.end;
                 for slot in slots {
                     if locked.read_any(slot, &mut binding) {
-                        visit(&binding);
+                        visit(number, SlotNumber(slot), &binding);
                     }
                 }
             }

@@ -8,6 +8,7 @@ mod history;
 mod import;
 mod leases;
 mod meter;
+mod reconfigure;
 #[cfg(feature = "afxdp")]
 mod run;
 
@@ -442,6 +443,19 @@ enum CtlCommand {
     /// What is to be said of a store that is a restored copy.
     #[command(subcommand, after_help = "Example:\n  xdhcpd ctl restore accept")]
     Restore(RestoreCommand),
+    /// Have clients come for their leases at once (DHCPv4 FORCERENEW): one, a subnet, those behind a relay agent,
+    /// or all. Without a selection nothing is begun.
+    #[command(
+        visible_alias = "forcerenew",
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        arg_required_else_help = true,
+        after_help = "Examples:\n  xdhcpd ctl reconfigure 192.0.2.10\n  xdhcpd ctl reconfigure --subnet 192.0.2.0/24 \
+                      --rate 500 --follow\n  xdhcpd ctl reconfigure --all --rate 2000 --tries 4\n  \
+                      xdhcpd ctl reconfigure status --follow\n  xdhcpd ctl reconfigure deaf --json\n  \
+                      xdhcpd ctl reconfigure abort"
+    )]
+    Reconfigure(reconfigure::ReconfigureArgs),
     /// Put the configuration file in force; if anything is wrong with it, nothing changes.
     #[command(after_help = "Example:\n  xdhcpd check && xdhcpd ctl reload")]
     Reload,
@@ -650,6 +664,14 @@ mod tests {
             "ctl clock --json",
             "ctl clock accept",
             "ctl restore accept",
+            "ctl reconfigure 192.0.2.10 --json",
+            "ctl forcerenew --all --rate 100 --timeout 3 --tries 4 --follow",
+            "ctl reconfigure --subnet 192.0.2.0/24 --socket /c",
+            "ctl reconfigure --relay 192.0.2.1",
+            "ctl reconfigure --hw-address 02:00:00:00:00:01",
+            "ctl reconfigure status --follow",
+            "ctl reconfigure abort --campaign 3",
+            "ctl reconfigure deaf --json",
             "leases adopt --state-dir /s",
             "run --accept-clock",
             "ctl release 192.0.2.10",
@@ -672,6 +694,11 @@ mod tests {
             "ctl release printer",
             "ctl restore",
             "ctl clock set",
+            "ctl reconfigure",
+            "ctl reconfigure printer",
+            "ctl reconfigure --rate 100",
+            "ctl reconfigure --all --subnet-id 3",
+            "ctl reconfigure --all abort",
             "leases list --json --format csv",
             "leases import",
             "leases import --keep --replace a.csv",

@@ -23,6 +23,7 @@ use dhcp_core::networks::Networks;
 use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{RelayPolicy, Subnet4, Subnet6};
+use dhcp_core::v4::NonceSecret;
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
@@ -93,6 +94,7 @@ pub struct Checked {
     decline_probation_seconds: u32,
     authoritative: bool,
     leasequery: Option<Leasequery>,
+    forcerenew_nonce: bool,
     hosts_v4: Hosts,
     hosts_v6: Hosts,
 }
@@ -117,10 +119,28 @@ impl Checked {
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
             leasequery: self.leasequery.clone(),
+            forcerenew: self.nonce_secret(previous),
             relays_v4: self.relays_v4.clone(),
             hosts_v4: self.hosts_v4.clone(),
             hosts_v6: self.hosts_v6.clone(),
         }
+    }
+
+    /// From what nonces are made: what they were made from before, or else 128 random bits.
+    fn nonce_secret(&self, previous: Option<&Policy>) -> Option<NonceSecret> {
+        if !self.forcerenew_nonce {
+            return None;
+        }
+        previous.and_then(|policy| policy.forcerenew).or_else(|| {
+            let mut secret = [0; 16];
+            // Without random numbers there are no nonces, and leases all the same.
+            getrandom::fill(&mut secret)
+                .inspect_err(
+                    |error| tracing::error!(%error, "no random numbers; no client gets a nonce"),
+                )
+                .ok()
+                .map(|()| NonceSecret(secret))
+        })
     }
 
     /// The pools of the whole configuration, in the order of their [`PoolIndex`].
@@ -240,6 +260,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ),
         authoritative: value_or(&file.authoritative, true),
         leasequery: file.leasequery.clone(),
+        forcerenew_nonce: value_or(&file.forcerenew_nonce, true),
         hosts_v4,
         hosts_v6,
     })

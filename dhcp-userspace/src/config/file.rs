@@ -49,6 +49,7 @@ pub(super) struct File {
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
     pub(super) authoritative: Option<At<bool>>,
+    pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
@@ -228,6 +229,9 @@ impl File {
             authoritative: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("authoritative", report, Value::boolean)),
+            forcerenew_nonce: dhcp4
+                .as_ref()
+                .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
             allowed_relays: dhcp4
                 .as_ref()
                 .and_then(|table| allowed_relays(table, report)),

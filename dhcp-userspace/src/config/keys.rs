@@ -483,6 +483,12 @@ pub(super) const DHCP4: TableKeys = TableKeys {
                 "Whether our configuration is the last word on the links that it names: a client that asks for an address of another network gets a NAK also when we do not know the client (RFC 2131 section 4.3.2).",
             ),
             key(
+                "forcerenew-nonce",
+                "boolean",
+                "true",
+                "Whether a client that says it can (option 145) gets a nonce with its lease, by which it knows a FORCERENEW of `xdhcpd ctl reconfigure` (RFC 6704). Without it no client can be told to renew.",
+            ),
+            key(
                 "allowed-relays",
                 "list of IPv4 addresses and prefixes",
                 "all",

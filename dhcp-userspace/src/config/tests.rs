@@ -72,6 +72,7 @@ fn the_minimal_file_serves() {
     );
     assert_eq!(checked.pool_ranges()[0].count, 191);
     assert!(policy.authoritative);
+    assert!(policy.forcerenew.is_some());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use dhcp_core::subnet::{
     AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
     PoolOptions, RelayPolicy, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
 };
+use dhcp_core::v4::NonceSecret;
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::MacAddress;
@@ -115,6 +116,7 @@ pub struct Config {
     decline_probation_seconds: u32,
     authoritative: bool,
     leasequery: Option<Leasequery>,
+    forcerenew: Option<NonceSecret>,
     partitions: usize,
     relays_v4: RelayPolicy,
     order: IdentifierOrder,
@@ -197,6 +199,7 @@ impl Config {
             decline_probation_seconds: 86_400,
             authoritative: true,
             leasequery: None,
+            forcerenew: None,
             partitions: 4,
             relays_v4: RelayPolicy::default(),
             order: IdentifierOrder::default(),
@@ -296,6 +299,11 @@ impl Config {
                 "offer-lifetime" => self.offer_lifetime_seconds = words.parse(&key)?,
                 "decline-probation" => self.decline_probation_seconds = words.parse(&key)?,
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
+                // Nonces that are the same in every run.
+                "forcerenew" => {
+                    let is_on = words.value(&key)? == "yes";
+                    self.forcerenew = is_on.then_some(NonceSecret([0x5e; 16]));
+                }
                 "subnet-selection" => self.relays_v4.client_selects = true,
                 "allowed-relay" => {
                     let written = words.value(&key)?;
@@ -478,6 +486,7 @@ impl Config {
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
             leasequery: self.leasequery,
+            forcerenew: self.forcerenew,
             relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),
             hosts_v6: hosts,

@@ -86,9 +86,11 @@ pub const GRAMMAR: Grammar = Grammar {
         Key::option("relay-agent", 82, Form::Octets),
         Key::option("last-transaction", 91, Form::U32),
         Key::option("associated", 92, Form::V4s),
+        Key::option("authentication", 90, Form::Octets),
         Key::option("subnet-selection", 118, Form::V4),
         Key::option("domain-search", 119, Form::Names),
         Key::option("classless-routes", 121, Form::Octets),
+        Key::option("forcerenew-capable", 145, Form::Octets),
         Key::option("vpn-option", 221, Form::Octets),
         // Sub-options of option 82 (RFC 3046, 3527, 5107 and others), together one option.
         Key::option("circuit-id", 1, Form::Octets).at(Level::Relay),

@@ -1,6 +1,7 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
 use super::context::{recorded_override, way};
+use super::forcerenew::key_for_ack;
 use super::identify::Identifiers;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
@@ -10,6 +11,7 @@ use crate::reservation::Host;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Subnet4};
 use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
+use dhcp_lease::context::ReconfigureKey;
 use dhcp_lease::{
     Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State,
     SubnetId, Timestamp,
@@ -27,6 +29,8 @@ pub struct Answer {
     pub lease_seconds: u32,
     /// Position of the lease's subnet in the client's network.
     pub subnet: usize,
+    /// In an ACK, the nonce by which the client is to know a FORCERENEW, if it is to be told.
+    pub nonce: Option<ReconfigureKey>,
     /// What the client's relay agent gave for our identifier when we last heard of it, where this message came
     /// past it.
     pub server_override: Option<Ipv4Addr>,
@@ -340,6 +344,7 @@ impl<'a> Case<'a> {
             if reserved.address == asked {
                 return self.grant_if_permitted(asked);
             }
+            // RFC 3203 section 2.2 [forcerenew-nak]: upon the NAK it asks anew, and is offered the other address.
             if self.can_move_to(reserved) {
                 return Ok(self.refuse(Refusal::Reserved));
             }
@@ -451,6 +456,7 @@ impl<'a> Case<'a> {
             lease_seconds: 0,
             subnet,
             host: entry.and_then(|entry| self.identifiers.host(self.policy, entry)),
+            nonce: None,
             server_override: None,
         }
     }
@@ -544,6 +550,9 @@ impl<'a> Case<'a> {
         let mut binding = self.binding(candidate.address, subnet.id);
         binding.valid_seconds = answer.lease_seconds;
         binding.expires = self.now.after(answer.lease_seconds);
+        let secret = self.policy.forcerenew;
+        let context = &mut binding.context;
+        answer.nonce = key_for_ack(self.query, secret, candidate.address, self.now, context);
         if let Some(left) = self.left(hold, &binding, &subnet.lifetimes.cache) {
             answer.lease_seconds = left.valid;
             return Ok(answer);
@@ -581,6 +590,7 @@ impl<'a> Case<'a> {
             address: candidate.address,
             lease_seconds,
             subnet: candidate.subnet,
+            nonce: None,
             server_override: self.recorded_override(),
             host: self.identifiers.host(self.policy, subnet),
         }
@@ -593,6 +603,7 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: self.query.place.subnet,
+            nonce: None,
             server_override: self.recorded_override(),
             host: None,
         }

@@ -12,7 +12,7 @@ use core::net::Ipv4Addr;
 use dhcp_wire::v4::{Builder, code};
 
 /// What the server itself writes, or what belongs into no reply: never taken from the configuration.
-const OWN_CODES: [u8; 16] = [
+const OWN_CODES: [u8; 18] = [
     code::PAD,
     code::REQUESTED_ADDRESS,
     code::LEASE_TIME,
@@ -26,6 +26,8 @@ const OWN_CODES: [u8; 16] = [
     code::CLIENT_IDENTIFIER,
     code::RAPID_COMMIT,
     code::RELAY_AGENT,
+    code::AUTHENTICATION,
+    code::FORCERENEW_NONCE_CAPABLE,
     code::SUBNET_SELECTION,
     code::VPN,
     code::END,

@@ -2,6 +2,7 @@
 
 use super::agent::{self, AgentOption, is_host};
 use super::context::surroundings;
+use super::forcerenew;
 use super::select::{Arrival, FoundBy, select};
 use crate::discard::Discard;
 use crate::networks::Place;
@@ -81,6 +82,8 @@ pub struct Query {
     /// What is kept beside the lease.
     pub(super) context: Context,
     pub(super) rapid_commit: bool,
+    /// Option 145 names the algorithm that we have.
+    pub(super) is_forcerenew_capable: bool,
     /// Header fields, as they came.
     pub(super) hlen: u8,
     pub(super) xid: u32,
@@ -122,6 +125,7 @@ impl Default for Query {
             vendor_options: Octets::EMPTY,
             context: Context::EMPTY,
             rapid_commit: false,
+            is_forcerenew_capable: false,
             hlen: 0,
             xid: 0,
             flags: 0,
@@ -392,6 +396,7 @@ impl Query {
         self.vendor_classes.clear();
         self.vendor_options.clear();
         self.rapid_commit = false;
+        self.is_forcerenew_capable = false;
         for piece in message.options() {
             let piece = piece.map_err(malformed)?;
             match piece.code {
@@ -401,6 +406,10 @@ impl Query {
                 code::LEASE_TIME => scalars.lease.push(piece.data),
                 code::MAXIMUM_MESSAGE_SIZE => scalars.size.push(piece.data),
                 code::RAPID_COMMIT => self.rapid_commit = piece.data.is_empty(),
+                // RFC 6704 section 3.1.1 [forcerenew-capable-option]: a list of algorithms.
+                code::FORCERENEW_NONCE_CAPABLE => {
+                    self.is_forcerenew_capable |= piece.data.contains(&forcerenew::ALGORITHM);
+                }
                 code::PARAMETER_REQUEST_LIST => {
                     let room = 255usize.saturating_sub(self.parameters.len());
                     let kept = piece.data.get(..room).unwrap_or(piece.data);

@@ -61,6 +61,10 @@ pub const QUERY_END_TIME: u8 = 155;
 pub const DHCP_STATE: u8 = 156;
 /// Where the news comes from (RFC 6926 section 6.2.8).
 pub const DATA_SOURCE: u8 = 157;
+/// Authentication (RFC 3118 section 2).
+pub const AUTHENTICATION: u8 = 90;
+/// By which algorithms the client can tell that a FORCERENEW is its server's (RFC 6704 section 3.1.1).
+pub const FORCERENEW_NONCE_CAPABLE: u8 = 145;
 /// Subnet selection (RFC 3011).
 pub const SUBNET_SELECTION: u8 = 118;
 /// Virtual subnet selection: the client's VPN (RFC 6607 section 3.1).
