@@ -10,6 +10,7 @@ use crate::options::{Codes, Layers};
 use crate::reservation::{Boot, Reservation};
 use crate::subnet::{Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
+use dhcp_lease::Lease;
 use dhcp_wire::v4::{Builder, code};
 
 /// What the server itself writes, or what belongs into no reply: never taken from the configuration.
@@ -220,9 +221,10 @@ pub(super) fn layers<'p>(
     }
     layers.push(&subnet.options);
     layers.push(&network.options);
-    let classes = classes
-        .iter()
-        .filter_map(|class| policy.classes_v4.get(class));
+    let around = [&subnet.access, &network.access];
+    let asked_for = policy.additional(Some(Lease::V4(address)), around);
+    let classes = classes.with_additional(asked_for);
+    let classes = classes.filter_map(|class| policy.classes_v4.get(class));
     classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&policy.options_v4);
     layers
