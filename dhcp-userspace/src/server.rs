@@ -115,6 +115,8 @@ struct Inner {
     campaigns: Campaigns,
     /// Whether the file system of the state directory was full when it was last looked at.
     is_full: AtomicBool,
+    /// The thread that files the leases for leasequery, once that is configured.
+    filing: Mutex<Option<JoinHandle<()>>>,
     stop: Mutex<bool>,
     stopped: Condvar,
 }
@@ -193,6 +195,7 @@ impl Server {
             operator: Mutex::new(operator),
             campaigns: Campaigns::default(),
             is_full: AtomicBool::new(false),
+            filing: Mutex::default(),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
             settings,
@@ -206,6 +209,7 @@ impl Server {
         // From here on dropping `server` takes down what is up.
         shared.seat(handles);
         shared.bring_up_all(&devices)?;
+        shared.file_leases();
         server.keeper = Some(
             Builder::new()
                 .name("links".to_owned())
@@ -262,6 +266,7 @@ impl Server {
         let generation = shared.policy.replace(policy);
         shared.unopened.store(generation, Ordering::Relaxed);
         shared.configure_programs();
+        shared.file_leases();
         let deadline = Instant::now() + RELOAD_PATIENCE;
         while !shared.open_pools() {
             if Instant::now() > deadline {
@@ -425,6 +430,9 @@ impl Drop for Server {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
+        if let Some(filing) = self.shared.filing.lock().take() {
+            let _ = filing.join();
+        }
         // Whoever came now would not be answered.
         let _ = self.shared.campaigns.abort(None);
         self.shared.store.close();
@@ -484,6 +492,30 @@ fn longest_lifetime(policy: &Policy) -> u32 {
 }
 
 impl Inner {
+    /// Lets leases be found by what relay agents ask for, if they may ask. That takes seconds for millions of
+    /// leases, so it has a thread of its own; until it ends no leasequery is answered. Once filed, leases stay
+    /// filed: switching leasequery off and on again costs nothing.
+    fn file_leases(self: &Arc<Self>) {
+        let mut filing = self.filing.lock();
+        if filing.is_some() || self.policy.load().leasequery.is_none() {
+            return;
+        }
+        let server = Arc::clone(self);
+        let spawned = Builder::new().name("filing".to_owned()).spawn(move || {
+            let began = Instant::now();
+            server.partitions.file_all(|| *server.stop.lock());
+            let milliseconds = began.elapsed().as_millis() as u64; // it does not take an age
+            tracing::info!(milliseconds, "the leases are filed for leasequery");
+        });
+        match spawned {
+            Ok(thread) => *filing = Some(thread),
+            Err(error) => tracing::error!(
+                %error,
+                "no thread to file the leases for leasequery; reload the configuration to try again"
+            ),
+        }
+    }
+
     fn seat(&self, handles: Vec<Handle>) {
         let mut handles = handles.into_iter();
         for seat in self

@@ -87,6 +87,16 @@ discards! {
     /// A DISCOVER, or a claim that did not come by the client's link, for which no address is free for sure: the
     /// lease store is a restored copy (`xdhcpd ctl restore`).
     Withheld = "withheld",
+    /// A leasequery (RFC 4388), which is not switched on (`leasequery`).
+    LeasequeryOff = "leasequery_off",
+    /// A leasequery whose sender, or whose giaddr, is not among the requestors (`leasequery.requestors`).
+    LeasequeryRefused = "leasequery_refused",
+    /// A leasequery that asks for nothing or for several things at once, or does not say for whom.
+    LeasequeryInvalid = "leasequery_invalid",
+    /// More leasequeries than one worker may answer in a second (`leasequery.rate-max`).
+    LeasequeryRate = "leasequery_rate",
+    /// A leasequery while the leases are still being filed, shortly after the start.
+    LeasequeryUnready = "leasequery_unready",
     /// A relayed message whose `giaddr` is an address of ours: nobody can be answered there.
     GiaddrOurs = "giaddr_is_ours",
     /// A relayed message from an interface behind which there are no relay agents (`accept-relayed = false`).

@@ -3,6 +3,7 @@
 //! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
 
 use crate::class::{Access, ClassId, Classes, Guard};
+use crate::leasequery::Leasequery;
 use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
 use crate::options::OptionSet;
 pub use crate::reservation::{
@@ -59,6 +60,8 @@ pub struct Policy {
     /// Answer an INIT-REBOOT or a REQUEST from the wrong network with a NAK also when we do not know the
     /// client. (RFC 2131 section 4.3.2 asks for it on a link whose addressing we know.)
     pub authoritative: bool,
+    /// Who may ask for others' leases, if anybody may.
+    pub leasequery: Option<Leasequery>,
     /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
     pub forcerenew: Option<NonceSecret>,
     /// What holds for all DHCPv4 relay agents.

@@ -11,6 +11,7 @@ use crate::allocator::{Claim, Past, Pools};
 use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Terms, Timestamp};
 use crate::context::Context;
 use crate::declines::Declines;
+use crate::directory::Directory;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
 use crate::history::{Entry, Tracker};
 use crate::index::{ClientIndex, Digest, Digester, Identity};
@@ -25,9 +26,11 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 mod commit;
+mod seek;
 mod trust;
 
 use commit::{Earlier, WANTED};
+pub use seek::SEEK_ENTRIES_MAX;
 pub(crate) use trust::Unseen;
 
 /// The place of a binding in its partition's table.
@@ -142,6 +145,8 @@ pub struct Partition {
     pub(crate) overlay: Overlay,
     digester: Digester,
     pub(crate) index: ClientIndex,
+    /// Where live leases are found by more than their clients; `None`: nobody asked for that.
+    directory: Option<Box<Directory>>,
     pub(crate) wheel: Wheel,
     pub(crate) roles: Vec<Role>,
     /// What nobody has looked at; `None`: all was.
@@ -209,6 +214,7 @@ impl Partition {
             digester: Digester::new(&checksum),
             role_counts: count_roles(&roles),
             index,
+            directory: None,
             wheel,
             roles,
             unseen: None,
@@ -431,6 +437,9 @@ impl Partition {
             .is_some_and(|earlier| earlier.is_armed_before(binding));
         if role != Role::Live || !is_armed {
             self.assign(head, role, role.ends(binding.expires.max(now)));
+        }
+        if let Some(directory) = &mut self.directory {
+            directory.file(head, binding, role == Role::Live);
         }
         let held = role.holds_its_lease().then_some(binding.lease);
         let let_go = earlier
@@ -692,6 +701,13 @@ impl Partition {
             return;
         };
         let before = core::mem::replace(place, role);
+        if let Some(directory) = self.directory.as_mut().filter(|_| before.is_binding()) {
+            match role {
+                Role::Live => {}
+                Role::Former | Role::Declined => directory.end(slot),
+                Role::Free | Role::Extension | Role::Damaged => directory.forget(slot),
+            }
+        }
         if let Some(count) = self.role_counts.get_mut(before as usize) {
             *count -= 1;
         }

@@ -216,6 +216,27 @@ impl Partitions {
         }
     }
 
+    /// Lets live DHCPv4 leases be found by address, hardware address and Remote-Id from now on
+    /// ([`Partition::seek`]); all of them once this returns. A few slots are filed under each lock, while
+    /// others go on. `is_over` is asked between; when it says so, the rest is left for another call. Costs
+    /// some 44 octets of memory for each slot.
+    pub fn file_all(&self, is_over: impl Fn() -> bool) {
+        for partition in &self.partitions {
+            let plan = partition.lock().directory_plan();
+            if let Some(plan) = plan {
+                // Made without the lock: it takes a while.
+                let directory = plan();
+                partition.lock().begin_filing(directory);
+            }
+            let mut next = Some(0);
+            while let Some(slot) = next
+                && !is_over()
+            {
+                next = partition.lock().file_slots(slot);
+            }
+        }
+    }
+
     /// The binding that keeps `lease` from everybody else, granted or declined, with its partition
     /// locked. Leases are found by their clients, so this goes through all slots, a few under each lock.
     pub fn lock_holder(&self, lease: Lease) -> Option<(MutexGuard<'_, Partition>, SlotNumber)> {
@@ -249,4 +270,5 @@ pub fn blank_table(slots: usize) -> TableRegions {
     }
 }
 
-const SLOTS_PER_VISIT: u32 = 64;
+/// How many slots are looked at under one lock, so that nobody waits long.
+pub(crate) const SLOTS_PER_VISIT: u32 = 64;

@@ -21,6 +21,7 @@ use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog,
 use classes::Book;
 use dhcp_core::Policy;
 use dhcp_core::class::{Access, Classes};
+use dhcp_core::leasequery::Leasequery;
 use dhcp_core::networks::Networks;
 use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::Hosts;
@@ -98,6 +99,7 @@ pub struct Checked {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    leasequery: Option<Leasequery>,
     forcerenew_nonce: bool,
     hosts_v4: Hosts,
     hosts_v6: Hosts,
@@ -125,6 +127,7 @@ impl Checked {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            leasequery: self.leasequery.clone(),
             forcerenew: self.nonce_secret(previous),
             relays_v4: self.relays_v4.clone(),
             hosts_v4: self.hosts_v4.clone(),
@@ -278,6 +281,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
             default::DECLINE_PROBATION,
         ),
         authoritative: value_or(&file.authoritative, true),
+        leasequery: file.leasequery.clone(),
         forcerenew_nonce: value_or(&file.forcerenew_nonce, true),
         hosts_v4,
         hosts_v6,

@@ -6,6 +6,7 @@
 
 mod classes;
 mod hosts;
+mod leasequery;
 mod option_data;
 mod option_def;
 mod reservation;
@@ -24,6 +25,7 @@ use super::notation::{Family, Prefix};
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::settings::{CopyMode, Durability, XdpMode};
+use dhcp_core::leasequery::Leasequery;
 use dhcp_core::subnet::ClientKey;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -53,6 +55,7 @@ pub(super) struct File {
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
+    pub(super) leasequery: Option<Leasequery>,
     pub(super) option_defs_v4: Vec<OptionDef>,
     pub(super) option_defs_v6: Vec<OptionDef>,
     pub(super) classes4: Vec<ClientClass>,
@@ -191,6 +194,7 @@ impl File {
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
         let history = section("history", &keys::HISTORY, report);
+        let leasequery = section("leasequery", &keys::LEASEQUERY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
         subnets.extend(Subnet::list(top, Family::V6, report));
@@ -242,6 +246,7 @@ impl File {
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
+            leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),
             classes4: ClientClass::list(dhcp4.as_ref(), Family::V4, report),

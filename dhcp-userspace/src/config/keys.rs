@@ -63,6 +63,7 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &TOP,
     &INTERFACE,
     &HISTORY,
+    &LEASEQUERY,
     &DHCP4,
     &DHCP6,
     &CLIENT_CLASS4,
@@ -162,6 +163,12 @@ pub(super) const TOP: TableKeys = TableKeys {
             "The record of who had which address when, see `[history]`.",
         ),
         key(
+            "leasequery",
+            "table",
+            "none",
+            "Who may ask whose leases are whose (RFC 4388), see `[leasequery]`. Without it nobody may.",
+        ),
+        key(
             "dhcp4",
             "table",
             "",
@@ -256,6 +263,32 @@ pub(super) const HISTORY: TableKeys = TableKeys {
             "MiB, 1 to 1024",
             "32",
             "After how much a new segment (a file) is begun; at midnight UTC and at a start one is begun too. What is deleted is deleted by segments.",
+        ),
+    ]],
+};
+
+/// Who may ask for others' leases.
+pub(super) const LEASEQUERY: TableKeys = TableKeys {
+    heading: "`[leasequery]`",
+    meaning: "Answers to relay agents and other systems that ask whose leases are whose, for DHCPv4 (RFC 4388, RFC 6148). Off unless this table is there. It tells who is where: see docs/leasequery.md.",
+    groups: &[&[
+        key(
+            "requestors",
+            "list of IPv4 addresses and prefixes",
+            "required",
+            "Who may ask. Both the sender of a query and its `giaddr`, where the answer goes, must be among them; anybody else is refused and counted (`leasequery_refused`).",
+        ),
+        key(
+            "rate-max",
+            "queries per second, 1 to 1000000",
+            "2000",
+            "How many queries each worker answers in a second; what is more is dropped and counted (`leasequery_rate`), and asked again by the requestor.",
+        ),
+        key(
+            "options",
+            "list of option codes, 1 to 254",
+            "1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92",
+            "Which options are told to a requestor that asks for them (the non-sensitive options of RFC 4388). Addresses and hardware addresses are told in any case.",
         ),
     ]],
 };

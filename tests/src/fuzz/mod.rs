@@ -43,7 +43,7 @@ pub const TARGETS: &[Target] = &[
         name: "engine-v4",
         about: "DHCPv4 messages, each behind two octets of length, served one after the other",
         run: packets::engine_v4,
-        seeds: || conversations(67),
+        seeds: || [conversations(67), packets::leasequeries()].concat(),
     },
     Target {
         name: "engine-v6",

@@ -4,6 +4,7 @@ use super::line::{Grammar, Level};
 use super::v6::link_local;
 use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
+use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::{ConfiguredOption, OptionSet, Sending, VendorOption};
 use dhcp_core::subnet::{
     AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
@@ -118,6 +119,7 @@ pub struct Config {
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
     authoritative: bool,
+    leasequery: Option<Leasequery>,
     forcerenew: Option<NonceSecret>,
     partitions: usize,
     relays_v4: RelayPolicy,
@@ -201,6 +203,7 @@ impl Config {
             decline_probation_seconds: 86_400,
             authoritative: true,
             toml: String::new(),
+            leasequery: None,
             forcerenew: None,
             partitions: 4,
             relays_v4: RelayPolicy::default(),
@@ -228,6 +231,7 @@ impl Config {
             Some("server") => self.server_line(&mut words),
             Some("subnet") => self.subnet_line(&mut words),
             Some("reservation") => self.reservation_line(&mut words),
+            Some("leasequery") => self.leasequery_line(&mut words),
             Some("pool") => self.pool_line(&mut words),
             Some("network") => {
                 let name = words.value("network")?;
@@ -244,6 +248,34 @@ impl Config {
                 other.unwrap_or_default()
             )),
         }
+    }
+
+    /// `config leasequery requestor 10.0.0.0/8 options 51,82`: off without such a line.
+    fn leasequery_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        let mut leasequery = Leasequery {
+            rate_max: u32::MAX,
+            options: Box::new([1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92]),
+            ..Leasequery::default()
+        };
+        while let Some(key) = words.next_word() {
+            match key.as_str() {
+                "requestor" => {
+                    let written = words.value(&key)?;
+                    let (network, length) = written.split_once('/').unwrap_or((&written, "32"));
+                    leasequery.requestors.push(Requestors {
+                        network: network.parse().map_err(|_| "no IPv4 address")?,
+                        prefix_len: length.parse().map_err(|_| "no prefix length")?,
+                    });
+                }
+                "options" => {
+                    let written = words.value(&key)?;
+                    leasequery.options = Form::Codes8.encode(&written)?.into();
+                }
+                _ => return Err(format!("`config leasequery {key}` is not known")),
+            }
+        }
+        self.leasequery = Some(leasequery);
+        Ok(())
     }
 
     fn interface_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
@@ -483,6 +515,7 @@ impl Config {
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
             authoritative: self.authoritative,
+            leasequery: self.leasequery,
             forcerenew: self.forcerenew,
             relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),

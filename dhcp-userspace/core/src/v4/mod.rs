@@ -10,6 +10,7 @@ mod context;
 mod decide;
 mod forcerenew;
 mod identify;
+pub mod leasequery;
 mod names;
 mod packet;
 mod parameters;

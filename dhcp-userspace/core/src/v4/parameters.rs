@@ -5,6 +5,7 @@ use super::decide::Answer;
 use super::names::{self, Name};
 use super::query::Query;
 use super::vendor::{self, VendorData};
+use crate::class::Memberships;
 use crate::options::{Codes, Layers};
 use crate::reservation::{Boot, Reservation};
 use crate::subnet::{Network, Policy, Subnet4};
@@ -65,7 +66,14 @@ impl<'p> Parameters<'p> {
         let reservation = answer
             .host
             .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-        let layers = layers(query, reservation, answer, policy, network, subnet);
+        let layers = layers(
+            &query.classes,
+            reservation,
+            answer.address,
+            policy,
+            network,
+            subnet,
+        );
         let reserved_name = reservation.map_or(&[][..], |reservation| &reservation.hostname);
         let domain = layers.short(code::DOMAIN_NAME).unwrap_or_default();
         let full_name = names::full_name(query, reserved_name, domain);
@@ -196,10 +204,10 @@ impl<'p> Parameters<'p> {
 
 /// The levels that hold for the client, as Kea ranks them: reservation, pool, subnet, shared network, classes in
 /// the order in which they were evaluated, everybody.
-fn layers<'p>(
-    query: &Query,
+pub(super) fn layers<'p>(
+    classes: &Memberships,
     reservation: Option<&'p Reservation>,
-    answer: &Answer,
+    address: Ipv4Addr,
     policy: &'p Policy,
     network: &'p Network<Subnet4>,
     subnet: &'p Subnet4,
@@ -208,14 +216,14 @@ fn layers<'p>(
     if let Some(reservation) = reservation {
         layers.push(&reservation.options);
     }
-    if let Some(options) = subnet.pool_options.of(answer.address.into()) {
+    if let Some(options) = subnet.pool_options.of(address.into()) {
         layers.push(options);
     }
     layers.push(&subnet.options);
     layers.push(&network.options);
     let around = [&subnet.access, &network.access];
-    let asked_for = policy.additional(Some(Lease::V4(answer.address)), around);
-    let classes = query.classes.with_additional(asked_for);
+    let asked_for = policy.additional(Some(Lease::V4(address)), around);
+    let classes = classes.with_additional(asked_for);
     let classes = classes.filter_map(|class| policy.classes_v4.get(class));
     classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&policy.options_v4);
@@ -240,7 +248,7 @@ impl<'p> BootFields<'p> {
     }
 }
 
-fn mask(prefix_len: u8) -> Ipv4Addr {
+pub(super) fn mask(prefix_len: u8) -> Ipv4Addr {
     let host_bits = 32 - u32::from(prefix_len.min(32));
     Ipv4Addr::from_bits(u32::MAX.checked_shl(host_bits).unwrap_or(0))
 }

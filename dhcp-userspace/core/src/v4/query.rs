@@ -319,6 +319,11 @@ fn client_message(message_type: Option<[u8; 1]>) -> Result<MessageType, Discard>
         MessageType::OFFER | MessageType::ACK | MessageType::NAK | MessageType::FORCERENEW => {
             Err(Discard::FromServer)
         }
+        // No client's: whoever serves leasequery goes on with `leasequery::classify`.
+        MessageType::LEASEQUERY => Err(Discard::LeasequeryOff),
+        MessageType::LEASEUNASSIGNED | MessageType::LEASEUNKNOWN | MessageType::LEASEACTIVE => {
+            Err(Discard::FromServer)
+        }
         _ => Err(Discard::UnknownMessage),
     }
 }

@@ -292,7 +292,7 @@ fn push_forcerenew(
 
 /// T1 and T2 of a lease, in this order: T1 <= T2 <= lease. Configured ones that do not fit a lease that
 /// the client asked to be short are computed instead. A lease for ever has none.
-fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
+pub(super) fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
     if lease_seconds == u32::MAX {
         return None;
     }

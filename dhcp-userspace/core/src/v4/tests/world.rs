@@ -175,6 +175,7 @@ impl World {
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 600,
             authoritative: true,
+            leasequery: None,
             hosts_v4: Hosts::default(),
             hosts_v6: Hosts::default(),
             ..Policy::default()
