@@ -125,6 +125,66 @@ fn no_dhcpv4_exchange_uses_the_heap() {
     assert_no_heap(&mut engine, &frames, 5000);
 }
 
+/// Classes of every kind: tests that fail, that make texts, that match a pattern; templates; guards.
+const CLASSES: [&str; 24] = [
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'long'",
+    "toml test = \"option[82].option[1].hex + option[82].option[1].hex == relay4[1].hex\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'texts'",
+    "toml test = \"match('0[1-9a-f:]+', lcase(hexstring(pkt4.mac, ':'))) or addrtotext(option[61].hex) == ''\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'line'",
+    "toml template-test = \"hexstring(relay4[1].hex, '')\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'late'",
+    "toml test = \"unknown and member('texts') and not member('SPAWN_line_01')\"",
+    "toml valid-lifetime = 1800",
+    "toml next-server = '10.3.0.9'",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'DROP'",
+    "toml test = \"split(option[60].text, '/', 2) == 'drop'\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'asked'",
+    "toml test = \"ifelse(known, '', 'x') == 'x'\"",
+    "toml only-in-additional-list = true",
+    "toml [[subnet4]]",
+    "toml subnet = '10.3.0.0/16'",
+    "toml pools = [{ pool = '10.3.1.0-10.3.16.255', client-classes = ['texts', 'SPAWN_line_01'], evaluate-additional-classes = ['asked'] }]",
+];
+
+#[test]
+fn classes_use_no_heap() {
+    let (mut engine, scene) = server(Protocol::V4, &CLASSES);
+    let mut frames = Vec::new();
+    for client in 0..500u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+        let address = format!("10.3.{}.{b}", u32::from(a) + 1);
+        for text in [
+            format!("DISCOVER chaddr {mac} requested {address} vendor-class any"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us client-id 01:02:03"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us"),
+            format!("REQUEST chaddr {mac} ciaddr {address}"),
+            format!(
+                "REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"
+            ),
+            format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id 01"),
+            format!("DISCOVER chaddr {mac} vendor-class a/drop"),
+            format!("RELEASE chaddr {mac} ciaddr {address} server-id us"),
+        ] {
+            let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+            let packet = line.and_then(|line| v4::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 1000);
+}
+
 #[test]
 fn no_relayed_exchange_uses_the_heap() {
     let config = [

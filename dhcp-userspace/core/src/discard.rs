@@ -54,6 +54,8 @@ discards! {
     Invalid = "invalid_message",
     /// A DHCPv6 message was sent to a unicast address by a client (RFC 8415 section 16, RFC 9915).
     Unicast = "unicast_v6",
+    /// The client is in the class `DROP`.
+    DropClass = "drop_class",
     /// More relay agents, IAs, or octets of either than one message may have.
     TooMany = "too_many",
     /// A REQUEST for an address we know nothing of, which another server may (RFC 2131 section 4.3.2).

@@ -2,6 +2,7 @@
 //!
 //! Everything that takes two values to judge is judged here, and all of it before anything is refused.
 
+mod classes;
 mod lifetimes;
 mod links;
 mod options;
@@ -17,7 +18,9 @@ use super::options::Definitions;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
+use classes::Book;
 use dhcp_core::Policy;
+use dhcp_core::class::{Access, Classes};
 use dhcp_core::leasequery::Leasequery;
 use dhcp_core::networks::Networks;
 use dhcp_core::options::OptionSet;
@@ -84,6 +87,9 @@ pub struct Checked {
     pub warnings: Findings,
     networks_v4: Networks<Subnet4>,
     networks_v6: Networks<Subnet6>,
+    classes_v4: Classes,
+    classes_v6: Classes,
+    pool_access: Vec<Access>,
     relays_v4: RelayPolicy,
     options_v4: OptionSet,
     options_v6: OptionSet,
@@ -114,6 +120,9 @@ impl Checked {
             options_v4: self.options_v4.clone(),
             options_v6: self.options_v6.clone(),
             pools,
+            pool_access: self.pool_access.clone(),
+            classes_v4: self.classes_v4.clone(),
+            classes_v6: self.classes_v6.clone(),
             server_duid: duid.clone(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
@@ -176,9 +185,14 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         reserved: Vec::new(),
         withheld: Vec::new(),
         definitions: Definitions::default(),
+        classes_v4: Book::new(Family::V4),
+        classes_v6: Book::new(Family::V6),
+        pool_access: Vec::new(),
     };
     checker.define(file);
     let interfaces = checker.interfaces(file);
+    checker.classes(&file.classes4, Family::V4);
+    checker.classes(&file.classes6, Family::V6);
     let mut placed = checker.placed(file);
     checker.ids(&placed);
     checker.subnet_overlaps(&placed);
@@ -199,13 +213,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         match placed.written.family {
             Family::V4 => {
                 let subnet = checker.subnet4(placed, &options_v4, &mut relays_v4.vpns);
+                let access = checker.network_access(placed);
                 let options = checker.network_options(placed);
-                by_name.add(&mut networks_v4, placed, subnet, options);
+                by_name.add(&mut networks_v4, placed, access, subnet, options);
             }
             Family::V6 => {
                 let subnet = checker.subnet6(placed);
+                let access = checker.network_access(placed);
                 let options = checker.network_options(placed);
-                by_name.add(&mut networks_v6, placed, subnet, options);
+                by_name.add(&mut networks_v6, placed, access, subnet, options);
             }
         }
     }
@@ -213,6 +229,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         ranges,
         reserved,
         withheld,
+        classes_v4,
+        classes_v6,
+        pool_access,
         ..
     } = checker;
     if report.has_errors() {
@@ -247,6 +266,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         warnings: report.finish(),
         networks_v4: networks_v4.into(),
         networks_v6: networks_v6.into(),
+        classes_v4: classes_v4.finish(),
+        classes_v6: classes_v6.finish(),
+        pool_access,
         relays_v4,
         options_v4,
         options_v6,
@@ -304,6 +326,10 @@ struct Checker<'r> {
     withheld: Vec<Lease>,
     /// The options that the operator defines.
     definitions: Definitions,
+    classes_v4: Book,
+    classes_v6: Book,
+    /// Who may use the pools, by their numbers.
+    pool_access: Vec<Access>,
 }
 
 impl Checker<'_> {

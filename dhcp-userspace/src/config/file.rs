@@ -4,6 +4,7 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
+mod classes;
 mod hosts;
 mod leasequery;
 mod option_data;
@@ -12,6 +13,7 @@ mod reservation;
 mod subnet;
 mod values;
 
+pub(super) use classes::{ClassNames, ClientClass};
 pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
 pub(super) use option_def::OptionDef;
@@ -56,6 +58,8 @@ pub(super) struct File {
     pub(super) leasequery: Option<Leasequery>,
     pub(super) option_defs_v4: Vec<OptionDef>,
     pub(super) option_defs_v6: Vec<OptionDef>,
+    pub(super) classes4: Vec<ClientClass>,
+    pub(super) classes6: Vec<ClientClass>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     pub(super) hosts4: Hosts,
@@ -176,6 +180,7 @@ pub(super) struct SharedNetwork {
     pub(super) interface: Option<At<String>>,
     pub(super) interface_id: Option<At<Vec<u8>>>,
     pub(super) relays: Vec<At<IpAddr>>,
+    pub(super) class_names: ClassNames,
     pub(super) parameters: Parameters,
     pub(super) subnets: Vec<Subnet>,
 }
@@ -244,6 +249,8 @@ impl File {
             leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),
+            classes4: ClientClass::list(dhcp4.as_ref(), Family::V4, report),
+            classes6: ClientClass::list(dhcp6.as_ref(), Family::V6, report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
@@ -398,6 +405,7 @@ impl SharedNetwork {
             interface: table.read("interface", report, interface_name),
             interface_id: table.read("interface-id", report, text_or_octets),
             relays: relays(table, &both, report),
+            class_names: ClassNames::read(table, report),
             parameters: Parameters::of_table(Some(table), &both, &families, report),
             subnets,
         }

@@ -1,5 +1,6 @@
 //! Configurations and what becomes of them.
 
+mod classes;
 mod mistakes;
 mod options;
 

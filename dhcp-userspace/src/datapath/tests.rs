@@ -47,6 +47,7 @@ fn policy() -> Policy {
         cache: LeaseCache::default(),
     };
     let subnet4 = Subnet4 {
+        access: Default::default(),
         id: SubnetId(1),
         network: Ipv4Addr::new(10, 0, 0, 0),
         prefix_len: 24,
@@ -65,6 +66,7 @@ fn policy() -> Policy {
         agents: AgentPolicy::default(),
     };
     let subnet6 = Subnet6 {
+        access: Default::default(),
         id: SubnetId(2),
         network: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
         prefix_len: 64,
@@ -82,12 +84,14 @@ fn policy() -> Policy {
     };
     Policy {
         networks_v4: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet4],
             options: OptionSet::default(),
         }]
         .into(),
         networks_v6: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet6],
             options: OptionSet::default(),

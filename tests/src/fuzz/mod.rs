@@ -105,6 +105,12 @@ pub const TARGETS: &[Target] = &[
         run: text::config,
         seeds: text::config_seeds,
     },
+    Target {
+        name: "expression",
+        about: "an expression of a client class, and behind a zero octet a message that it is asked of",
+        run: text::expression,
+        seeds: text::expression_seeds,
+    },
 ];
 
 /// The target of this name.

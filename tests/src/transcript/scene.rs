@@ -13,9 +13,11 @@ use dhcp_core::subnet::{
 use dhcp_core::v4::NonceSecret;
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
+use dhcp_userspace::config;
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 /// The server and its link, as far as packets show them.
 #[derive(Debug)]
@@ -109,6 +111,8 @@ impl Protocol {
 /// `config` lines, read one after the other.
 #[derive(Debug)]
 pub struct Config {
+    /// `config toml` lines: a configuration as operators write it, which stands for all else.
+    toml: String,
     protocol: Protocol,
     interface: Interface,
     server_duid: Vec<u8>,
@@ -199,6 +203,7 @@ impl Config {
             decline_probation_seconds: 86_400,
             authoritative: true,
             leasequery: None,
+            toml: String::new(),
             forcerenew: None,
             partitions: 4,
             relays_v4: RelayPolicy::default(),
@@ -215,6 +220,11 @@ impl Config {
     /// # Errors
     /// The first word that means nothing.
     pub fn line(&mut self, text: &str) -> Result<(), Complaint> {
+        if let Some(line) = text.trim_start().strip_prefix("toml ") {
+            self.toml.push_str(line);
+            self.toml.push('\n');
+            return Ok(());
+        }
         let mut words = Words::of(text)?;
         match words.next_word().as_deref() {
             Some("interface") => self.interface_line(&mut words),
@@ -425,6 +435,26 @@ impl Config {
     pub fn build_after(self, previous: Option<&Pools>) -> Built {
         let mut interface = self.interface;
         interface.link_local = interface.link_local.or(Some(link_local(interface.mac.0)));
+        if !self.toml.is_empty() {
+            assert!(previous.is_none(), "a reload cannot be written in TOML");
+            let policy = written(&self.toml, &self.server_duid);
+            let v4 = policy.networks_v4.iter().flat_map(|it| &it.subnets);
+            let v4 = v4.map(|subnet| Ipv4Addr::from_bits(subnet.network.to_bits() + 2));
+            let v6 = policy.networks_v6.iter().flat_map(|it| &it.subnets);
+            let v6 = v6.map(|subnet| Ipv6Addr::from_bits(subnet.network.to_bits() + 2));
+            interface.v4.extend(v4.take(1));
+            interface.v6.extend(v6.take(1));
+            let scene = Scene {
+                interface,
+                server_duid: self.server_duid,
+                sequence: 0,
+            };
+            return Built {
+                policy,
+                scene,
+                partitions: self.partitions,
+            };
+        }
         for subnet in &self.subnets {
             match subnet.network {
                 IpAddr::V4(network) if interface.v4.is_empty() => {
@@ -490,6 +520,7 @@ impl Config {
             relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),
             hosts_v6: hosts,
+            ..Policy::default()
         };
         let scene = Scene {
             interface,
@@ -504,6 +535,14 @@ impl Config {
     }
 }
 
+/// The policy of a configuration as operators write it.
+fn written(toml: &str, server_duid: &[u8]) -> Policy {
+    let text = format!("interfaces = [\"lan0\"]\n{toml}");
+    let checked = config::check(Path::new("transcript.toml"), &text);
+    let checked = checked.unwrap_or_else(|findings| panic!("{findings}"));
+    checked.policy(&Duid::new(server_duid).unwrap(), None)
+}
+
 /// Puts a subnet into the shared network of its name, or into one of its own.
 fn add<S>(networks: &mut Vec<Network<S>>, name: String, subnet: S) {
     match networks
@@ -512,6 +551,7 @@ fn add<S>(networks: &mut Vec<Network<S>>, name: String, subnet: S) {
     {
         Some(network) => network.subnets.push(subnet),
         None => networks.push(Network {
+            access: Default::default(),
             name,
             subnets: vec![subnet],
             options: OptionSet::EMPTY,
@@ -625,6 +665,7 @@ impl SubnetLine {
             panic!("{} is not IPv4", self.network)
         };
         Subnet4 {
+            access: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,
@@ -656,6 +697,7 @@ impl SubnetLine {
             panic!("{} is not IPv6", self.network)
         };
         Subnet6 {
+            access: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,
@@ -697,6 +739,7 @@ fn reservations(
     for (by, identifier, line) in lines {
         let boot = line.boot;
         let reservation = Reservation {
+            classes: Default::default(),
             leases: line.leases,
             options: line.options.into(),
             hostname: line.hostname,

@@ -11,7 +11,7 @@ use crate::reservation::Host;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Subnet4};
 use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
-use dhcp_lease::context::ReconfigureKey;
+use dhcp_lease::context::{ItemKind, ReconfigureKey};
 use dhcp_lease::{
     Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State,
     SubnetId, Timestamp,
@@ -203,6 +203,9 @@ impl<'a> Case<'a> {
     fn find_reserved(&self) -> Option<Candidate> {
         let mut subnets = self.network.subnets.iter().enumerate();
         subnets.find_map(|(subnet, entry)| {
+            if !entry.access.guard.permits(&self.query.classes) {
+                return None;
+            }
             let host = self.identifiers.host(self.policy, entry)?;
             let hosts = &self.policy.hosts_v4;
             let reservation = hosts.reservation(&entry.reservations, host)?;
@@ -276,11 +279,12 @@ impl<'a> Case<'a> {
         self.policy.pools.withholds(self.now)
     }
 
-    /// The next free address of the network's pools, in the order of the configuration.
+    /// The next free address of the network's pools that the client may use, in the order of the configuration.
     fn new_address(&self) -> Option<Candidate> {
         let subnets = self.network.subnets.iter().enumerate();
-        let mut pools =
+        let pools =
             subnets.flat_map(|(subnet, entry)| entry.pools.iter().map(move |&pool| (subnet, pool)));
+        let mut pools = pools.filter(|(subnet, pool)| self.may_use(*subnet, *pool));
         pools.find_map(|(subnet, pool)| {
             let address = self.next_of(pool)?;
             Some(Candidate { address, subnet })
@@ -488,8 +492,30 @@ impl<'a> Case<'a> {
             .subnets
             .iter()
             .position(|subnet| subnet.pools.contains(&pool))?;
-        let free_to_all = !self.policy.pools.is_reserved(lease);
+        let free_to_all = !self.policy.pools.is_reserved(lease)
+            && (self.may_use(subnet, pool) || self.goes_past_its_relay_agent(address));
         free_to_all.then_some(Candidate { address, subnet })
+    }
+
+    /// Whether this is the renewal by unicast of a lease that was asked for through a relay agent: it tells
+    /// nothing of that agent, so what it lacks of classes says nothing.
+    fn goes_past_its_relay_agent(&self, address: Ipv4Addr) -> bool {
+        let mut context = Context::EMPTY;
+        matches!(self.record, Record::Live(held) if held == address)
+            && way(self.query) == Way::Unknown
+            && self
+                .slot
+                .is_some_and(|slot| self.partition.context(slot, &mut context))
+            && context.of_kind(ItemKind::GIADDR).next().is_some()
+    }
+
+    /// Whether the client's classes let it have addresses of a pool, which is of this subnet of the network. A
+    /// lease that the client got when they did is not extended any more.
+    fn may_use(&self, subnet: usize, pool: PoolIndex) -> bool {
+        let classes = &self.query.classes;
+        let subnet = self.network.subnets.get(subnet);
+        subnet.is_some_and(|subnet| subnet.access.guard.permits(classes))
+            && self.policy.pool_guard(pool).permits(classes)
     }
 
     /// Makes the address the client's, if it is not already: a claim, unless its binding or its offer has
@@ -584,7 +610,9 @@ impl<'a> Case<'a> {
     }
 
     fn answer(&self, verdict: Verdict, candidate: Candidate, subnet: &Subnet4) -> Answer {
-        let lease_seconds = lease_seconds(&subnet.lifetimes, self.query.lease_seconds);
+        let of_classes = &self.policy.classes_v4;
+        let lifetimes = of_classes.lifetimes(&subnet.lifetimes, &self.query.classes);
+        let lease_seconds = lease_seconds(&lifetimes, self.query.lease_seconds);
         Answer {
             verdict,
             address: candidate.address,

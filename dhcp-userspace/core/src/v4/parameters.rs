@@ -9,6 +9,7 @@ use crate::options::{Codes, Layers};
 use crate::reservation::{Boot, Reservation};
 use crate::subnet::{Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
+use dhcp_lease::Lease;
 use dhcp_wire::v4::{Builder, code};
 
 /// What the server itself writes, or what belongs into no reply: never taken from the configuration.
@@ -41,6 +42,7 @@ const BASIC_CODES: [u8; 3] = [code::ROUTERS, code::DOMAIN_NAME_SERVERS, code::DO
 pub(super) struct Parameters<'p> {
     layers: Layers<'p>,
     boot: Option<&'p Boot>,
+    boot_fields: BootFields<'p>,
     subnet: &'p Subnet4,
     reserved_name: &'p [u8],
     mask: [u8; 4],
@@ -63,7 +65,7 @@ impl<'p> Parameters<'p> {
         let reservation = answer
             .host
             .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-        let layers = layers(reservation, answer.address, policy, network, subnet);
+        let layers = layers(query, reservation, answer.address, policy, network, subnet);
         let reserved_name = reservation.map_or(&[][..], |reservation| &reservation.hostname);
         let domain = layers.short(code::DOMAIN_NAME).unwrap_or_default();
         let full_name = names::full_name(query, reserved_name, domain);
@@ -74,6 +76,7 @@ impl<'p> Parameters<'p> {
         };
         let mut this = Self {
             boot: reservation.and_then(|it| it.boot.as_deref()),
+            boot_fields: BootFields::of(query, policy),
             subnet,
             reserved_name,
             mask: mask(subnet.prefix_len).octets(),
@@ -104,10 +107,13 @@ impl<'p> Parameters<'p> {
         this
     }
 
-    /// `siaddr`: of the innermost level that has one.
+    /// `siaddr`: of the reservation, else of the first class that has one, else of the subnet.
     pub(super) fn next_server(&self) -> Ipv4Addr {
         let of_client = self.boot.and_then(|boot| boot.next_server);
-        of_client.unwrap_or(self.subnet.next_server)
+        let of_class = || self.boot_fields.next_server;
+        of_client
+            .or_else(of_class)
+            .unwrap_or(self.subnet.next_server)
     }
 
     /// `sname`, in the same way.
@@ -116,6 +122,7 @@ impl<'p> Parameters<'p> {
     pub(super) fn server_hostname(&self) -> &'p [u8] {
         let of_client = self.boot.map(|boot| &*boot.server_hostname);
         let given = of_client.filter(|name| !name.is_empty());
+        let given = given.or(self.boot_fields.server_hostname);
         given.unwrap_or(&self.subnet.server_hostname)
     }
 
@@ -123,6 +130,7 @@ impl<'p> Parameters<'p> {
     pub(super) fn boot_file_name(&self) -> &'p [u8] {
         let of_client = self.boot.map(|boot| &*boot.boot_file_name);
         let given = of_client.filter(|name| !name.is_empty());
+        let given = given.or(self.boot_fields.boot_file_name);
         given.unwrap_or(&self.subnet.boot_file_name)
     }
 
@@ -189,6 +197,7 @@ impl<'p> Parameters<'p> {
 /// The levels that hold for the client, as Kea ranks them: reservation, pool, subnet, shared network, classes in
 /// the order in which they were evaluated, everybody.
 pub(super) fn layers<'p>(
+    query: &Query,
     reservation: Option<&'p Reservation>,
     address: Ipv4Addr,
     policy: &'p Policy,
@@ -204,8 +213,31 @@ pub(super) fn layers<'p>(
     }
     layers.push(&subnet.options);
     layers.push(&network.options);
+    let around = [&subnet.access, &network.access];
+    let asked_for = policy.additional(Some(Lease::V4(answer.address)), around);
+    let classes = query.classes.with_additional(asked_for);
+    let classes = classes.filter_map(|class| policy.classes_v4.get(class));
+    classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&policy.options_v4);
     layers
+}
+
+/// The header fields that the client's classes have.
+struct BootFields<'p> {
+    next_server: Option<Ipv4Addr>,
+    server_hostname: Option<&'p [u8]>,
+    boot_file_name: Option<&'p [u8]>,
+}
+
+impl<'p> BootFields<'p> {
+    fn of(query: &Query, policy: &'p Policy) -> Self {
+        let (classes, mine) = (&policy.classes_v4, &query.classes);
+        Self {
+            next_server: classes.boot_field(mine, |boot| boot.next_server),
+            server_hostname: classes.boot_field(mine, |boot| boot.server_hostname.as_deref()),
+            boot_file_name: classes.boot_field(mine, |boot| boot.boot_file_name.as_deref()),
+        }
+    }
 }
 
 pub(super) fn mask(prefix_len: u8) -> Ipv4Addr {

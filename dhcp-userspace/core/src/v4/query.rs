@@ -3,8 +3,12 @@
 use super::agent::{self, AgentOption, is_host};
 use super::context::surroundings;
 use super::forcerenew;
+use super::identify::Identifiers;
+use super::packet::{Received, vendor_class};
 use super::select::{Arrival, FoundBy, select};
+use crate::class::{ClassId, Memberships};
 use crate::discard::Discard;
+use crate::expression::{SCRATCH_OCTETS, Scratch};
 use crate::networks::Place;
 use crate::own::OwnAddresses;
 use crate::subnet::{ClientKey, Interface, Network, Policy, RelayPolicy, Subnet4};
@@ -81,6 +85,8 @@ pub struct Query {
     pub(super) vendor_options: Octets<VENDOR_OCTETS_MAX>,
     /// What is kept beside the lease.
     pub(super) context: Context,
+    /// The client's classes.
+    pub(super) classes: Memberships,
     pub(super) rapid_commit: bool,
     /// Option 145 names the algorithm that we have.
     pub(super) is_forcerenew_capable: bool,
@@ -124,6 +130,7 @@ impl Default for Query {
             vendor_classes: Octets::EMPTY,
             vendor_options: Octets::EMPTY,
             context: Context::EMPTY,
+            classes: Memberships::default(),
             rapid_commit: false,
             is_forcerenew_capable: false,
             hlen: 0,
@@ -248,9 +255,17 @@ pub fn classify(
     } else {
         Arrival::OnLink
     };
+    let received = Received {
+        message: &message,
+        envelope,
+        interface: &interface.name,
+        payload_len: payload.len(),
+    };
+    query.begin_classes(&received, policy)?;
     let networks = &policy.networks_v4;
-    (query.place, query.found_by) =
-        select(networks, interface, arrival).ok_or(Discard::NoSubnet)?;
+    let (place, found_by) = select(networks, interface, arrival).ok_or(Discard::NoSubnet)?;
+    let permitted = networks.permitted(place, &query.classes);
+    (query.place, query.found_by) = (permitted.ok_or(Discard::NoSubnet)?, found_by);
     let subnet = networks.subnet(query.place).ok_or(Discard::NoSubnet)?;
     if !query.is_relayed() {
         query.forget_relay(subnet);
@@ -272,6 +287,7 @@ pub fn classify(
     });
     (query.kind, query.address) =
         kind_and_address(message_type, query.ciaddr, requested, named, unicast)?;
+    query.complete_classes(&received, policy)?;
     query.check_destination(interface, policy)?;
     query.take_surroundings(source);
     Ok(())
@@ -453,6 +469,53 @@ impl Query {
         self.lease_seconds = scalars.lease.lenient().map(u32::from_be_bytes);
         self.maximum_message_size = scalars.size.lenient().map(u16::from_be_bytes);
         Ok(scalars)
+    }
+
+    /// The client's classes as far as the message tells them.
+    fn begin_classes(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
+        let classes = &policy.classes_v4;
+        if classes.is_empty() {
+            self.classes.clear();
+            return Ok(());
+        }
+        let mut block = [0; SCRATCH_OCTETS];
+        let vendor = vendor_class(received, &mut Scratch::new(&mut block));
+        classes.begin(received, vendor, &mut self.classes);
+        self.not_dropped()
+    }
+
+    /// The client's other classes, which may depend on whether it has a reservation on its link.
+    fn complete_classes(
+        &mut self,
+        received: &Received<'_>,
+        policy: &Policy,
+    ) -> Result<(), Discard> {
+        let classes = &policy.classes_v4;
+        if classes.is_empty() {
+            return Ok(());
+        }
+        let network = self.network(policy).ok_or(Discard::NoSubnet)?;
+        let identifiers = Identifiers::of(self, policy, network, |_| false);
+        let mut subnets = network.subnets.iter();
+        let reserved = subnets.find_map(|subnet| {
+            let host = identifiers.host(policy, subnet)?;
+            policy.hosts_v4.reservation(&subnet.reservations, host)
+        });
+        let of_reservation = reserved.into_iter().flat_map(|it| &it.classes);
+        classes.complete(
+            received,
+            reserved.is_some(),
+            of_reservation,
+            &mut self.classes,
+        );
+        self.not_dropped()
+    }
+
+    fn not_dropped(&self) -> Result<(), Discard> {
+        match self.classes.contains(ClassId::DROP) {
+            true => Err(Discard::DropClass),
+            false => Ok(()),
+        }
     }
 
     fn take_surroundings(&mut self, source: Ipv4Addr) {

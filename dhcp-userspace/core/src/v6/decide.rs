@@ -310,7 +310,8 @@ impl<'a> Decision<'a> {
         slot: Option<SlotNumber>,
         promise: Promise,
     ) -> IaAnswer {
-        let lifetimes = &choice.subnet.lifetimes;
+        let of_classes = &self.link.policy.classes_v6;
+        let lifetimes = of_classes.lifetimes(&choice.subnet.lifetimes, self.link.classes);
         let (mut valid, mut preferred) =
             (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
         let subnet = choice.subnet.id;

@@ -63,7 +63,14 @@ impl<'a> Told<'a> {
             let reservation = identifiers
                 .host(policy, subnet)
                 .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-            layers(reservation, address(binding), policy, network, subnet)
+            layers(
+                &client,
+                reservation,
+                address(binding),
+                policy,
+                network,
+                subnet,
+            )
         });
         let options = options.unwrap_or_default();
         let subnet = here.map(|(_, subnet)| subnet);
