@@ -214,7 +214,7 @@ pub(super) fn layers<'p>(
     layers.push(&subnet.options);
     layers.push(&network.options);
     let around = [&subnet.access, &network.access];
-    let asked_for = policy.additional(Some(Lease::V4(answer.address)), around);
+    let asked_for = policy.additional(Some(Lease::V4(address)), around);
     let classes = query.classes.with_additional(asked_for);
     let classes = classes.filter_map(|class| policy.classes_v4.get(class));
     classes.for_each(|class| layers.push(&class.options));
