@@ -31,7 +31,7 @@ impl Counter {
 }
 
 /// Names of DHCPv4 messages received, in the order of their counters.
-pub const RECEIVED_V4: [&str; 9] = [
+pub const RECEIVED_V4: [&str; 10] = [
     "discover",
     "request_selecting",
     "request_other_server",
@@ -41,9 +41,10 @@ pub const RECEIVED_V4: [&str; 9] = [
     "decline",
     "release",
     "inform",
+    "bootp",
 ];
 /// Names of DHCPv4 messages sent, in the order of their counters.
-pub const SENT_V4: [&str; 3] = ["offer", "ack", "nak"];
+pub const SENT_V4: [&str; 4] = ["offer", "ack", "nak", "bootp_reply"];
 /// Names of DHCPv6 messages by their number (RFC 9915 section 7.3), received and sent.
 pub const MESSAGES_V6: [&str; 14] = [
     "unknown",
@@ -127,6 +128,7 @@ impl Counters {
             Kind::Decline => 6,
             Kind::Release => 7,
             Kind::Inform => 8,
+            Kind::Bootp => 9,
         };
         add(&self.received_v4, place);
     }
@@ -137,6 +139,7 @@ impl Counters {
             Verdict::Offer => 0,
             Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => 1,
             Verdict::Nak(_) => 2,
+            Verdict::BootReply => 3,
         };
         add(&self.sent_v4, place);
     }

@@ -10,7 +10,7 @@ pub use import::Target;
 
 use crate::commit::{Handle, Returned};
 use crate::wake::Waker;
-use dhcp_lease::{Binding, ChangeLog, Lease, Partitions, Pools, State, Timestamp};
+use dhcp_lease::{Binding, ChangeLog, Lease, Partitions, Pools, SlotNumber, State, Timestamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::Arc;
 
@@ -120,6 +120,59 @@ impl Operator {
             "the operator released a lease"
         );
         Ok(binding)
+    }
+
+    /// Gives back declined leases before their time, those that are wanted: whatever was wrong has been put right.
+    /// The next quarantine of each is a first one. Returns them when all that is as durable as every promise.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; some may have been given back then. With [`ReleaseError::StoreFailed`] it is not known
+    /// what a restart will find of the last one.
+    pub fn clear_declined(
+        &mut self,
+        wants: impl Fn(&Binding) -> bool,
+        partitions: &Partitions,
+        pools: &Pools,
+        now: Timestamp,
+    ) -> Result<Vec<Binding>, ReleaseError> {
+        let mut cleared = Vec::new();
+        let mut binding = Binding::default();
+        for index in 0..partitions.len() {
+            let mut from = SlotNumber(0);
+            loop {
+                self.settle(partitions, pools);
+                if self.handle.is_suspended() || self.given_up > 0 {
+                    return Err(ReleaseError::StoreFailed);
+                }
+                let Some(mut partition) = partitions.lock(index) else {
+                    break;
+                };
+                let Some(slot) = partition.next_declined(from) else {
+                    break;
+                };
+                from = SlotNumber(slot.0.saturating_add(1));
+                partition.read(slot, &mut binding);
+                if binding.state != State::Declined || !wants(&binding) {
+                    continue;
+                }
+                binding.state = State::Released;
+                binding.expires = now;
+                let mut log = ChangeLog::with_capacity(LOG_RECORDS);
+                self.handle.prepare(&mut log, LOG_RECORDS);
+                let committed = partition.commit(Some(slot), &binding, pools, &mut log, now);
+                drop(partition);
+                self.handle.hand_over(&mut log, true);
+                // It needs no slot that it does not have.
+                committed.map_err(|_full| ReleaseError::StoreFailed)?;
+                if !log.is_empty() {
+                    drop(self.make_durable(log, partitions, pools)?);
+                }
+                pools.forgive(binding.lease);
+                tracing::info!(lease = %binding.lease, "the operator gave back a declined lease");
+                cleared.push(binding.clone());
+            }
+        }
+        Ok(cleared)
     }
 
     /// Returns when a log is durable and counts in the tables, with the log, empty.

@@ -30,6 +30,7 @@ mod declines;
 mod index;
 mod overlay;
 mod sip;
+mod strikes;
 mod sync;
 
 pub use allocator::{Allocator, Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};

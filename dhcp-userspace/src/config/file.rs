@@ -9,17 +9,22 @@ mod subnet;
 mod values;
 
 pub(super) use option_data::OptionData;
-pub(super) use subnet::{PdPool, Reservation, Subnet};
+pub(super) use subnet::{HandingOut, PdPool, Reservation, Subnet};
 
 use super::keys::{self, TableKeys};
 use super::notation::Family;
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::settings::{CopyMode, Durability, XdpMode};
+use dhcp_core::subnet::Preference;
+use dhcp_lease::Allocator;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use toml::de::DeValue;
-use values::{interface_name, ipv4, path, relays, server_address, text_or_octets};
+use values::{
+    allocator, interface_name, ipv4, path, percent, preference, relays, server_address,
+    text_or_octets,
+};
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -36,7 +41,10 @@ pub(super) struct File {
     pub(super) expiry_guard_downtime_seconds: Option<At<u64>>,
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
-    pub(super) authoritative: Option<At<bool>>,
+    pub(super) decline_probation_max: Option<At<u32>>,
+    /// DHCPv4, DHCPv6.
+    pub(super) prefer: [Option<At<Preference>>; 2],
+    pub(super) exclude_first_last_24: Option<At<bool>>,
     pub(super) history: History,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
@@ -93,6 +101,17 @@ pub(super) struct Parameters {
     pub(super) cache_threshold: Option<At<u32>>,
     pub(super) cache_max_age: Option<At<u32>>,
     pub(super) rapid_commit: Option<At<bool>>,
+    pub(super) allocator: Option<At<Allocator>>,
+    pub(super) pd_allocator: Option<At<Allocator>>,
+    /// In millionths.
+    pub(super) adaptive_threshold: Option<At<u32>>,
+    pub(super) low_water_percent: Option<At<u32>>,
+    pub(super) decline_alarm_percent: Option<At<u32>>,
+    pub(super) authoritative: Option<At<bool>>,
+    pub(super) match_client_id: Option<At<bool>>,
+    pub(super) echo_client_id: Option<At<bool>>,
+    pub(super) bootp: Option<At<bool>>,
+    pub(super) bootp_lifetime: Option<At<u32>>,
     pub(super) preference: Option<At<u8>>,
     pub(super) next_server: Option<At<Ipv4Addr>>,
     pub(super) boot_file_name: Option<At<String>>,
@@ -117,6 +136,19 @@ impl Parameters {
             cache_threshold: either(&self.cache_threshold, &outer.cache_threshold),
             cache_max_age: either(&self.cache_max_age, &outer.cache_max_age),
             rapid_commit: either(&self.rapid_commit, &outer.rapid_commit),
+            allocator: either(&self.allocator, &outer.allocator),
+            pd_allocator: either(&self.pd_allocator, &outer.pd_allocator),
+            adaptive_threshold: either(&self.adaptive_threshold, &outer.adaptive_threshold),
+            low_water_percent: either(&self.low_water_percent, &outer.low_water_percent),
+            decline_alarm_percent: either(
+                &self.decline_alarm_percent,
+                &outer.decline_alarm_percent,
+            ),
+            authoritative: either(&self.authoritative, &outer.authoritative),
+            match_client_id: either(&self.match_client_id, &outer.match_client_id),
+            echo_client_id: either(&self.echo_client_id, &outer.echo_client_id),
+            bootp: either(&self.bootp, &outer.bootp),
+            bootp_lifetime: either(&self.bootp_lifetime, &outer.bootp_lifetime),
             preference: either(&self.preference, &outer.preference),
             next_server: either(&self.next_server, &outer.next_server),
             boot_file_name: either(&self.boot_file_name, &outer.boot_file_name),
@@ -183,9 +215,18 @@ impl File {
             decline_probation_period: top.read("decline-probation-period", report, |value| {
                 value.whole_u32(1, 31_536_000)
             }),
-            authoritative: dhcp4
+            decline_probation_max: top.read("decline-probation-max", report, |value| {
+                value.whole_u32(1, 31_536_000)
+            }),
+            prefer: [&dhcp4, &dhcp6].map(|table| {
+                let table = table.as_ref();
+                table.and_then(|table| table.read("prefer", report, preference))
+            }),
+            exclude_first_last_24: dhcp4
                 .as_ref()
-                .and_then(|table| table.read("authoritative", report, Value::boolean)),
+                .and_then(|table| table.get("compatibility"))
+                .and_then(|value| value.table(&keys::COMPATIBILITY, report))
+                .and_then(|table| table.read("exclude-first-last-24", report, Value::boolean)),
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
@@ -282,18 +323,32 @@ impl Parameters {
                 value.whole_u32(0, u32::MAX)
             }),
             rapid_commit: table.read("rapid-commit", report, Value::boolean),
+            allocator: table.read("allocator", report, allocator),
+            adaptive_threshold: table.read(
+                "adaptive-lease-time-threshold",
+                report,
+                Value::millionths,
+            ),
+            low_water_percent: table.read("low-water-percent", report, percent),
+            decline_alarm_percent: table.read("decline-alarm-percent", report, percent),
+            min_valid_lifetime: table.read("min-valid-lifetime", report, lifetime),
             options: OptionData::list(table, spaces, report),
             ..Self::default()
         };
         if v4 {
-            this.min_valid_lifetime = table.read("min-valid-lifetime", report, lifetime);
             this.max_valid_lifetime = table.read("max-valid-lifetime", report, lifetime);
+            this.authoritative = table.read("authoritative", report, Value::boolean);
+            this.match_client_id = table.read("match-client-id", report, Value::boolean);
+            this.echo_client_id = table.read("echo-client-id", report, Value::boolean);
+            this.bootp = table.read("bootp", report, Value::boolean);
+            this.bootp_lifetime = table.read("bootp-lifetime", report, lifetime);
             this.next_server = table.read("next-server", report, ipv4);
             this.boot_file_name =
                 table.read("boot-file-name", report, |value| value.text_within(127));
             this.server_identifier = table.read("server-identifier", report, server_address);
         }
         if v6 {
+            this.pd_allocator = table.read("pd-allocator", report, allocator);
             this.preferred_lifetime = table.read("preferred-lifetime", report, lifetime);
             this.preference = table.read("preference", report, |value| {
                 Ok(value.whole(0, 255)? as u8) // 255 at most

@@ -2,7 +2,9 @@
 
 use super::random::Random;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{LeaseCache, Lifetimes, Network, Reservations, Subnet4, Subnet6};
+use dhcp_core::subnet::{
+    LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
+};
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::id::Duid;
@@ -94,6 +96,7 @@ impl Layout {
             renew: None,
             rebind: None,
             cache: LeaseCache::default(),
+            adaptive_millionths: None,
         };
         let v4 = Subnet4 {
             id: SubnetId(1),
@@ -109,6 +112,7 @@ impl Layout {
             next_server: Ipv4Addr::UNSPECIFIED,
             boot_file_name: Box::default(),
             rapid_commit: true,
+            rules: Rules::default(),
         };
         let v6 = Subnet6 {
             id: SubnetId(2),
@@ -138,7 +142,10 @@ impl Layout {
             server_duid: duid,
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,
-            authoritative: true,
+            decline_probation_seconds_max: 86_400,
+            preference_v4: Preference::Former,
+            preference_v6: Preference::Requested,
+            alarms: dhcp_core::alarms::Alarms::default(),
         }
     }
 }

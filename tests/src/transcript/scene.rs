@@ -4,12 +4,14 @@ use super::line::{Grammar, Level};
 use super::v6::link_local;
 use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
+use dhcp_core::alarms::Alarms;
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
-    LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
+    LeaseCache, Lifetimes, Network, Preference, Reservation, Reservations, ReservedBy, Rules,
+    Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
-use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
+use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -111,6 +113,8 @@ pub struct Config {
     server_duid: Vec<u8>,
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
+    decline_probation_seconds_max: u32,
+    preferences: [Preference; 2],
     authoritative: bool,
     partitions: usize,
     subnets: Vec<SubnetLine>,
@@ -129,6 +133,8 @@ struct SubnetLine {
     interface: Option<String>,
     interface_id: Option<Box<[u8]>>,
     lifetimes: Lifetimes,
+    allocator: Allocator,
+    rules: Rules,
     options: Vec<ConfiguredOption>,
     reservations: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
     server_identifier: Option<Ipv4Addr>,
@@ -169,6 +175,8 @@ impl Config {
             server_duid: vec![0, 3, 0, 1, 2, 0, 0, 0, 0, 0xfe],
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 86_400,
+            decline_probation_seconds_max: 604_800,
+            preferences: [Preference::Former, Preference::Requested],
             authoritative: true,
             partitions: 4,
             subnets: Vec::new(),
@@ -219,6 +227,17 @@ impl Config {
                 "duid" => self.server_duid = words::octets(&words.value(&key)?).ok_or("no DUID")?,
                 "offer-lifetime" => self.offer_lifetime_seconds = words.parse(&key)?,
                 "decline-probation" => self.decline_probation_seconds = words.parse(&key)?,
+                "decline-probation-max" => {
+                    self.decline_probation_seconds_max = words.parse(&key)?;
+                }
+                "prefer" => {
+                    let preference = match words.value(&key)?.as_str() {
+                        "former" => Preference::Former,
+                        "requested" => Preference::Requested,
+                        _ => return Err("the former or the requested lease is preferred".into()),
+                    };
+                    self.preferences = [preference; 2];
+                }
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
                 "partitions" => self.partitions = words.parse(&key)?,
                 _ => return Err(format!("`config server {key}` is not known")),
@@ -309,10 +328,14 @@ impl Config {
             }
         }
         let mut ranges = Vec::new();
+        let mut allocators = Vec::new();
         let mut reserved = Vec::new();
         let mut networks_v4: Vec<Network<Subnet4>> = Vec::new();
         let mut networks_v6: Vec<Network<Subnet6>> = Vec::new();
-        for subnet in self.subnets {
+        for mut subnet in self.subnets {
+            subnet.rules.authoritative &= self.authoritative;
+            let pools = subnet.pools.len() + subnet.pd_pools.len();
+            allocators.extend(std::iter::repeat_n(subnet.allocator, pools));
             let name = subnet.shared_network.clone();
             reserved.extend(
                 subnet
@@ -329,11 +352,14 @@ impl Config {
         let policy = Policy {
             networks_v4,
             networks_v6,
-            pools: Pools::new(&ranges, &reserved),
+            pools: Pools::with_allocators(&ranges, &allocators, &reserved),
             server_duid: Duid::new(&self.server_duid).unwrap(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
-            authoritative: self.authoritative,
+            decline_probation_seconds_max: self.decline_probation_seconds_max,
+            preference_v4: self.preferences[0],
+            preference_v6: self.preferences[1],
+            alarms: Alarms::default(),
         };
         let scene = Scene {
             interface,
@@ -383,7 +409,10 @@ impl SubnetLine {
                 renew: None,
                 rebind: None,
                 cache: LeaseCache::default(),
+                adaptive_millionths: None,
             },
+            allocator: Allocator::Iterative,
+            rules: Rules::default(),
             options: Vec::new(),
             reservations: Vec::new(),
             server_identifier: None,
@@ -444,6 +473,22 @@ impl SubnetLine {
             "next-server" => self.next_server = words.parse(key)?,
             "boot-file-name" => self.boot_file_name = words.value(key)?.into_bytes().into(),
             "rapid-commit" => self.rapid_commit = true,
+            "allocator" => {
+                self.allocator = match words.value(key)?.as_str() {
+                    "iterative" => Allocator::Iterative,
+                    "random" => Allocator::Random,
+                    "flq" => Allocator::FreeLeaseQueue,
+                    other => return Err(format!("`{other}` is no allocator")),
+                }
+            }
+            "adaptive-threshold" => {
+                let percent: u32 = words.parse(key)?;
+                self.lifetimes.adaptive_millionths = Some(percent * 10_000);
+            }
+            "not-authoritative" => self.rules.authoritative = false,
+            "no-match-client-id" => self.rules.match_client_id = false,
+            "no-echo-client-id" => self.rules.echo_client_id = false,
+            "bootp" => self.rules.bootp_seconds = Some(words.parse(key)?),
             "preference" => self.preference = words.parse(key)?,
             _ => self.options.push(option(key, words, protocol)?),
         }
@@ -485,6 +530,7 @@ impl SubnetLine {
             next_server: self.next_server,
             boot_file_name: self.boot_file_name,
             rapid_commit: self.rapid_commit,
+            rules: self.rules,
         }
     }
 

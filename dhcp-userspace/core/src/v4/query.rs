@@ -4,7 +4,7 @@ use super::context::surroundings;
 use super::select::{Arrival, FoundBy, Place, select};
 use crate::discard::Discard;
 use crate::own::OwnAddresses;
-use crate::subnet::{Interface, Network, Policy, Subnet4};
+use crate::subnet::{Interface, Network, Policy, Rules, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_lease::{Context, Key, LeaseKind};
 use dhcp_wire::Octets;
@@ -41,6 +41,8 @@ pub enum Kind {
     Release,
     /// INFORM.
     Inform,
+    /// A BOOTP request (RFC 951), which has no message type.
+    Bootp,
 }
 
 /// A message, classified: owned, reusable, overwritten completely by [`classify`].
@@ -52,7 +54,12 @@ pub struct Query {
     /// The address that the message is about: requested, renewed, declined or released; unspecified in
     /// a DISCOVER without option 50.
     pub(super) address: Ipv4Addr,
+    /// The client identifier as it came.
     pub(super) client: ClientId,
+    /// Whether it says who the client is.
+    pub(super) matches_client: bool,
+    /// Whether it is echoed.
+    pub(super) echoes_client: bool,
     pub(super) hardware: HardwareAddress,
     /// Option 51.
     pub(super) lease_seconds: Option<u32>,
@@ -95,6 +102,8 @@ impl Default for Query {
             found_by: FoundBy::default(),
             address: none,
             client: ClientId::EMPTY,
+            matches_client: true,
+            echoes_client: true,
             hardware: HardwareAddress::NONE,
             lease_seconds: None,
             maximum_message_size: None,
@@ -132,15 +141,20 @@ impl Default for Query {
 impl Query {
     /// By what the client's binding is found.
     pub fn key(&self) -> Key<'_> {
-        let Self {
-            client, hardware, ..
-        } = self;
-        let iaid = dhcp_wire::id::Iaid(0);
         Key {
             kind: LeaseKind::V4,
-            client: client.as_slice(),
-            hardware: *hardware,
-            iaid,
+            client: self.identity(),
+            hardware: self.hardware,
+            iaid: dhcp_wire::id::Iaid(0),
+        }
+    }
+
+    /// The client identifier, if it says who the client is; else nothing, and the hardware address does.
+    // RFC 2131 section 4.2 [client-identity]
+    pub(super) fn identity(&self) -> &[u8] {
+        match self.matches_client {
+            true => self.client.as_slice(),
+            false => &[],
         }
     }
 
@@ -186,7 +200,8 @@ pub fn classify(
     }
     query.take_header(message.header, envelope);
     let scalars = query.take_options(&message)?;
-    let message_type = client_message(scalars.message_type.exact(code::MESSAGE_TYPE)?)?;
+    let message_type = scalars.message_type.exact(code::MESSAGE_TYPE)?;
+    let message_type = message_type.map(client_message).transpose()?;
     query.take_identity()?;
 
     let requested = scalars
@@ -199,7 +214,10 @@ pub fn classify(
         .map(Ipv4Addr::from_octets);
     let agent = AgentInformation::of(query);
     let to_us = interface.v4.contains(&destination);
-    if message_type == MessageType::INFORM && query.ciaddr.is_unspecified() && !query.is_relayed() {
+    if message_type == Some(MessageType::INFORM)
+        && query.ciaddr.is_unspecified()
+        && !query.is_relayed()
+    {
         // RFC 2131 section 4.3.5 [inform-to-ciaddr]: clients must fill in `ciaddr`; the source address of
         // one that forgets it is the same.
         query.ciaddr = source;
@@ -209,7 +227,7 @@ pub fn classify(
             giaddr: query.giaddr,
             link_selection: agent.link_selection,
         }
-    } else if to_us && may_be_routed(message_type) && !query.ciaddr.is_unspecified() {
+    } else if to_us && message_type.is_some_and(may_be_routed) && !query.ciaddr.is_unspecified() {
         Arrival::Routed {
             ciaddr: query.ciaddr,
         }
@@ -218,6 +236,7 @@ pub fn classify(
     };
     (query.place, query.found_by) = select(policy, interface, arrival).ok_or(Discard::NoSubnet)?;
     let network = query.network(policy).ok_or(Discard::NoSubnet)?;
+    query.take_rules(network);
     query.take_server(interface, network, destination, &agent)?;
 
     let unicast = if query.is_relayed() {
@@ -227,8 +246,12 @@ pub fn classify(
     };
     let named =
         server.map(|server| server == query.server_identifier || interface.v4.contains(&server));
-    (query.kind, query.address) =
-        kind_and_address(message_type, query.ciaddr, requested, named, unicast)?;
+    (query.kind, query.address) = match message_type {
+        Some(message_type) => {
+            kind_and_address(message_type, query.ciaddr, requested, named, unicast)?
+        }
+        None => bootp(query.ciaddr, query.rules(network))?,
+    };
     query.check_destination(interface, network)?;
     query.take_surroundings(source);
     Ok(())
@@ -248,9 +271,17 @@ fn may_be_routed(message_type: MessageType) -> bool {
     )
 }
 
+// RFC 1534 section 2 [bootp-by-missing-type]: a message without a message type is of a BOOTP client. One that
+// knows its address wants its file's name and server only.
+fn bootp(ciaddr: Ipv4Addr, rules: Rules) -> Result<(Kind, Ipv4Addr), Discard> {
+    match rules.bootp_seconds {
+        Some(_) => Ok((Kind::Bootp, ciaddr)),
+        None => Err(Discard::Bootp),
+    }
+}
+
 /// Sorts out what no client sends.
-fn client_message(message_type: Option<[u8; 1]>) -> Result<MessageType, Discard> {
-    let [number] = message_type.ok_or(Discard::Bootp)?;
+fn client_message([number]: [u8; 1]) -> Result<MessageType, Discard> {
     match MessageType(number) {
         known @ (MessageType::DISCOVER
         | MessageType::REQUEST
@@ -394,15 +425,26 @@ impl Query {
     // identifier is none (it made a server loop once, CVE-2012-3571); nor is an address that many
     // stations share or that no header can hold.
     fn take_identity(&self) -> Result<(), Discard> {
-        let address = self.hardware.as_slice();
         if usize::from(self.hlen) > self.chaddr.len() {
             return Err(Discard::NoClient);
         }
-        let unusable = address.iter().all(|&octet| octet == 0) || is_group(&self.hardware);
-        if self.client.is_empty() && unusable {
+        if self.client.is_empty() && !has_own_address(&self.hardware) {
             return Err(Discard::NoClient);
         }
         Ok(())
+    }
+
+    fn rules(&self, network: &Network<Subnet4>) -> Rules {
+        let subnet = network.subnets.get(self.place.subnet);
+        subnet.map(|subnet| subnet.rules).unwrap_or_default()
+    }
+
+    /// What of the client counts where it is.
+    fn take_rules(&mut self, network: &Network<Subnet4>) {
+        let rules = self.rules(network);
+        // A client without a hardware address of its own has nothing else to be known by.
+        self.matches_client = rules.match_client_id || !has_own_address(&self.hardware);
+        self.echoes_client = rules.echo_client_id;
     }
 
     /// Who we are towards this client, and from which address we answer.
@@ -467,7 +509,8 @@ impl Query {
             Kind::Inform if !self.ciaddr.is_unspecified() => is_host(self.ciaddr) && in_network(),
             _ if self.is_relayed() => is_host(self.giaddr),
             Kind::Renewing | Kind::Rebinding => is_host(self.ciaddr),
-            Kind::Discover | Kind::Selecting | Kind::InitReboot => true,
+            Kind::Bootp if !self.ciaddr.is_unspecified() => is_host(self.ciaddr) && in_network(),
+            Kind::Discover | Kind::Selecting | Kind::InitReboot | Kind::Bootp => true,
             Kind::Inform => false,
         };
         if good {
@@ -476,6 +519,12 @@ impl Query {
             Err(Discard::BadDestination)
         }
     }
+}
+
+/// Whether a hardware address is one station's.
+fn has_own_address(hardware: &HardwareAddress) -> bool {
+    let is_zero = hardware.as_slice().iter().all(|&octet| octet == 0);
+    !is_zero && !is_group(hardware)
 }
 
 /// Whether an Ethernet address stands for several stations.

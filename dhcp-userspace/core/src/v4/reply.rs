@@ -8,8 +8,8 @@ use crate::subnet::{Lifetimes, Policy, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress};
 use dhcp_wire::v4::{
-    self, Builder, CLIENT_PORT, FLAG_BROADCAST, Header, MessageType, SERVER_PORT, code,
-    payload_limit,
+    self, Builder, CLIENT_PORT, FLAG_BROADCAST, Header, MessageType, PAYLOAD_SIZE_MIN, SERVER_PORT,
+    code, payload_limit,
 };
 
 /// Writes the whole frame, Ethernet to UDP payload, over the one it answers; its length.
@@ -32,11 +32,21 @@ pub fn reply(
     let payload = frame
         .get_mut(envelope.header_len()..)
         .ok_or(Discard::ReplyTooLong)?;
-    let limit = payload_limit(query.maximum_message_size);
+    // RFC 1534 section 2 [bootp-reply]: a BOOTP client takes the 300 octets of BOOTP and no more.
+    let limit = match answer.verdict {
+        Verdict::BootReply => PAYLOAD_SIZE_MIN,
+        _ => payload_limit(query.maximum_message_size),
+    };
     let header = header(query, answer, subnet);
     let mut builder = Builder::new(payload, limit, &header).map_err(|_| Discard::ReplyTooLong)?;
     match answer.verdict {
         Verdict::Nak(refusal) => push_refusal(&mut builder, query, refusal)?,
+        Verdict::BootReply => {
+            // It knows neither option 52 nor what is of DHCP alone: lease time, server identifier, timers.
+            builder.forbid_overload();
+            let _ = builder.reserve_last(query.agent.as_slice());
+            push_parameters(&mut builder, query, subnet);
+        }
         Verdict::Offer | Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => {
             push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
             push_parameters(&mut builder, query, subnet);
@@ -136,11 +146,12 @@ fn destination(
     }
 }
 
-fn message_type(verdict: Verdict) -> MessageType {
+fn message_type(verdict: Verdict) -> Option<MessageType> {
     match verdict {
-        Verdict::Offer => MessageType::OFFER,
-        Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => MessageType::ACK,
-        Verdict::Nak(_) => MessageType::NAK,
+        Verdict::Offer => Some(MessageType::OFFER),
+        Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => Some(MessageType::ACK),
+        Verdict::Nak(_) => Some(MessageType::NAK),
+        Verdict::BootReply => None,
     }
 }
 
@@ -150,12 +161,13 @@ fn push_identity(
     query: &Query,
     verdict: Verdict,
 ) -> Result<(), v4::NoRoom> {
-    let MessageType(number) = message_type(verdict);
-    builder.push(code::MESSAGE_TYPE, &[number])?;
+    if let Some(MessageType(number)) = message_type(verdict) {
+        builder.push(code::MESSAGE_TYPE, &[number])?;
+    }
     // RFC 2131 section 4.3.1 [server-id-always]: table 3 asks for it in OFFER, ACK and NAK.
     builder.push(code::SERVER_IDENTIFIER, &query.server_identifier.octets())?;
     // RFC 6842 section 3 [client-id-echo]: as it came, in a NAK too; not when the client sent none.
-    if !query.client.is_empty() {
+    if !query.client.is_empty() && query.echoes_client {
         builder.push(code::CLIENT_IDENTIFIER, query.client.as_slice())?;
     }
     Ok(())

@@ -3,8 +3,9 @@
 
 use super::placed::Placed;
 use super::{Checker, ipv4, ipv6, value_or};
+use crate::config::file::Parameters;
 use dhcp_core::options::{ConfiguredOption, OptionSet};
-use dhcp_core::subnet::{Network, Subnet4, Subnet6};
+use dhcp_core::subnet::{Network, Rules, Subnet4, Subnet6};
 use dhcp_lease::SubnetId;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -22,6 +23,16 @@ pub(super) fn add<S>(networks: &mut Vec<Network<S>>, placed: &Placed<'_>, subnet
             name,
             subnets: vec![subnet],
         }),
+    }
+}
+
+fn rules(written: &Parameters) -> Rules {
+    let lifetime = value_or(&written.bootp_lifetime, u32::MAX);
+    Rules {
+        authoritative: value_or(&written.authoritative, true),
+        match_client_id: value_or(&written.match_client_id, true),
+        echo_client_id: value_or(&written.echo_client_id, true),
+        bootp_seconds: value_or(&written.bootp, false).then_some(lifetime),
     }
 }
 
@@ -69,6 +80,7 @@ impl Checker<'_> {
                 .map(|it| it.value.as_bytes().into())
                 .unwrap_or_default(),
             rapid_commit: value_or(&parameters.rapid_commit, false),
+            rules: rules(parameters),
         })
     }
 
@@ -84,12 +96,7 @@ impl Checker<'_> {
             network,
             prefix_len: subnet.value.len,
             pools: self.address_pools(placed, subnet.value),
-            pd_pools: placed
-                .written
-                .pd_pools
-                .iter()
-                .map(|it| self.pd_pool(it))
-                .collect(),
+            pd_pools: self.pd_pools(placed),
             relays: placed.relays().filter_map(|it| ipv6(it.value)).collect(),
             interface: placed.interface().map(|it| it.value.clone()),
             interface_id: placed

@@ -1,12 +1,13 @@
 //! A subnet with its pools and reservations.
 
-use super::values::{interface_name, relays, text_or_octets};
+use super::values::{allocator, interface_name, percent, relays, text_or_octets};
 use super::{OptionData, Parameters};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
 use crate::config::report::{At, Report, Spot};
 use dhcp_core::subnet::ReservedBy;
+use dhcp_lease::Allocator;
 use std::net::IpAddr;
 use toml::de::DeValue;
 
@@ -19,6 +20,8 @@ pub(in crate::config) struct Subnet {
     /// Missing when it was wrong.
     pub(in crate::config) subnet: Option<At<Prefix>>,
     pub(in crate::config) pools: Vec<At<Range>>,
+    /// How each of the pools is handed out, in the same order.
+    pub(in crate::config) handing_out: Vec<HandingOut>,
     pub(in crate::config) pd_pools: Vec<At<PdPool>>,
     pub(in crate::config) interface: Option<At<String>>,
     pub(in crate::config) interface_id: Option<At<Vec<u8>>>,
@@ -32,6 +35,25 @@ pub(in crate::config) struct Subnet {
 pub(in crate::config) struct PdPool {
     pub(in crate::config) prefix: Prefix,
     pub(in crate::config) delegated_len: u8,
+    pub(in crate::config) handing_out: HandingOut,
+}
+
+/// How a pool is handed out, where it says something of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::config) struct HandingOut {
+    pub(in crate::config) allocator: Option<Allocator>,
+    pub(in crate::config) low_water_percent: Option<u32>,
+}
+
+impl HandingOut {
+    fn read(table: &Table<'_>, name: &'static str, report: &mut Report) -> Self {
+        let allocator = table.read(name, report, allocator);
+        let low_water = table.read("low-water-percent", report, percent);
+        Self {
+            allocator: allocator.map(|it| it.value),
+            low_water_percent: low_water.map(|it| it.value),
+        }
+    }
 }
 
 /// What is fixed for one client.
@@ -78,16 +100,18 @@ impl Subnet {
                 .collect();
             interface_id = table.read("interface-id", report, text_or_octets);
         }
+        let (pools, handing_out) = pools
+            .into_iter()
+            .filter_map(|it| pool(it, family, report))
+            .unzip();
         Self {
             family,
             spot: table.spot.clone(),
             id: table.read("id", report, |value| value.whole_u32(1, u32::MAX - 1)),
             subnet: subnet
                 .and_then(|it| it.read(report, |value| notation::prefix(family, value.text()?))),
-            pools: pools
-                .into_iter()
-                .filter_map(|it| pool(it, family, report))
-                .collect(),
+            pools,
+            handing_out,
             pd_pools,
             interface: table.read("interface", report, interface_name),
             interface_id,
@@ -99,16 +123,23 @@ impl Subnet {
 }
 
 /// A pool is a text, or a table with a text in it as Kea has it.
-fn pool(value: Value<'_>, family: Family, report: &mut Report) -> Option<At<Range>> {
+fn pool(value: Value<'_>, family: Family, report: &mut Report) -> Option<(At<Range>, HandingOut)> {
+    let mut handing_out = HandingOut::default();
     let value = match value.value {
-        DeValue::Table(_) => value.table(&keys::POOL, report)?.require("pool", report)?,
+        DeValue::Table(_) => {
+            let table = value.table(&keys::POOL, report)?;
+            handing_out = HandingOut::read(&table, "allocator", report);
+            table.require("pool", report)?
+        }
         _ => value,
     };
-    value.read(report, |value| notation::range(family, value.text()?))
+    let range = value.read(report, |value| notation::range(family, value.text()?))?;
+    Some((range, handing_out))
 }
 
 impl PdPool {
     fn read(table: &Table<'_>, report: &mut Report) -> Option<At<Self>> {
+        let handing_out = HandingOut::read(table, "pd-allocator", report);
         let len = table.get("prefix-len");
         let len = len.map(|it| it.read(report, |value| value.whole_u32(0, 128)));
         let delegated = table.require("delegated-len", report);
@@ -143,6 +174,7 @@ impl PdPool {
             value: Self {
                 prefix,
                 delegated_len,
+                handing_out,
             },
         })
     }

@@ -42,7 +42,7 @@ f.toml:14:9: subnet4[0].relay: `ip-addresses` is missing; add it (list of addres
 f.toml:14:11: subnet4[0].relay.ip-address: unknown key; did you mean `ip-addresses`?
 f.toml:17:10: subnet4[1].subnet: 192.0.2.128/25 overlaps subnet4[0].subnet (line 12), 192.0.2.0/24; shrink one of them
 f.toml:18:6: subnet4[1].id: 1 is also the number of subnet4[0] (line 11); give it another
-f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, min-valid-lifetime, max-valid-lifetime, next-server, boot-file-name, server-identifier, reservations"#
+f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, boot-file-name, server-identifier, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, reservations"#
     );
 }
 
@@ -55,6 +55,18 @@ fn every_mistake_has_its_sentence() {
         (
             "pools = [\"192.0.2.10-192.0.2.20\", \"192.0.2.20-192.0.2.30\"]",
             "6:35: subnet4[0].pools[1]: 192.0.2.20-192.0.2.30 overlaps subnet4[0].pools[0] (line 6), 192.0.2.10-192.0.2.20; shrink one of them",
+        ),
+        (
+            "allocator = \"cyclic\"",
+            "6:13: subnet4[0].allocator: \"cyclic\" is not known; it must be \"iterative\", \"random\" or \"flq\"",
+        ),
+        (
+            "adaptive-lease-time-threshold = 80\nmin-valid-lifetime = 100",
+            "6:33: subnet4[0].adaptive-lease-time-threshold: is the number 80; it must be 0 to 1",
+        ),
+        (
+            "low-water-percent = 101",
+            "6:21: subnet4[0].low-water-percent: is the number 101; it must be 0 to 100",
         ),
         (
             "pools = [\"192.0.2.128/25\"]",

@@ -2,8 +2,8 @@
 
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
-    Interface, LeaseCache, Lifetimes, Network, Policy, Reservation, Reservations, ReservedBy,
-    Subnet4,
+    Interface, LeaseCache, Lifetimes, Network, Policy, Preference, Reservation, Reservations,
+    ReservedBy, Rules, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -67,6 +67,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             renew: None,
             rebind: None,
             cache: LeaseCache::default(),
+            adaptive_millionths: None,
         },
         options: options(&[
             (1, &[255, 255, 255, 0], false),
@@ -80,6 +81,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         next_server: NONE,
         boot_file_name: Box::default(),
         rapid_commit: false,
+        rules: Rules::default(),
     }
 }
 
@@ -101,6 +103,14 @@ pub(super) struct World {
 const POOLS: [(&str, u64); 3] = [("10.0.0.10", 4), ("10.0.1.10", 2), ("10.3.0.10", 100)];
 
 impl World {
+    /// Changes the rules of all subnets.
+    pub(super) fn set_rules(&mut self, change: impl Fn(&mut Rules)) {
+        let networks = self.policy.networks_v4.iter_mut();
+        for subnet in networks.flat_map(|network| &mut network.subnets) {
+            change(&mut subnet.rules);
+        }
+    }
+
     /// The link of the interface: 10.0.0.0/24 (10 to 13) and 10.0.1.0/24 (10 and 11), one shared network.
     /// Behind relay agents: 10.3.0.0/24 (10 to 109).
     pub(super) fn new() -> Self {
@@ -122,7 +132,10 @@ impl World {
             pools: Pools::new(&ranges, &[]),
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 600,
-            authoritative: true,
+            decline_probation_seconds_max: 86_400,
+            preference_v4: Preference::Former,
+            preference_v6: Preference::Requested,
+            alarms: crate::alarms::Alarms::default(),
             ..Policy::default()
         };
         Self {

@@ -3,7 +3,7 @@
 pub(super) use super::super::{Query, classify, decide, reply};
 pub(super) use crate::options::{ConfiguredOption, OptionSet};
 pub(super) use crate::subnet::{
-    LeaseCache, Lifetimes, Network, Reservation, Reservations, ReservedBy, Subnet6,
+    LeaseCache, Lifetimes, Network, Preference, Reservation, Reservations, ReservedBy, Subnet6,
 };
 pub(super) use crate::{Discard, Interface, Policy};
 pub(super) use core::net::Ipv6Addr;
@@ -60,6 +60,7 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
             renew: None,
             rebind: None,
             cache: LeaseCache::default(),
+            adaptive_millionths: None,
         },
         options: OptionSet::default(),
         reservations: Reservations::default(),
@@ -105,6 +106,8 @@ impl World {
             server_duid: Duid::new(SERVER).unwrap(),
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 3600,
+            decline_probation_seconds_max: 86_400,
+            preference_v6: Preference::Requested,
             ..Policy::default()
         };
         let interface = Interface {
