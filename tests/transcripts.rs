@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 #[test]
 fn dhcpv4_is_answered_as_the_rfc_says() {
-    check("v4", Protocol::V4, 130);
+    check("v4", Protocol::V4, 210);
 }
 
 #[test]

@@ -345,6 +345,63 @@ mod tests {
         }
     }
 
+    /// Makes the clients of some leases decline them.
+    fn decline(bench: &mut Bench, lasts: &[u8]) {
+        let mut log = ChangeLog::default();
+        for &last in lasts {
+            let (mut partition, slot) = bench.partitions.lock_holder(lease(last)).unwrap();
+            let mut binding = Binding::default();
+            partition.read(slot, &mut binding);
+            binding.state = State::Declined;
+            binding.valid_seconds = bench.pools.quarantine_seconds(lease(last), 60, 600, NOW);
+            binding.expires = NOW.after(binding.valid_seconds);
+            partition
+                .commit(Some(slot), &binding, &bench.pools, &mut log, NOW)
+                .unwrap();
+        }
+        bench.partitions.settle(&mut log, &bench.pools);
+    }
+
+    #[test]
+    fn declined_leases_are_given_back_and_no_others() {
+        for durability in [Durability::Process, Durability::Power] {
+            let mut bench = Bench::new(durability, true);
+            decline(&mut bench, &[3, 4, 5]);
+            let clear = |bench: &mut Bench, wants: fn(&Binding) -> bool| {
+                let (partitions, pools) = (&bench.partitions, &bench.pools);
+                let cleared = bench.operator.clear_declined(wants, partitions, pools, NOW);
+                let mut leases: Vec<_> = cleared.unwrap().iter().map(|it| it.lease).collect();
+                leases.sort_unstable_by_key(|lease| lease.address());
+                leases
+            };
+            assert_eq!(clear(&mut bench, |it| it.lease == lease(4)), [lease(4)]);
+            assert_eq!(bench.pools.declined_count(PoolIndex(0)), 2);
+            assert_eq!(clear(&mut bench, |_| true), [3, 5].map(lease));
+            assert!(clear(&mut bench, |_| true).is_empty());
+            assert_eq!(bench.pools.declined_count(PoolIndex(0)), 0);
+            for free in [3, 4, 5] {
+                assert_eq!(bench.pools.claim(lease(free)), Claim::Claimed);
+                assert_eq!(
+                    bench.pools.quarantine_seconds(lease(free), 60, 600, NOW),
+                    60
+                );
+            }
+            assert_eq!(bench.pools.claim(lease(6)), Claim::Taken);
+        }
+    }
+
+    #[test]
+    fn declined_leases_that_the_disk_does_not_give_back_stay() {
+        let mut bench = Bench::new(Durability::Power, false);
+        decline(&mut bench, &[3]);
+        let (partitions, pools) = (&bench.partitions, &bench.pools);
+        let cleared = bench
+            .operator
+            .clear_declined(|_| true, partitions, pools, NOW);
+        assert_eq!(cleared, Err(ReleaseError::StoreFailed));
+        assert_eq!(bench.pools.claim(lease(3)), Claim::Taken);
+    }
+
     #[test]
     fn what_nobody_holds_is_not_released() {
         for durability in [Durability::Process, Durability::Power] {

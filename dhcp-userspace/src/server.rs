@@ -363,7 +363,10 @@ impl Server {
     ) -> Result<(), ReloadError> {
         let shared = &self.shared;
         let _one_at_a_time = shared.operator.lock();
-        let policy = Arc::new(make_policy(&shared.duid, Some(&shared.policy.load())));
+        // Kept until every worker has left it: whoever drops it last takes down all its reservations, and
+        // that must be no worker.
+        let former = shared.policy.load();
+        let policy = Arc::new(make_policy(&shared.duid, Some(&former)));
         let generation = shared.policy.replace(policy);
         shared.unopened.store(generation, Ordering::Relaxed);
         shared.configure_programs();
@@ -374,6 +377,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+        drop(former);
         tracing::info!(generation, "a new configuration is in force");
         Ok(())
     }

@@ -43,6 +43,12 @@ impl Engine {
         &mut self.policy
     }
 
+    /// Puts another policy in force, whose pools succeed those before.
+    pub fn reload(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.partitions.mark_held(&self.policy.pools);
+    }
+
     /// Serves the first `length` octets of `frame` as the data path does, stage after stage, and settles
     /// what changed. The answer lies over the request then; its length comes back. No heap.
     ///

@@ -7,8 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod alarms;
+pub mod class;
 pub mod discard;
+pub mod expression;
 pub mod options;
+pub mod reservation;
 pub mod subnet;
 pub mod v4;
 pub mod v6;

@@ -1,14 +1,16 @@
-//! The policy: shared networks, subnets, pools, reservations; and how one is selected.
+//! The policy: shared networks, subnets, pools; and how one is selected.
 //!
 //! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
 
 use crate::alarms::Alarms;
 use crate::options::OptionSet;
+pub use crate::reservation::{
+    Boot, Host, Hosts, IdentifierOrder, Reservation, Reservations, ReservedBy,
+};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
-use hashbrown::HashMap;
 
 /// An interface that is served, as the shell sees it at the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -49,6 +51,10 @@ pub struct Policy {
     pub preference_v6: Preference,
     /// When the operator wants to know how full pools are.
     pub alarms: Alarms,
+    /// How DHCPv4 clients with reservations are known, and reservations of no subnet.
+    pub hosts_v4: Hosts,
+    /// The same of DHCPv6.
+    pub hosts_v6: Hosts,
 }
 
 impl Policy {
@@ -171,6 +177,8 @@ pub struct Subnet4 {
     pub server_identifier: Option<Ipv4Addr>,
     /// `siaddr`, the next server in bootstrap (`next-server`); unspecified unless configured.
     pub next_server: Ipv4Addr,
+    /// `sname` (`server-hostname`), at most 63 octets.
+    pub server_hostname: Box<[u8]>,
     /// `file` (`boot-file-name`), at most 127 octets.
     pub boot_file_name: Box<[u8]>,
     /// Rapid Commit allowed (RFC 4039).
@@ -208,65 +216,6 @@ pub struct Subnet6 {
     pub rapid_commit: bool,
     /// Preference sent in Advertise, when not 0 (RFC 8415 section 21.8).
     pub preference: u8,
-}
-
-/// By which identifier of the client a reservation is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ReservedBy {
-    /// `hw-address`.
-    HardwareAddress,
-    /// `client-id` (DHCPv4 option 61).
-    ClientId,
-    /// `duid`.
-    Duid,
-}
-
-/// What is fixed for one client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reservation {
-    /// Reserved addresses and prefixes; empty if only options are reserved.
-    pub leases: Vec<Lease>,
-    /// The subnet's options with the client's own folded in.
-    pub options: OptionSet,
-    /// `hostname`, sent as option 12.
-    pub hostname: Box<[u8]>,
-}
-
-/// The reservations of a subnet, found in constant time.
-#[derive(Clone, Debug, Default)]
-pub struct Reservations {
-    by_identifier: HashMap<(ReservedBy, Box<[u8]>), Reservation>,
-}
-
-impl Reservations {
-    /// Adds one; the earlier one with the same identifier, if any, comes back.
-    pub fn insert(
-        &mut self,
-        by: ReservedBy,
-        identifier: &[u8],
-        reservation: Reservation,
-    ) -> Option<Reservation> {
-        self.by_identifier
-            .insert((by, identifier.into()), reservation)
-    }
-
-    /// The reservation of a client.
-    pub fn find(&self, by: ReservedBy, identifier: &[u8]) -> Option<&Reservation> {
-        /// The key of a look-up that owns nothing: no allocation on the hot path.
-        #[derive(Hash)]
-        struct Borrowed<'a>(ReservedBy, &'a [u8]);
-        impl hashbrown::Equivalent<(ReservedBy, Box<[u8]>)> for Borrowed<'_> {
-            fn equivalent(&self, key: &(ReservedBy, Box<[u8]>)) -> bool {
-                self.0 == key.0 && *self.1 == *key.1
-            }
-        }
-        self.by_identifier.get(&Borrowed(by, identifier))
-    }
-
-    /// Whether there are none: then nothing needs to be hashed.
-    pub fn is_empty(&self) -> bool {
-        self.by_identifier.is_empty()
-    }
 }
 
 impl Lifetimes {

@@ -16,6 +16,7 @@ use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::alarms::Alarms;
+use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{Network, Preference, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Allocator, Lease, PoolRange, Pools};
@@ -91,6 +92,8 @@ pub struct Checked {
     decline_probation_seconds_max: u32,
     preference_v4: Preference,
     preference_v6: Preference,
+    hosts_v4: Hosts,
+    hosts_v6: Hosts,
 }
 
 impl Checked {
@@ -114,6 +117,8 @@ impl Checked {
             preference_v4: self.preference_v4,
             preference_v6: self.preference_v6,
             alarms: self.alarms.clone(),
+            hosts_v4: self.hosts_v4.clone(),
+            hosts_v6: self.hosts_v6.clone(),
         }
     }
 
@@ -155,12 +160,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     };
     let (decline_probation_seconds, decline_probation_seconds_max) = checker.quarantine(file);
     let interfaces = checker.interfaces(file);
-    let placed = checker.placed(file);
+    let mut placed = checker.placed(file);
     checker.ids(&placed);
     checker.subnet_overlaps(&placed);
     checker.links(file, &placed);
     checker.pd_pool_overlaps(&placed);
-    checker.reserved_twice(&placed);
+    checker.distribute(file, &mut placed);
+    checker.reserved_twice(file, &placed);
+    let hosts_v4 = checker.hosts(&file.hosts4, Family::V4, &placed);
+    let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     for placed in &placed {
@@ -220,6 +228,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         decline_probation_seconds_max,
         preference_v4: value_or(prefer_v4, Preference::Former),
         preference_v6: value_or(prefer_v6, Preference::Requested),
+        hosts_v4,
+        hosts_v6,
     })
 }
 

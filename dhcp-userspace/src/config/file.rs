@@ -4,12 +4,16 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
+mod hosts;
 mod option_data;
+mod reservation;
 mod subnet;
 mod values;
 
+pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
-pub(super) use subnet::{HandingOut, PdPool, Reservation, Subnet};
+pub(super) use reservation::Reservation;
+pub(super) use subnet::{HandingOut, PdPool, Subnet};
 
 use super::keys::{self, TableKeys};
 use super::notation::Family;
@@ -48,6 +52,8 @@ pub(super) struct File {
     pub(super) history: History,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
+    pub(super) hosts4: Hosts,
+    pub(super) hosts6: Hosts,
     /// Subnets that stand alone, DHCPv4 first.
     pub(super) subnets: Vec<Subnet>,
     pub(super) networks: Vec<SharedNetwork>,
@@ -114,8 +120,12 @@ pub(super) struct Parameters {
     pub(super) bootp_lifetime: Option<At<u32>>,
     pub(super) preference: Option<At<u8>>,
     pub(super) next_server: Option<At<Ipv4Addr>>,
+    pub(super) server_hostname: Option<At<String>>,
     pub(super) boot_file_name: Option<At<String>>,
     pub(super) server_identifier: Option<At<Ipv4Addr>>,
+    pub(super) reservations_global: Option<At<bool>>,
+    pub(super) reservations_in_subnet: Option<At<bool>>,
+    pub(super) reservations_out_of_pool: Option<At<bool>>,
     /// Outer levels first; what comes later replaces what came earlier.
     pub(super) options: Vec<OptionData>,
 }
@@ -151,8 +161,18 @@ impl Parameters {
             bootp_lifetime: either(&self.bootp_lifetime, &outer.bootp_lifetime),
             preference: either(&self.preference, &outer.preference),
             next_server: either(&self.next_server, &outer.next_server),
+            server_hostname: either(&self.server_hostname, &outer.server_hostname),
             boot_file_name: either(&self.boot_file_name, &outer.boot_file_name),
             server_identifier: either(&self.server_identifier, &outer.server_identifier),
+            reservations_global: either(&self.reservations_global, &outer.reservations_global),
+            reservations_in_subnet: either(
+                &self.reservations_in_subnet,
+                &outer.reservations_in_subnet,
+            ),
+            reservations_out_of_pool: either(
+                &self.reservations_out_of_pool,
+                &outer.reservations_out_of_pool,
+            ),
             options: outer.options.iter().chain(&self.options).cloned().collect(),
         }
     }
@@ -232,6 +252,8 @@ impl File {
                 .unwrap_or_default(),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
+            hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
+            hosts6: Hosts::read(dhcp6.as_ref(), Family::V6, report),
             subnets,
             networks: networks
                 .iter()
@@ -332,6 +354,13 @@ impl Parameters {
             low_water_percent: table.read("low-water-percent", report, percent),
             decline_alarm_percent: table.read("decline-alarm-percent", report, percent),
             min_valid_lifetime: table.read("min-valid-lifetime", report, lifetime),
+            reservations_global: table.read("reservations-global", report, Value::boolean),
+            reservations_in_subnet: table.read("reservations-in-subnet", report, Value::boolean),
+            reservations_out_of_pool: table.read(
+                "reservations-out-of-pool",
+                report,
+                Value::boolean,
+            ),
             options: OptionData::list(table, spaces, report),
             ..Self::default()
         };
@@ -343,6 +372,8 @@ impl Parameters {
             this.bootp = table.read("bootp", report, Value::boolean);
             this.bootp_lifetime = table.read("bootp-lifetime", report, lifetime);
             this.next_server = table.read("next-server", report, ipv4);
+            this.server_hostname =
+                table.read("server-hostname", report, |value| value.text_within(63));
             this.boot_file_name =
                 table.read("boot-file-name", report, |value| value.text_within(127));
             this.server_identifier = table.read("server-identifier", report, server_address);

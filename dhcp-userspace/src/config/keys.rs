@@ -75,6 +75,8 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &OPTION_DATA,
     &RESERVATION4,
     &RESERVATION6,
+    &RESERVATION_LINE4,
+    &RESERVATION_LINE6,
 ];
 
 const SECONDS: &str = "seconds, 1 to 4294967295 (4294967295: for ever)";
@@ -401,6 +403,12 @@ const BOOTSTRAP_V4: &[Key] = &[
         "`siaddr`: the server that a booting client fetches its file from (DHCPv4).",
     ),
     key(
+        "server-hostname",
+        "text, at most 63 octets",
+        "none",
+        "`sname`: the name of the server that a booting client fetches its file from (DHCPv4).",
+    ),
+    key(
         "boot-file-name",
         "text, at most 127 octets",
         "none",
@@ -412,6 +420,66 @@ const BOOTSTRAP_V4: &[Key] = &[
         "the interface's first address",
         "Server identifier of DHCPv4, to which clients send their renewals: it must reach this server.",
     ),
+];
+
+const RESERVATION_MODES: &[Key] = &[
+    key(
+        "reservations-in-subnet",
+        "boolean",
+        "true",
+        "Whether the `reservations` of the subnet count.",
+    ),
+    key(
+        "reservations-out-of-pool",
+        "boolean",
+        "false",
+        "Whether all addresses are reserved outside of the pools: one inside is not reserved then, the rest of its reservation counts. Looking costs nothing here; it is for configurations of Kea.",
+    ),
+    key(
+        "reservations-global",
+        "boolean",
+        "false",
+        "Whether the reservations of no subnet, in `[dhcp4]` or `[dhcp6]`, count too, after those of the subnet.",
+    ),
+];
+
+const HOSTS_FILE: Key = key(
+    "reservations-file",
+    "path, from the directory of this file",
+    "none",
+    "A file of further reservations, one JSON object in each line, see `reservations-file`. A reload reads it again.",
+);
+
+const HOSTS_V4: &[Key] = &[
+    key(
+        "host-reservation-identifiers",
+        "list of identifiers",
+        "hw-address, duid, circuit-id, client-id, remote-id, subscriber-id",
+        "By what clients with reservations are known; of two reservations for one client that counts whose identifier is named first, and what is not named is never looked for.",
+    ),
+    key(
+        "reservations",
+        "list of tables",
+        "none",
+        "Reservations of no subnet, see `reservations` (DHCPv4): for subnets with `reservations-global`. An address counts where it lies in the subnet.",
+    ),
+    HOSTS_FILE,
+];
+
+const HOSTS_V6: &[Key] = &[
+    key(
+        "host-reservation-identifiers",
+        "list of identifiers",
+        "hw-address, duid",
+        "By what clients with reservations are known, the first counts.",
+    ),
+    key(
+        "reservations",
+        "list of tables",
+        "none",
+        "Reservations of no subnet, see `reservations` (DHCPv6): for subnets with `reservations-global`. An address counts where it lies in the subnet.",
+    ),
+    HOSTS_FILE,
 ];
 
 /// Parameters of all DHCPv4 subnets.
@@ -438,6 +506,8 @@ pub(super) const DHCP4: TableKeys = TableKeys {
                 "Kea's switches for old habits, see `compatibility`.",
             ),
         ],
+        RESERVATION_MODES,
+        HOSTS_V4,
     ],
 };
 
@@ -456,6 +526,8 @@ pub(super) const DHCP6: TableKeys = TableKeys {
             "`\"requested\"`",
             "Which lease an IA without one gets if it had one before and names another, and both are free: the `former` or the `requested` one.",
         )],
+        RESERVATION_MODES,
+        HOSTS_V6,
     ],
 };
 
@@ -521,6 +593,7 @@ pub(super) const SUBNET4: TableKeys = TableKeys {
         LIFETIMES_V4,
         BOOTSTRAP_V4,
         RULES_V4,
+        RESERVATION_MODES,
         &[key(
             "reservations",
             "list of tables",
@@ -569,6 +642,7 @@ pub(super) const SUBNET6: TableKeys = TableKeys {
         ALLOCATION,
         &[PD_ALLOCATOR],
         LIFETIMES_V6,
+        RESERVATION_MODES,
         &[key(
             "reservations",
             "list of tables",
@@ -662,6 +736,7 @@ pub(super) const SHARED_NETWORK: TableKeys = TableKeys {
         LIFETIMES_V6,
         BOOTSTRAP_V4,
         RULES_V4,
+        RESERVATION_MODES,
         &[
             key(
                 "subnet4",
@@ -750,66 +825,126 @@ const IDENTIFIERS: &[Key] = &[
     ),
 ];
 
+const RESERVED_V4: &[Key] = &[
+    key(
+        "client-id",
+        "octets",
+        "",
+        "The client by its client identifier (option 61).",
+    ),
+    key(
+        "circuit-id",
+        "octets",
+        "",
+        "The client by the port that its relay agent names (option 82, sub-option 1), whatever device is there.",
+    ),
+    key(
+        "remote-id",
+        "octets",
+        "",
+        "The client by the line that its relay agent names (option 82, sub-option 2).",
+    ),
+    key(
+        "subscriber-id",
+        "octets",
+        "",
+        "The client by the subscriber that its relay agent names (option 82, sub-option 6).",
+    ),
+    key(
+        "ip-address",
+        "IPv4 address",
+        "none",
+        "Its address, inside the subnet; in a pool or not.",
+    ),
+    key(
+        "hostname",
+        "text, at most 255 octets",
+        "none",
+        "Its name (option 12).",
+    ),
+    key(
+        "next-server",
+        "IPv4 address",
+        "the subnet's",
+        "`siaddr` for it alone.",
+    ),
+    key(
+        "server-hostname",
+        "text, at most 63 octets",
+        "the subnet's",
+        "`sname` for it alone.",
+    ),
+    key(
+        "boot-file-name",
+        "text, at most 127 octets",
+        "the subnet's",
+        "`file` for it alone.",
+    ),
+    RESERVED_OPTIONS,
+];
+
+const RESERVED_V6: &[Key] = &[
+    key(
+        "ip-addresses",
+        "list of IPv6 addresses",
+        "none",
+        "Its addresses, inside the subnet; in a pool or not.",
+    ),
+    key(
+        "prefixes",
+        "list of IPv6 prefixes",
+        "none",
+        "The prefixes delegated to it; in a pd-pool (then of its delegated length) or not.",
+    ),
+    RESERVED_OPTIONS,
+];
+
+const RESERVED_OPTIONS: Key = key(
+    "option-data",
+    "list of tables",
+    "none",
+    "Options for it alone.",
+);
+
 /// A DHCPv4 reservation.
 pub(super) const RESERVATION4: TableKeys = TableKeys {
     heading: "`reservations` (DHCPv4)",
-    meaning: "What is fixed for one client of the subnet, found by exactly one identifier. Octets are written as `\"02:00:5e\"`, `\"02005e\"` or, as text, `\"'port 7'\"`.",
-    groups: &[
-        IDENTIFIERS,
-        &[
-            key(
-                "client-id",
-                "octets",
-                "",
-                "The client by its client identifier (option 61).",
-            ),
-            key(
-                "ip-address",
-                "IPv4 address",
-                "none",
-                "Its address, inside the subnet; in a pool or not.",
-            ),
-            key(
-                "hostname",
-                "text, at most 255 octets",
-                "none",
-                "Its name (option 12).",
-            ),
-            key(
-                "option-data",
-                "list of tables",
-                "none",
-                "Options for it alone.",
-            ),
-        ],
-    ],
+    meaning: "What is fixed for one client of the subnet, found by exactly one identifier. Octets are written as `\"02:00:5e\"`, `\"02005e\"` or, as text, `\"'port 7'\"`. What relay agents tell is remembered for renewals, which go past them.",
+    groups: &[IDENTIFIERS, RESERVED_V4],
 };
 
 /// A DHCPv6 reservation.
 pub(super) const RESERVATION6: TableKeys = TableKeys {
     heading: "`reservations` (DHCPv6)",
     meaning: "What is fixed for one client of the subnet.",
-    groups: &[
-        IDENTIFIERS,
-        &[
-            key(
-                "ip-addresses",
-                "list of IPv6 addresses",
-                "none",
-                "Its addresses, inside the subnet; in a pool or not.",
-            ),
-            key(
-                "prefixes",
-                "list of IPv6 prefixes",
-                "none",
-                "The prefixes delegated to it; in a pd-pool (then of its delegated length) or not.",
-            ),
-            key(
-                "option-data",
-                "list of tables",
-                "none",
-                "Options for it alone.",
-            ),
-        ],
-    ],
+    groups: &[IDENTIFIERS, RESERVED_V6],
+};
+
+const RESERVATION_LINE: &[Key] = &[
+    key(
+        "subnet-id",
+        "0 to 4294967294",
+        "the subnet in which the address lies",
+        "The `id` of its subnet; 0: of none, see `reservations-global`.",
+    ),
+    key(
+        "user-context",
+        "anything",
+        "none",
+        "For other programs; not looked at.",
+    ),
+];
+
+/// A line of the file of DHCPv4 reservations.
+pub(super) const RESERVATION_LINE4: TableKeys = TableKeys {
+    heading: "`reservations-file` (DHCPv4)",
+    meaning: "One JSON object in each line, as `{\"subnet-id\": 1, \"hw-address\": \"02:00:5e:00:53:01\", \"ip-address\": \"192.0.2.5\"}`; empty lines and lines that begin with `#` or `//` are left out. The keys are those of `reservations` and Kea's, so the hosts of Kea's answer to `reservation-get-all` can be written into it line by line; empty texts and lists count as left out. Every mistake is reported with its line and column, and one mistake keeps the whole new configuration from being used.",
+    groups: &[RESERVATION_LINE, IDENTIFIERS, RESERVED_V4],
+};
+
+/// A line of the file of DHCPv6 reservations.
+pub(super) const RESERVATION_LINE6: TableKeys = TableKeys {
+    heading: "`reservations-file` (DHCPv6)",
+    meaning: "The same for DHCPv6.",
+    groups: &[RESERVATION_LINE, IDENTIFIERS, RESERVED_V6],
 };

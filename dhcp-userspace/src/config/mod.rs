@@ -5,6 +5,7 @@
 
 mod checked;
 mod file;
+mod json;
 mod keys;
 pub mod notation;
 mod options;

@@ -31,7 +31,7 @@ impl<'t> Table<'t> {
     }
 
     /// A table; keys that it may not have are reported here.
-    fn new(
+    pub(super) fn new(
         spot: Spot,
         keys: &'static TableKeys,
         entries: &'t DeTable<'t>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// A place in the file: which key, and the offset of its octet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Spot {
-    /// Offset into the text.
+    /// Offset into the text; of a further file into what comes after the texts before it.
     pub offset: usize,
     /// Path of the key, as `subnet4[3].pools[0]`; empty for the file as a whole.
     pub path: String,
@@ -44,6 +44,8 @@ pub enum Severity {
 pub struct Finding {
     /// Error or warning.
     pub severity: Severity,
+    /// The file, if it is not the configuration itself.
+    pub file: Option<PathBuf>,
     /// Line, from 1; 0 when the file could not be read at all.
     pub line: usize,
     /// Column in characters, from 1.
@@ -72,6 +74,7 @@ impl Findings {
         let (severity, path) = (Severity::Error, String::new());
         let finding = Finding {
             severity,
+            file: None,
             line: 0,
             column: 0,
             path,
@@ -90,7 +93,8 @@ impl Findings {
 
     /// One finding as a line: `FILE:LINE:COLUMN: path: message`.
     pub fn line(&self, finding: &Finding) -> String {
-        let mut line = self.file.display().to_string();
+        let file = finding.file.as_ref().unwrap_or(&self.file);
+        let mut line = file.display().to_string();
         if finding.line > 0 {
             line.push_str(&format!(":{}:{}", finding.line, finding.column));
         }
@@ -126,26 +130,75 @@ pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Collects findings while a text is read.
+/// Collects findings while texts are read.
 #[derive(Debug)]
 pub(super) struct Report {
+    /// The configuration itself first.
+    sources: Vec<Source>,
+    found: Vec<(Severity, Spot, String)>,
+}
+
+/// A text that is read.
+#[derive(Debug)]
+struct Source {
     file: PathBuf,
+    /// Offset of its first octet among those of all texts.
+    base: usize,
     /// Offset of the first octet of each line.
     lines: Vec<usize>,
     text: String,
-    found: Vec<(Severity, Spot, String)>,
+}
+
+impl Source {
+    fn new(file: &Path, base: usize, text: String) -> Self {
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            file: file.to_owned(),
+            base,
+            lines: std::iter::once(0).chain(after_breaks).collect(),
+            text,
+        }
+    }
+
+    fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|&start| start <= offset).max(1);
+        let start = self.lines.get(line - 1).copied().unwrap_or(0);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        // Editors do not show the byte order mark that some of them write.
+        let shown = before.trim_start_matches('\u{feff}');
+        (line, shown.chars().count() + 1)
+    }
 }
 
 impl Report {
     pub(super) fn new(file: &Path, text: &str) -> Self {
-        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
-        let lines = std::iter::once(0).chain(after_breaks).collect();
         Self {
-            file: file.to_owned(),
-            lines,
-            text: text.to_owned(),
+            sources: vec![Source::new(file, 0, text.to_owned())],
             found: Vec::new(),
         }
+    }
+
+    /// Where a file is that the configuration names.
+    pub(super) fn beside(&self, path: &Path) -> PathBuf {
+        let directory = self.sources.first().and_then(|main| main.file.parent());
+        directory.map_or_else(|| path.to_owned(), |directory| directory.join(path))
+    }
+
+    /// Adds a further text; the offset that the first of its octets has in a [`Spot`].
+    pub(super) fn add_source(&mut self, file: &Path, text: &str) -> usize {
+        // One more than there are octets, for what is wrong with the end of a text.
+        let base = self
+            .sources
+            .last()
+            .map_or(0, |last| last.base + last.text.len() + 1);
+        self.sources.push(Source::new(file, base, text.to_owned()));
+        base
+    }
+
+    fn source(&self, offset: usize) -> Option<(usize, &Source)> {
+        let after = self.sources.partition_point(|it| it.base <= offset);
+        let index = after.checked_sub(1)?;
+        Some((index, self.sources.get(index)?))
     }
 
     pub(super) fn error(&mut self, spot: &Spot, message: impl Into<String>) {
@@ -164,9 +217,13 @@ impl Report {
             .any(|(severity, ..)| *severity == Severity::Error)
     }
 
-    /// Names another place of the same file: `pools[0] (line 12)`.
+    /// Names another place: `pools[0] (line 12)`, in a further file `hosts:12`.
     pub(super) fn name(&self, spot: &Spot) -> String {
-        format!("{} (line {})", spot.path, self.line(spot.offset))
+        let line = self.line(spot.offset);
+        match self.source(spot.offset) {
+            Some((1.., source)) => format!("{}:{line}", source.file.display()),
+            Some((0, _)) | None => format!("{} (line {line})", spot.path),
+        }
     }
 
     /// All errors, or all warnings if there are none; first lines first.
@@ -183,8 +240,13 @@ impl Report {
         let located = |(severity, spot, message): &(Severity, Spot, String)| {
             let (line, column) = self.line_and_column(spot.offset);
             let (severity, path, message) = (*severity, spot.path.clone(), message.clone());
+            let file = match self.source(spot.offset) {
+                Some((1.., source)) => Some(source.file.clone()),
+                Some((0, _)) | None => None,
+            };
             Finding {
                 severity,
+                file,
                 line,
                 column,
                 path,
@@ -192,8 +254,9 @@ impl Report {
             }
         };
         let all = self.found.iter().map(located).collect();
+        let file = self.sources.first().map(|main| main.file.clone());
         Findings {
-            file: self.file,
+            file: file.unwrap_or_default(),
             all,
         }
     }
@@ -204,11 +267,8 @@ impl Report {
     }
 
     fn line_and_column(&self, offset: usize) -> (usize, usize) {
-        let line = self.lines.partition_point(|&start| start <= offset).max(1);
-        let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        let before = self.text.get(start..offset).unwrap_or_default();
-        // Editors do not show the byte order mark that some of them write.
-        let shown = before.trim_start_matches('\u{feff}');
-        (line, shown.chars().count() + 1)
+        self.source(offset).map_or((1, 1), |(_, source)| {
+            source.line_and_column(offset - source.base)
+        })
     }
 }

@@ -264,10 +264,7 @@ subnet = "203.0.113.0/24"
         .find(ReservedBy::ClientId, b"port 7")
         .unwrap();
     assert_eq!(*reserved.options.find(3).unwrap().data, [198, 51, 100, 129]);
-    assert_eq!(
-        *reserved.options.find(1).unwrap().data,
-        [255, 255, 255, 128]
-    );
+    assert!(reserved.options.find(6).is_none(), "its own options alone");
     assert_eq!(*reserved.hostname, *b"h");
     let v6 = &policy.networks_v6[0].subnets[0];
     assert_eq!(
@@ -421,6 +418,10 @@ fn every_documented_key_is_read() {
                 it if same(it, &keys::OPTION_DATA) => line("[dhcp4]\noption-data = [{ @ }]"),
                 it if same(it, &keys::RESERVATION4) => line("[[subnet4]]\nreservations = [{ @ }]"),
                 it if same(it, &keys::RESERVATION6) => line("[[subnet6]]\nreservations = [{ @ }]"),
+                // Their keys are those of reservations and two that are tested on their own.
+                it if same(it, &keys::RESERVATION_LINE4) || same(it, &keys::RESERVATION_LINE6) => {
+                    continue;
+                }
                 other => panic!("{} has no test", other.heading),
             };
             let findings = check(Path::new("f.toml"), &text).unwrap_err();
@@ -478,4 +479,186 @@ proptest! {
     fn no_configuration_makes_the_checker_panic(lines in prop::collection::vec(fragment(), 0..24)) {
         let _ = said(&lines.join("\n"));
     }
+}
+
+/// A configuration with a file of reservations beside it; what was said about it, if it was wrong.
+fn with_lines(text: &str, lines: &str) -> Result<super::Checked, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("f.toml");
+    std::fs::write(directory.path().join("hosts.jsonl"), lines).unwrap();
+    check(&file, text).map_err(|findings| {
+        let inside = format!("{}/", directory.path().display());
+        findings.to_string().replace(&inside, "")
+    })
+}
+
+const WITH_LINES: &str = r#"interfaces = ["e"]
+[dhcp4]
+reservations-file = "hosts.jsonl"
+[[subnet4]]
+id = 7
+subnet = "192.0.2.0/24"
+reservations = [{ hw-address = "01", ip-address = "192.0.2.1" }]
+option-data = [{ name = "routers", data = "192.0.2.254" }]
+[[subnet4]]
+id = 8
+subnet = "198.51.100.0/24"
+reservations-global = true
+option-data = [{ name = "routers", data = "198.51.100.254" }]
+"#;
+
+#[test]
+fn reservations_of_a_file_come_to_their_subnets() {
+    let lines = r#"
+# made by the subscriber database
+{"subnet-id": 7, "hw-address": "02:00:5e:00:53:01", "ip-address": "192.0.2.5", "hostname": "a"}
+{"circuit-id": "'port 7'", "ip-address": "198.51.100.9", "user-context": {"customer": 12}}
+
+// as Kea's `reservation-get-all` answers, with what is empty
+{"boot-file-name": "", "client-id": "01:02", "hostname": "", "next-server": "0.0.0.0", "option-data": [], "server-hostname": "", "subnet-id": 8, "ip-address": "198.51.100.10"}
+{"subnet-id": 0, "hw-address": "03", "option-data": [{"name": "routers", "data": "192.0.2.9"}],}"#;
+    let policy = with_lines(WITH_LINES, lines)
+        .unwrap()
+        .policy(&dhcp_wire::id::Duid::EMPTY, None);
+    let of_subnet = |network: usize| &policy.networks_v4[network].subnets[0].reservations;
+    assert_eq!((of_subnet(0).len(), of_subnet(1).len()), (2, 2));
+    let first = of_subnet(0).find(ReservedBy::HardwareAddress, &[2, 0, 0x5e, 0, 0x53, 1]);
+    assert_eq!(*first.unwrap().hostname, *b"a");
+    assert!(
+        of_subnet(1)
+            .find(ReservedBy::CircuitId, b"port 7")
+            .is_some()
+    );
+    assert!(of_subnet(1).find(ReservedBy::ClientId, &[1, 2]).is_some());
+    let global = policy
+        .hosts_v4
+        .global
+        .find(ReservedBy::HardwareAddress, &[3])
+        .unwrap();
+    assert_eq!(*global.options.find(3).unwrap().data, [192, 0, 2, 9]);
+}
+
+#[test]
+fn what_is_wrong_with_a_file_of_reservations_is_said_with_line_and_column() {
+    let first = r#"{"subnet-id": 7, "hw-address": "0a", "ip-address": "192.0.2.5"}"#;
+    for (line, said) in [
+        (
+            "{",
+            "hosts.jsonl:2:1: this is not JSON: Unterminated object",
+        ),
+        (
+            "[1]",
+            "hosts.jsonl:2:1: is no JSON object; write one in each line, {\"hw-address\": ...}",
+        ),
+        (
+            r#"{"hw-address": "0b", "ip-address": "192.0.2.300"}"#,
+            "hosts.jsonl:2:36: ip-address: \"192.0.2.300\" is not an IPv4 address",
+        ),
+        (
+            r#"{"hw-adress": "0b"}"#,
+            "hosts.jsonl:2:1: names no client; add one of `hw-address`, `duid`, `circuit-id`, `client-id`, `remote-id`, `subscriber-id`\nhosts.jsonl:2:1: names no subnet; add `subnet-id` (0: for every subnet with reservations-global)\nhosts.jsonl:2:2: hw-adress: unknown key; did you mean `hw-address`?",
+        ),
+        (
+            r#"{"hw-address": "0b", "ip-address": "192.0.2.5"}"#,
+            "hosts.jsonl:2:36: ip-address: 192.0.2.5 is reserved in hosts.jsonl:1 too; keep one",
+        ),
+        (
+            r#"{"hw-address": "0b", "ip-address": "192.0.2.1"}"#,
+            "hosts.jsonl:2:36: ip-address: 192.0.2.1 is reserved in subnet4[0].reservations[0].ip-address (line 7) too; keep one",
+        ),
+        (
+            r#"{"hw-address": "0a", "ip-address": "192.0.2.6"}"#,
+            "hosts.jsonl:2:16: hw-address: is the client of hosts.jsonl:1 too; put both into one reservation",
+        ),
+        (
+            r#"{"hw-address": "0b", "subnet-id": 9}"#,
+            "hosts.jsonl:2:35: subnet-id: there is no subnet with the `id` 9",
+        ),
+        (
+            r#"{"hw-address": "0b", "hostname": "x"}"#,
+            "hosts.jsonl:2:1: names no subnet; add `subnet-id` (0: for every subnet with reservations-global)",
+        ),
+        (
+            r#"{"hw-address": "0b", "ip-address": "10.0.0.1"}"#,
+            "hosts.jsonl:2:36: ip-address: 10.0.0.1 lies in no subnet; correct it, or add the subnet",
+        ),
+        (
+            r#"{"hw-address": "0b", "subnet-id": 8, "ip-address": "192.0.2.7"}"#,
+            "hosts.jsonl:2:52: ip-address: 192.0.2.7 is not inside of its subnet, 198.51.100.0/24; correct one of the two",
+        ),
+        (
+            r#"{"hw-address": "0b", "hw-address": "0c", "subnet-id": 8}"#,
+            "hosts.jsonl:2:22: \"hw-address\" stands in this line twice; keep one of the two",
+        ),
+        (
+            r#"{"hw-address": null, "subnet-id": 8}"#,
+            "hosts.jsonl:2:16: is null; leave the key out instead",
+        ),
+    ] {
+        let wrong = with_lines(WITH_LINES, &format!("{first}\n{line}\n")).unwrap_err();
+        assert_eq!(wrong, said, "{line}");
+    }
+    let text = WITH_LINES.replace("hosts.jsonl", "nowhere");
+    assert_eq!(
+        with_lines(&text, "").unwrap_err(),
+        "f.toml:3:21: dhcp4.reservations-file: nowhere cannot be read: No such file or directory (os error 2)"
+    );
+}
+
+/// Ten for each of ten thousand; the time that it takes is in docs/performance.md.
+#[test]
+fn a_hundred_thousand_reservations_are_all_found() {
+    let lines: Vec<_> = (0u32..100_000)
+        .map(|n| {
+            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + 0x100 + n);
+            format!(r#"{{"hw-address": "02:00:{n:08x}", "ip-address": "{address}"}}"#)
+                .replace("02:00:", "0200")
+        })
+        .collect();
+    let text = "interfaces = [\"e\"]\n[dhcp4]\nreservations-file = \"hosts.jsonl\"\n[[subnet4]]\nsubnet = \"10.0.0.0/8\"\npools = [\"10.0.0.0-10.0.255.255\"]";
+    let policy = with_lines(text, &lines.join("\n"))
+        .unwrap()
+        .policy(&dhcp_wire::id::Duid::EMPTY, None);
+    let reservations = &policy.networks_v4[0].subnets[0].reservations;
+    assert_eq!(reservations.len(), 100_000);
+    for n in 0u32..100_000 {
+        let mut hardware = vec![2, 0];
+        hardware.extend(n.to_be_bytes());
+        let found = reservations.find(ReservedBy::HardwareAddress, &hardware);
+        let address = std::net::Ipv4Addr::from_bits(0x0a00_0100 + n);
+        assert_eq!(found.unwrap().leases, [Lease::V4(address)]);
+        assert!(policy.pools.is_reserved(Lease::V4(address)));
+    }
+}
+
+#[test]
+fn modes_of_reservations_say_which_count() {
+    let subnet = |modes: &str| {
+        let text = format!(
+            "interfaces = [\"e\"]\n[[subnet4]]\nsubnet = \"192.0.2.0/24\"\npools = [\"192.0.2.10-192.0.2.20\"]\n{modes}\n\
+             reservations = [{{ hw-address = \"01\", ip-address = \"192.0.2.10\", hostname = \"a\" }}, \
+             {{ hw-address = \"02\", ip-address = \"192.0.2.30\" }}]"
+        );
+        let checked = checked(&text);
+        (checked.reserved().len(), checked.warnings.to_string())
+    };
+    assert_eq!(subnet("").0, 2);
+    let (count, said) = subnet("reservations-out-of-pool = true");
+    assert_eq!(count, 1);
+    assert!(
+        said.contains("lies in subnet4[0].pools[0] (line 4), and reservations-out-of-pool is true"),
+        "{said}"
+    );
+    let (count, said) = subnet("reservations-in-subnet = false");
+    assert_eq!(count, 0);
+    assert!(said.contains("reservations-in-subnet is false"), "{said}");
+    let text = "interfaces = [\"e\"]\n[dhcp4]\nhost-reservation-identifiers = [\"duid\"]\nreservations = [{ hw-address = \"01\", ip-address = \"10.0.0.1\" }]\n[[subnet4]]\nsubnet = \"192.0.2.0/24\"\nreservations-global = true\noption-data = [{ name = \"routers\", data = \"192.0.2.1\" }]";
+    let said = checked(text).warnings.to_string();
+    assert!(said.contains("f.toml:4:32: dhcp4.reservations[0].hw-address: warning: is not among `host-reservation-identifiers`"), "{said}");
+    assert!(
+        said.contains(
+            "dhcp4.reservations[0].ip-address: warning: lies in no subnet with reservations-global"
+        ),
+        "{said}"
+    );
 }

@@ -6,7 +6,7 @@ use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
+    Hosts, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
 };
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
@@ -58,6 +58,7 @@ fn policy() -> Policy {
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: Ipv4Addr::UNSPECIFIED,
+        server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
         rules: Rules::default(),
@@ -94,6 +95,8 @@ fn policy() -> Policy {
         preference_v4: Preference::Former,
         preference_v6: Preference::Requested,
         alarms: dhcp_core::alarms::Alarms::default(),
+        hosts_v4: Hosts::default(),
+        hosts_v6: Hosts::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::random::Random;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
+    Hosts, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -110,6 +110,7 @@ impl Layout {
             reservations: Reservations::default(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
+            server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
             rules: Rules::default(),
@@ -146,6 +147,8 @@ impl Layout {
             preference_v4: Preference::Former,
             preference_v6: Preference::Requested,
             alarms: dhcp_core::alarms::Alarms::default(),
+            hosts_v4: Hosts::default(),
+            hosts_v6: Hosts::default(),
         }
     }
 }

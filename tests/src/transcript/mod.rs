@@ -12,6 +12,7 @@
 //! leases none
 //! written no                                                          the last message changed nothing of it
 //! wait 3600                                                           seconds pass
+//! config anew                                                         a reload, to the `config` lines after it
 //! ```
 //!
 //! An expectation names what matters: what it does not name may be as it likes, `no KEY` says that a key is
@@ -153,11 +154,16 @@ impl Run {
             .unwrap_or((text.trim(), ""));
         match word {
             "" => Ok(Step::default()),
+            "config" if rest.trim() == "anew" => {
+                self.world()?;
+                self.config = Some(Config::new(self.protocol));
+                Ok(Step::default())
+            }
             "config" => {
                 let config = self
                     .config
                     .as_mut()
-                    .ok_or("`config` comes before everything else")?;
+                    .ok_or("`config` comes before everything else, or after `config anew`")?;
                 config.line(rest).map(|()| Step::default())
             }
             ">" => self.send(rest),
@@ -176,13 +182,19 @@ impl Run {
     /// The server, which begins with the first line that is not `config`.
     fn world(&mut self) -> Result<&mut (Engine, Scene), Complaint> {
         if let Some(config) = self.config.take() {
-            let built = config.build();
-            let engine = Engine::new(
-                built.policy,
-                built.scene.interface.clone(),
-                built.partitions,
-            );
-            self.world = Some((engine, built.scene));
+            match &mut self.world {
+                Some((engine, scene)) => {
+                    let built = config.build_after(Some(&engine.policy().pools));
+                    engine.reload(built.policy);
+                    scene.interface = built.scene.interface;
+                }
+                None => {
+                    let built = config.build();
+                    let interface = built.scene.interface.clone();
+                    let engine = Engine::new(built.policy, interface, built.partitions);
+                    self.world = Some((engine, built.scene));
+                }
+            }
         }
         self.world
             .as_mut()

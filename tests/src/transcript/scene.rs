@@ -7,8 +7,8 @@ use super::{v4, v6};
 use dhcp_core::alarms::Alarms;
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
-    LeaseCache, Lifetimes, Network, Preference, Reservation, Reservations, ReservedBy, Rules,
-    Subnet4, Subnet6,
+    Boot, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network, Preference, Reservation,
+    Reservations, ReservedBy, Rules, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -117,6 +117,8 @@ pub struct Config {
     preferences: [Preference; 2],
     authoritative: bool,
     partitions: usize,
+    order: IdentifierOrder,
+    global: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
     subnets: Vec<SubnetLine>,
 }
 
@@ -139,9 +141,11 @@ struct SubnetLine {
     reservations: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
     server_identifier: Option<Ipv4Addr>,
     next_server: Ipv4Addr,
+    server_hostname: Box<[u8]>,
     boot_file_name: Box<[u8]>,
     rapid_commit: bool,
     preference: u8,
+    with_global: bool,
 }
 
 #[derive(Debug, Default)]
@@ -149,6 +153,7 @@ struct ReservationLine {
     leases: Vec<Lease>,
     options: Vec<ConfiguredOption>,
     hostname: Box<[u8]>,
+    boot: Boot,
 }
 
 /// What the `config` lines come to.
@@ -179,6 +184,8 @@ impl Config {
             preferences: [Preference::Former, Preference::Requested],
             authoritative: true,
             partitions: 4,
+            order: IdentifierOrder::default(),
+            global: Vec::new(),
             subnets: Vec::new(),
         }
     }
@@ -240,6 +247,7 @@ impl Config {
                 }
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
                 "partitions" => self.partitions = words.parse(&key)?,
+                "reserved-by" => self.order = Self::order(&words.value(&key)?)?,
                 _ => return Err(format!("`config server {key}` is not known")),
             }
         }
@@ -269,17 +277,13 @@ impl Config {
     }
 
     fn reservation_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
-        let kind = words.value("reservation")?;
+        let mut kind = words.value("reservation")?;
+        let is_global = kind == "global";
+        if is_global {
+            kind = words.next_word().unwrap_or_default();
+        }
         let written = words.value(&kind)?;
-        let (by, identifier) = match kind.as_str() {
-            "hw-address" => (
-                ReservedBy::HardwareAddress,
-                words::mac(&written).map(|mac| mac.to_vec()),
-            ),
-            "client-id" => (ReservedBy::ClientId, words::octets(&written)),
-            "duid" => (ReservedBy::Duid, words::duid(&written)),
-            _ => return Err(format!("nothing is reserved by `{kind}`")),
-        };
+        let (by, identifier) = identifier(&kind, &written)?;
         let identifier = identifier.ok_or_else(|| format!("`{written}` is no {kind}"))?;
         let mut reservation = ReservationLine::default();
         while let Some(key) = words.next_word() {
@@ -294,10 +298,21 @@ impl Config {
                     reservation.leases.push(Lease::Prefix(prefix, length));
                 }
                 "hostname" => reservation.hostname = words.value(&key)?.into_bytes().into(),
+                "next-server" => reservation.boot.next_server = Some(words.parse(&key)?),
+                "server-hostname" => {
+                    reservation.boot.server_hostname = words.value(&key)?.into_bytes().into();
+                }
+                "boot-file-name" => {
+                    reservation.boot.boot_file_name = words.value(&key)?.into_bytes().into();
+                }
                 _ => reservation
                     .options
                     .push(option(&key, words, self.protocol)?),
             }
+        }
+        if is_global {
+            self.global.push((by, identifier, reservation));
+            return Ok(());
         }
         let subnet = self
             .subnets
@@ -307,9 +322,22 @@ impl Config {
         Ok(())
     }
 
+    /// `reserved-by IDENTIFIER,...`: by what clients with reservations are known.
+    fn order(written: &str) -> Result<IdentifierOrder, Complaint> {
+        let named = written.split(',').map(|name| Ok(identifier(name, "1")?.0));
+        Ok(IdentifierOrder::of(
+            named.collect::<Result<Vec<_>, Complaint>>()?,
+        ))
+    }
+
     /// The whole policy; the interface has the second address of the first subnet of each family unless
     /// the lines say otherwise.
     pub fn build(self) -> Built {
+        self.build_after(None)
+    }
+
+    /// The same after a reload: its pools go on from the `previous` ones.
+    pub fn build_after(self, previous: Option<&Pools>) -> Built {
         let mut interface = self.interface;
         interface.link_local = interface.link_local.or(Some(link_local(interface.mac.0)));
         for subnet in &self.subnets {
@@ -329,7 +357,17 @@ impl Config {
         }
         let mut ranges = Vec::new();
         let mut allocators = Vec::new();
-        let mut reserved = Vec::new();
+        let leases = |lines: &[(ReservedBy, Vec<u8>, ReservationLine)]| -> Vec<Lease> {
+            lines
+                .iter()
+                .flat_map(|(_, _, line)| line.leases.clone())
+                .collect()
+        };
+        let mut reserved = leases(&self.global);
+        let hosts = Hosts {
+            order: self.order,
+            global: reservations(self.global, false),
+        };
         let mut networks_v4: Vec<Network<Subnet4>> = Vec::new();
         let mut networks_v6: Vec<Network<Subnet6>> = Vec::new();
         for mut subnet in self.subnets {
@@ -337,12 +375,7 @@ impl Config {
             let pools = subnet.pools.len() + subnet.pd_pools.len();
             allocators.extend(std::iter::repeat_n(subnet.allocator, pools));
             let name = subnet.shared_network.clone();
-            reserved.extend(
-                subnet
-                    .reservations
-                    .iter()
-                    .flat_map(|(_, _, line)| line.leases.clone()),
-            );
+            reserved.extend(leases(&subnet.reservations));
             if subnet.network.is_ipv4() {
                 add(&mut networks_v4, name, subnet.build_v4(&mut ranges));
             } else {
@@ -352,7 +385,10 @@ impl Config {
         let policy = Policy {
             networks_v4,
             networks_v6,
-            pools: Pools::with_allocators(&ranges, &allocators, &reserved),
+            pools: match previous {
+                Some(previous) => Pools::succeed_with(previous, &ranges, &allocators, &reserved),
+                None => Pools::with_allocators(&ranges, &allocators, &reserved),
+            },
             server_duid: Duid::new(&self.server_duid).unwrap(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
@@ -360,6 +396,8 @@ impl Config {
             preference_v4: self.preferences[0],
             preference_v6: self.preferences[1],
             alarms: Alarms::default(),
+            hosts_v4: hosts.clone(),
+            hosts_v6: hosts,
         };
         let scene = Scene {
             interface,
@@ -417,9 +455,11 @@ impl SubnetLine {
             reservations: Vec::new(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
+            server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: false,
             preference: 0,
+            with_global: false,
         }
     }
 
@@ -471,6 +511,7 @@ impl SubnetLine {
             "rebind" => self.lifetimes.rebind = Some(words.parse(key)?),
             "server-identifier" => self.server_identifier = Some(words.parse(key)?),
             "next-server" => self.next_server = words.parse(key)?,
+            "server-hostname" => self.server_hostname = words.value(key)?.into_bytes().into(),
             "boot-file-name" => self.boot_file_name = words.value(key)?.into_bytes().into(),
             "rapid-commit" => self.rapid_commit = true,
             "allocator" => {
@@ -489,6 +530,7 @@ impl SubnetLine {
             "no-match-client-id" => self.rules.match_client_id = false,
             "no-echo-client-id" => self.rules.echo_client_id = false,
             "bootp" => self.rules.bootp_seconds = Some(words.parse(key)?),
+            "reservations-global" => self.with_global = true,
             "preference" => self.preference = words.parse(key)?,
             _ => self.options.push(option(key, words, protocol)?),
         }
@@ -524,10 +566,11 @@ impl SubnetLine {
                 .collect(),
             interface: self.interface,
             lifetimes: self.lifetimes,
-            reservations: reservations(self.reservations, &options),
+            reservations: reservations(self.reservations, self.with_global),
             options: OptionSet::layered(options),
             server_identifier: self.server_identifier,
             next_server: self.next_server,
+            server_hostname: self.server_hostname,
             boot_file_name: self.boot_file_name,
             rapid_commit: self.rapid_commit,
             rules: self.rules,
@@ -555,7 +598,7 @@ impl SubnetLine {
             interface: self.interface,
             interface_id: self.interface_id,
             lifetimes: self.lifetimes,
-            reservations: reservations(self.reservations, &self.options),
+            reservations: reservations(self.reservations, self.with_global),
             options: OptionSet::layered(self.options),
             rapid_commit: self.rapid_commit,
             preference: self.preference,
@@ -572,20 +615,38 @@ fn number(pools: Vec<PoolRange>, ranges: &mut Vec<PoolRange>) -> Vec<PoolIndex> 
 
 fn reservations(
     lines: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
-    outer: &[ConfiguredOption],
+    with_global: bool,
 ) -> Reservations {
     let mut reservations = Reservations::default();
+    reservations.with_global = with_global;
     for (by, identifier, line) in lines {
-        let options = outer.iter().cloned().chain(line.options);
+        let boot = line.boot;
         let reservation = Reservation {
             leases: line.leases,
-            options: OptionSet::layered(options),
+            options: OptionSet::layered(line.options),
             hostname: line.hostname,
+            boot: (boot != Boot::default()).then(|| Box::new(boot)),
         };
         let earlier = reservations.insert(by, &identifier, reservation);
         assert_eq!(earlier, None, "two reservations for one client");
     }
     reservations
+}
+
+/// By what a client is known, and the octets of that.
+fn identifier(kind: &str, written: &str) -> Result<(ReservedBy, Option<Vec<u8>>), Complaint> {
+    Ok(match kind {
+        "hw-address" => (
+            ReservedBy::HardwareAddress,
+            words::mac(written).map(|mac| mac.to_vec()),
+        ),
+        "duid" => (ReservedBy::Duid, words::duid(written)),
+        "client-id" => (ReservedBy::ClientId, words::octets(written)),
+        "circuit-id" => (ReservedBy::CircuitId, words::octets(written)),
+        "remote-id" => (ReservedBy::RemoteId, words::octets(written)),
+        "subscriber-id" => (ReservedBy::SubscriberId, words::octets(written)),
+        _ => return Err(format!("nothing is reserved by `{kind}`")),
+    })
 }
 
 /// `FIRST-LAST`, or one address.

@@ -78,6 +78,7 @@ pub const GRAMMAR: Grammar = Grammar {
         // Sub-options of option 82 (RFC 3046, 3527, 5107), together one option.
         Key::option("circuit-id", 1, Form::Octets).at(Level::Relay),
         Key::option("remote-id", 2, Form::Octets).at(Level::Relay),
+        Key::option("subscriber-id", 6, Form::Octets).at(Level::Relay),
         Key::option("link-selection", 5, Form::V4).at(Level::Relay),
         Key::option("server-override", 11, Form::V4).at(Level::Relay),
         Key::field("agent", Form::Flag).opening(Level::Relay),
@@ -241,6 +242,13 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
         if header[range.clone()] != asked[range.clone()] {
             return Err(format!("the answer's {name} is not the request's"));
         }
+    }
+    if header[3] != 0 || header[8..10] != [0, 0] {
+        return Err("the answer's hops and secs are not zero".to_owned());
+    }
+    // The first bit is the broadcast bit, which a relayed NAK sets (section 4.3.2).
+    if (header[10] | 0x80, header[11]) != (asked[10] | 0x80, asked[11]) {
+        return Err("the answer's flags are not the request's".to_owned());
     }
     if header[236..240] != COOKIE {
         return Err("the answer has no magic cookie".to_owned());

@@ -1,13 +1,13 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
 use super::context::way;
+use super::identify::Identifiers;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
 use crate::cache::{Left, is_duplicate};
 use crate::discard::Discard;
-use crate::subnet::{
-    LeaseCache, Lifetimes, Network, Policy, Preference, Reservation, ReservedBy, Rules, Subnet4,
-};
+use crate::reservation::Host;
+use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Preference, Rules, Subnet4};
 use crate::surroundings::carry_over;
 use core::net::Ipv4Addr;
 use dhcp_lease::{
@@ -15,11 +15,6 @@ use dhcp_lease::{
     Timestamp,
 };
 use dhcp_wire::id::{ClientId, Iaid};
-
-/// First octet of a client identifier that holds an IAID and a DUID (RFC 4361 section 6.1), and where
-/// the DUID begins.
-const CLIENT_ID_DUID: u8 = 255;
-const CLIENT_ID_DUID_OFFSET: usize = 5;
 
 /// What the client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +27,8 @@ pub struct Answer {
     pub lease_seconds: u32,
     /// Position of the lease's subnet in the client's network.
     pub subnet: usize,
+    /// The client's reservation in that subnet.
+    pub host: Option<Host>,
 }
 
 /// Which message the answer is.
@@ -108,31 +105,6 @@ pub fn decide(
     }
 }
 
-/// The reservation that a subnet has for a client: by hardware address, DUID or client identifier, the
-/// first that there is.
-pub(super) fn reservation<'s>(subnet: &'s Subnet4, query: &Query) -> Option<&'s Reservation> {
-    let reservations = &subnet.reservations;
-    if reservations.is_empty() {
-        return None;
-    }
-    let client = query.client.as_slice();
-    let duid = match client.split_first() {
-        // RFC 4361 section 6.3 [client-id-duid]: the identifier is opaque, but an operator who knows a
-        // host by its DUID means the same host here.
-        Some((&CLIENT_ID_DUID, _)) => client.get(CLIENT_ID_DUID_OFFSET..).unwrap_or_default(),
-        _ => &[],
-    };
-    let identifiers = [
-        (ReservedBy::HardwareAddress, query.hardware.as_slice()),
-        (ReservedBy::Duid, duid),
-        (ReservedBy::ClientId, client),
-    ];
-    let mut given = identifiers
-        .into_iter()
-        .filter(|(_, identifier)| !identifier.is_empty());
-    given.find_map(|(by, identifier)| reservations.find(by, identifier))
-}
-
 /// An address of the client's network, with the position of its subnet.
 #[derive(Clone, Copy)]
 struct Candidate {
@@ -171,6 +143,7 @@ struct Case<'a> {
     slot: Option<SlotNumber>,
     record: Record,
     offered: Option<Ipv4Addr>,
+    identifiers: Identifiers<'a>,
     reserved: Option<Candidate>,
 }
 
@@ -183,6 +156,19 @@ impl<'a> Case<'a> {
         log: &'a mut ChangeLog,
         now: Timestamp,
     ) -> Self {
+        let within = |id: SubnetId| network.subnets.iter().any(|subnet| subnet.id == id);
+        let key = query.key();
+        // RFC 2131 section 4.3.5 [inform-no-lease]
+        let is_about_leases = query.kind != Kind::Inform;
+        let slot = is_about_leases
+            .then(|| partition.find(&key, within))
+            .flatten();
+        let identifiers = Identifiers::of(query, policy, network, |into| {
+            slot.is_some_and(|slot| {
+                let terms = partition.terms(slot);
+                terms.is_some_and(|terms| terms.is_live(now)) && partition.context(slot, into)
+            })
+        });
         let mut this = Self {
             query,
             policy,
@@ -190,32 +176,36 @@ impl<'a> Case<'a> {
             partition,
             log,
             now,
-            slot: None,
+            slot,
             record: Record::None,
             offered: None,
+            identifiers,
             reserved: None,
         };
-        if query.kind == Kind::Inform {
+        if !is_about_leases {
             return this;
         }
-        let within = |id: SubnetId| network.subnets.iter().any(|subnet| subnet.id == id);
-        let key = query.key();
-        this.slot = this.partition.find(&key, within);
         this.record = this.read_record();
         this.offered = this
             .partition
             .offer(&key, within, now)
             .and_then(|offer| v4(offer.lease));
-        this.reserved = network
-            .subnets
-            .iter()
-            .enumerate()
-            .find_map(|(subnet, entry)| {
-                let reservation = reservation(entry, query)?;
-                let address = reservation.leases.iter().find_map(|&lease| v4(lease))?;
-                Some(Candidate { address, subnet })
-            });
+        this.reserved = this.find_reserved();
         this
+    }
+
+    /// The address that is reserved for the client, in the first subnet of its network that has one for it.
+    fn find_reserved(&self) -> Option<Candidate> {
+        let mut subnets = self.network.subnets.iter().enumerate();
+        subnets.find_map(|(subnet, entry)| {
+            let host = self.identifiers.host(self.policy, entry)?;
+            let hosts = &self.policy.hosts_v4;
+            let reservation = hosts.reservation(&entry.reservations, host)?;
+            // A global reservation may be of an address elsewhere.
+            let mut addresses = reservation.leases.iter().filter_map(|&lease| v4(lease));
+            let address = addresses.find(|&address| entry.contains(address))?;
+            Some(Candidate { address, subnet })
+        })
     }
 
     fn read_record(&self) -> Record {
@@ -464,11 +454,14 @@ impl<'a> Case<'a> {
         let own = subnets
             .enumerate()
             .find(|(_, subnet)| subnet.contains(self.query.ciaddr));
+        let subnet = own.map_or(self.query.place.subnet, |(subnet, _)| subnet);
+        let entry = self.network.subnets.get(subnet);
         Answer {
             verdict,
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
-            subnet: own.map_or(self.query.place.subnet, |(subnet, _)| subnet),
+            subnet,
+            host: entry.and_then(|entry| self.identifiers.host(self.policy, entry)),
         }
     }
 
@@ -609,6 +602,7 @@ impl<'a> Case<'a> {
             address: candidate.address,
             lease_seconds,
             subnet: candidate.subnet,
+            host: self.identifiers.host(self.policy, subnet),
         }
     }
 
@@ -642,6 +636,7 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: self.query.place.subnet,
+            host: None,
         }
     }
 

@@ -7,11 +7,14 @@
 
 mod context;
 mod decide;
+mod identify;
+mod packet;
 mod query;
 mod reply;
 mod select;
 
 pub use decide::{Answer, Refusal, Verdict, decide};
+pub use packet::{Received, vendor_class};
 pub use query::{AGENT_OCTETS_MAX, Kind, Query, classify};
 pub use reply::reply;
 

@@ -1,9 +1,10 @@
 //! How does the answer look on the wire, and where does it go?
 
-use super::decide::{Answer, Refusal, Verdict, reservation};
+use super::decide::{Answer, Refusal, Verdict};
 use super::query::{Kind, Query, is_group};
 use crate::discard::Discard;
-use crate::options::OptionSet;
+use crate::options::{ConfiguredOption, OptionSet};
+use crate::reservation::{Boot, Reservation};
 use crate::subnet::{Lifetimes, Policy, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress};
@@ -37,7 +38,10 @@ pub fn reply(
         Verdict::BootReply => PAYLOAD_SIZE_MIN,
         _ => payload_limit(query.maximum_message_size),
     };
-    let header = header(query, answer, subnet);
+    let host = answer
+        .host
+        .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
+    let header = header(query, answer, subnet, host);
     let mut builder = Builder::new(payload, limit, &header).map_err(|_| Discard::ReplyTooLong)?;
     match answer.verdict {
         Verdict::Nak(refusal) => push_refusal(&mut builder, query, refusal)?,
@@ -45,11 +49,11 @@ pub fn reply(
             // It knows neither option 52 nor what is of DHCP alone: lease time, server identifier, timers.
             builder.forbid_overload();
             let _ = builder.reserve_last(query.agent.as_slice());
-            push_parameters(&mut builder, query, subnet);
+            push_parameters(&mut builder, query, subnet, host);
         }
         Verdict::Offer | Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => {
             push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
-            push_parameters(&mut builder, query, subnet);
+            push_parameters(&mut builder, query, subnet, host);
         }
     }
     let payload_len = builder.finish();
@@ -59,7 +63,7 @@ pub fn reply(
 }
 
 // RFC 2131 section 4.3.1 [header-fields]: table 3. What it does not name is zero.
-fn header(query: &Query, answer: &Answer, subnet: &Subnet4) -> Header {
+fn header(query: &Query, answer: &Answer, subnet: &Subnet4, host: Option<&Reservation>) -> Header {
     let mut header = Header::new(v4::BOOTREPLY);
     header.htype = query.hardware.htype();
     header.hlen = query.hlen;
@@ -83,13 +87,23 @@ fn header(query: &Query, answer: &Answer, subnet: &Subnet4) -> Header {
     if query.kind != Kind::Discover {
         header.ciaddr = query.ciaddr.octets();
     }
-    header.siaddr = subnet.next_server.octets();
-    // The last octet of `file` stays zero: the name is a string of C.
-    let (name, _) = header.file.split_at_mut(127);
-    for (to, from) in name.iter_mut().zip(&subnet.boot_file_name) {
+    let boot = host.and_then(|host| host.boot.as_deref());
+    let next_server = boot.and_then(|boot| boot.next_server);
+    header.siaddr = next_server.unwrap_or(subnet.next_server).octets();
+    let of_host = |name: fn(&Boot) -> &[u8]| boot.map(name).filter(|name| !name.is_empty());
+    let sname = of_host(|boot| &boot.server_hostname).unwrap_or(&subnet.server_hostname);
+    put_name(&mut header.sname, sname);
+    let file = of_host(|boot| &boot.boot_file_name).unwrap_or(&subnet.boot_file_name);
+    put_name(&mut header.file, file);
+    header
+}
+
+/// Writes a name over zeros, of which one stays: the name is a string of C.
+fn put_name(field: &mut [u8], name: &[u8]) {
+    let room = field.len().saturating_sub(1);
+    for (to, from) in field.iter_mut().take(room).zip(name) {
         *to = *from;
     }
-    header
 }
 
 /// Where the answer goes: at the IP layer as RFC 2131 section 4.1 says, at the Ethernet layer to the
@@ -261,11 +275,15 @@ const OWN_CODES: [u8; 14] = [
 // RFC 2131 section 4.3.1 [parameters-requested]: what the client asks for, in its order, as far as it is
 // configured, each once; then what is always sent. A client without a list gets everything. What does
 // not fit is left out, and what comes after it may still fit.
-fn push_parameters(builder: &mut Builder<'_>, query: &Query, subnet: &Subnet4) {
-    let reservation = reservation(subnet, query);
+fn push_parameters(
+    builder: &mut Builder<'_>,
+    query: &Query,
+    subnet: &Subnet4,
+    host: Option<&Reservation>,
+) {
     let mut parameters = Parameters {
-        options: reservation.map_or(&subnet.options, |reservation| &reservation.options),
-        hostname: reservation.map_or(&[], |reservation| &reservation.hostname),
+        layers: [host.map(|host| &host.options), Some(&subnet.options)],
+        hostname: host.map_or(&[], |host| &host.hostname),
         done: Codes::default(),
     };
     OWN_CODES
@@ -280,7 +298,12 @@ fn push_parameters(builder: &mut Builder<'_>, query: &Query, subnet: &Subnet4) {
         }
         parameters.push(builder, code);
     }
-    for option in parameters.options.iter() {
+    for option in parameters
+        .layers
+        .into_iter()
+        .flatten()
+        .flat_map(OptionSet::iter)
+    {
         if let Ok(code) = u8::try_from(option.code)
             && (option.always_send || asked.is_empty())
         {
@@ -295,12 +318,18 @@ fn push_parameters(builder: &mut Builder<'_>, query: &Query, subnet: &Subnet4) {
 
 /// The options to choose from, and what has been chosen.
 struct Parameters<'p> {
-    options: &'p OptionSet,
+    /// Inner levels first.
+    layers: [Option<&'p OptionSet>; 2],
     hostname: &'p [u8],
     done: Codes,
 }
 
-impl Parameters<'_> {
+impl<'p> Parameters<'p> {
+    fn find(&self, code: u8) -> Option<&'p ConfiguredOption> {
+        let mut layers = self.layers.into_iter().flatten();
+        layers.find_map(|layer| layer.find(u16::from(code)))
+    }
+
     /// Writes an option if there is one with this code that has not had its turn.
     fn push(&mut self, builder: &mut Builder<'_>, code: u8) {
         if self.done.contains(code) {
@@ -308,7 +337,7 @@ impl Parameters<'_> {
         }
         let data = match code {
             code::HOST_NAME if !self.hostname.is_empty() => self.hostname,
-            _ => match self.options.find(u16::from(code)) {
+            _ => match self.find(code) {
                 Some(option) => &option.data,
                 None => return,
             },

@@ -7,7 +7,8 @@
 use super::query::{IaKind, IaQuery, Query};
 use crate::Policy;
 use crate::own::OwnAddresses;
-use crate::subnet::{Network, Preference, Reservation, ReservedBy, Subnet6};
+use crate::reservation::{Reservation, ReservedBy};
+use crate::subnet::{Network, Preference, Subnet6};
 use core::net::Ipv6Addr;
 use dhcp_lease::{
     Claim, Key, Lease, Partition, PoolIndex, Pools, SlotNumber, SubnetId, Terms, Timestamp,
@@ -56,7 +57,7 @@ impl<'a> Link<'a> {
     pub(super) fn of(query: &'a Query, policy: &'a Policy) -> Option<Self> {
         let network = policy.networks_v6.get(query.network)?;
         let selected = network.subnets.get(query.subnet)?;
-        let reserved = reservation(network, selected, query);
+        let reserved = reservation(policy, network, selected, query);
         Some(Self {
             policy,
             network,
@@ -103,8 +104,15 @@ impl<'a> Link<'a> {
     }
 
     fn is_reserved_for_client(&self, lease: Lease) -> bool {
-        self.reserved
-            .is_some_and(|(_, reservation)| reservation.leases.contains(&lease))
+        self.reserved.is_some_and(|(subnet, reservation)| {
+            // A global reservation may be of an address elsewhere.
+            let fits = match lease {
+                Lease::Address(address) => subnet.contains(address),
+                Lease::Prefix(..) => true,
+                Lease::V4(_) => false,
+            };
+            fits && reservation.leases.contains(&lease)
+        })
     }
 
     fn pool_subnet(&self, lease: Lease) -> Option<&'a Subnet6> {
@@ -127,29 +135,30 @@ impl<'a> Link<'a> {
     }
 }
 
-/// The client's reservation on the link: by DUID, else by link-layer address.
+/// The client's reservation on the link, in the selected subnet before the others.
 fn reservation<'a>(
+    policy: &'a Policy,
     network: &'a Network<Subnet6>,
     selected: &'a Subnet6,
-    query: &Query,
+    query: &'a Query,
 ) -> Option<(&'a Subnet6, &'a Reservation)> {
-    let identifiers = [
-        (ReservedBy::Duid, query.client.as_slice()),
-        (ReservedBy::HardwareAddress, query.hardware.as_slice()),
-    ];
-    let in_subnet = |subnet: &'a Subnet6| {
-        let known = identifiers
-            .iter()
-            .filter(|(_, identifier)| !identifier.is_empty());
-        known
-            .filter_map(|(by, identifier)| subnet.reservations.find(*by, identifier))
-            .next()
-            .map(|reservation| (subnet, reservation))
+    let identifier = |by| match by {
+        ReservedBy::Duid => query.client.as_slice(),
+        ReservedBy::HardwareAddress => query.hardware.as_slice(),
+        ReservedBy::CircuitId
+        | ReservedBy::ClientId
+        | ReservedBy::FlexId
+        | ReservedBy::RemoteId
+        | ReservedBy::SubscriberId => &[],
     };
-    let with_any = |subnet: &&Subnet6| !subnet.reservations.is_empty();
+    let hosts = &policy.hosts_v6;
+    let in_subnet = |subnet: &'a Subnet6| {
+        let host = hosts.find(&subnet.reservations, identifier)?;
+        let reservation = hosts.reservation(&subnet.reservations, host)?;
+        Some((subnet, reservation))
+    };
     core::iter::once(selected)
         .chain(&network.subnets)
-        .filter(with_any)
         .find_map(in_subnet)
 }
 
@@ -197,7 +206,9 @@ pub(super) fn choose<'a>(
         .iter()
         .flat_map(|(_, reservation)| &reservation.leases)
         .copied();
-    let mut reserved = reserved.filter(|lease| Some(lease.kind()) == ia.kind.lease_kind());
+    let mut reserved = reserved
+        .filter(|lease| Some(lease.kind()) == ia.kind.lease_kind())
+        .filter(|lease| link.is_reserved_for_client(*lease));
     let former = former
         .map(|found| found.terms.lease)
         .filter(|lease| fits(*lease, ia));

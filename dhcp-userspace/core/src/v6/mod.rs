@@ -11,6 +11,7 @@ mod answer;
 mod choose;
 mod context;
 mod decide;
+mod packet;
 mod query;
 mod reply;
 mod select;
@@ -20,5 +21,6 @@ mod tests;
 
 pub use answer::Answer;
 pub use decide::decide;
+pub use packet::{Received, vendor_class};
 pub use query::{HINTS_MAX, IAS_MAX, Query, RELAY_OCTETS_MAX, REQUESTED_MAX, classify};
 pub use reply::reply;

@@ -93,7 +93,7 @@ fn message(
         self::ia(builder, ia, answer)?;
     }
     if answer.with_options {
-        configured(builder, query, options_in_force(answer, link));
+        configured(builder, query, layers(answer, link));
     }
     Ok(())
 }
@@ -129,28 +129,32 @@ fn lease(builder: &mut Builder<'_>, granted: &Granted) -> Result<(), NoRoom> {
     }
 }
 
-/// The client's own options, else those of the subnet that its lease is of.
-fn options_in_force<'a>(answer: &Answer, link: &Link<'a>) -> &'a OptionSet {
+/// The client's own options, then those of the subnet that its lease is of.
+fn layers<'a>(answer: &Answer, link: &Link<'a>) -> [Option<&'a OptionSet>; 2] {
     let granting = || {
         link.network
             .subnets
             .iter()
             .find(|subnet| Some(subnet.id) == answer.subnet)
     };
-    match link.reserved {
-        Some((_, reservation)) => &reservation.options,
-        None => &granting().unwrap_or(link.selected).options,
-    }
+    [
+        link.reserved.map(|(_, reservation)| &reservation.options),
+        Some(&granting().unwrap_or(link.selected).options),
+    ]
 }
 
 /// What the configuration has of what the client asks for, and what is always sent. What does not fit is
 /// left out, and what comes after it may still fit: the leases in front of it are committed already.
-fn configured(builder: &mut Builder<'_>, query: &Query, options: &OptionSet) {
+fn configured(builder: &mut Builder<'_>, query: &Query, [own, outer]: [Option<&OptionSet>; 2]) {
     // RFC 8415 section 18.3 [requested-options]
     let wanted = |code: u16| query.has_requested(code);
     let is_information = query.message_type == MessageType::InformationRequest;
-    let chosen = options
-        .iter()
+    let replaced = |code: u16| own.is_some_and(|own| own.find(code).is_some());
+    let outer = outer.into_iter().flat_map(OptionSet::iter);
+    let chosen = own
+        .into_iter()
+        .flat_map(OptionSet::iter)
+        .chain(outer.filter(|option| !replaced(option.code)))
         .filter(|option| (option.always_send && !is_max_rt(option.code)) || wanted(option.code))
         .filter(|option| !is_ours_to_write(option.code))
         // RFC 8415 section 21.23 [refresh-time-in-stateless-reply]: leases have their own times.

@@ -2,7 +2,7 @@
 //! the parameters that hold for it.
 
 use super::{Checker, value_or};
-use crate::config::file::{File, OptionData, Parameters, SharedNetwork, Subnet};
+use crate::config::file::{File, OptionData, Parameters, Reservation, SharedNetwork, Subnet};
 use crate::config::notation::Family;
 use crate::config::report::{At, Spot};
 use dhcp_core::options::ConfiguredOption;
@@ -15,6 +15,8 @@ pub(super) struct Placed<'f> {
     pub(super) network: Option<&'f SharedNetwork>,
     pub(super) parameters: Parameters,
     pub(super) id: u32,
+    /// Its reservations, also those that stand in the file of reservations.
+    pub(super) reservations: Vec<&'f Reservation>,
 }
 
 impl<'f> Placed<'f> {
@@ -93,6 +95,7 @@ impl Checker<'_> {
                 network,
                 parameters: written.parameters.within(&outer),
                 id,
+                reservations: written.reservations.iter().collect(),
             }
         };
         let placed: Vec<_> = all.map(place).collect();

@@ -113,7 +113,8 @@ impl Checker<'_> {
         }
         if pools.is_empty()
             && placed.written.pd_pools.is_empty()
-            && placed.written.reservations.is_empty()
+            && placed.reservations.is_empty()
+            && !value_or(&placed.parameters.reservations_global, false)
         {
             let message = "has neither pools nor reservations; nobody gets a lease from it";
             self.report.warn(&placed.written.spot, message);

@@ -4,6 +4,7 @@
 use super::placed::Placed;
 use super::{Checker, ipv4, ipv6, value_or};
 use crate::config::file::Parameters;
+use crate::config::report::At;
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{Network, Rules, Subnet4, Subnet6};
 use dhcp_lease::SubnetId;
@@ -34,6 +35,12 @@ fn rules(written: &Parameters) -> Rules {
         echo_client_id: value_or(&written.echo_client_id, true),
         bootp_seconds: value_or(&written.bootp, false).then_some(lifetime),
     }
+}
+
+/// A text as octets; none if it is not there.
+pub(super) fn text(written: &Option<At<String>>) -> Box<[u8]> {
+    let octets = written.as_ref().map(|it| it.value.as_bytes().into());
+    octets.unwrap_or_default()
 }
 
 impl Checker<'_> {
@@ -70,15 +77,12 @@ impl Checker<'_> {
             relays: placed.relays().filter_map(|it| ipv4(it.value)).collect(),
             interface: placed.interface().map(|it| it.value.clone()),
             lifetimes,
-            reservations: self.reservations(placed, &options),
+            reservations: self.reservations(placed),
             options: OptionSet::layered(options),
             server_identifier: parameters.server_identifier.as_ref().map(|it| it.value),
             next_server: value_or(&parameters.next_server, Ipv4Addr::UNSPECIFIED),
-            boot_file_name: parameters
-                .boot_file_name
-                .as_ref()
-                .map(|it| it.value.as_bytes().into())
-                .unwrap_or_default(),
+            server_hostname: text(&parameters.server_hostname),
+            boot_file_name: text(&parameters.boot_file_name),
             rapid_commit: value_or(&parameters.rapid_commit, false),
             rules: rules(parameters),
         })
@@ -103,7 +107,7 @@ impl Checker<'_> {
                 .interface_id()
                 .map(|it| it.value.clone().into_boxed_slice()),
             lifetimes,
-            reservations: self.reservations(placed, &options),
+            reservations: self.reservations(placed),
             options: OptionSet::layered(options),
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
@@ -138,11 +142,7 @@ impl Checker<'_> {
     }
 
     fn warn_if_in_pool(&mut self, placed: &Placed<'_>, address: IpAddr, message: &str) {
-        let reserved = placed
-            .written
-            .reservations
-            .iter()
-            .flat_map(|it| &it.addresses);
+        let reserved = placed.reservations.iter().flat_map(|it| &it.addresses);
         if reserved.into_iter().any(|it| it.value == address) {
             return;
         }

@@ -1,12 +1,11 @@
 //! A subnet with its pools and reservations.
 
 use super::values::{allocator, interface_name, percent, relays, text_or_octets};
-use super::{OptionData, Parameters};
+use super::{Parameters, Reservation};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
 use crate::config::report::{At, Report, Spot};
-use dhcp_core::subnet::ReservedBy;
 use dhcp_lease::Allocator;
 use std::net::IpAddr;
 use toml::de::DeValue;
@@ -56,18 +55,6 @@ impl HandingOut {
     }
 }
 
-/// What is fixed for one client.
-#[derive(Debug)]
-pub(in crate::config) struct Reservation {
-    pub(in crate::config) spot: Spot,
-    /// Missing when it was wrong.
-    pub(in crate::config) identifier: Option<At<(ReservedBy, Vec<u8>)>>,
-    pub(in crate::config) addresses: Vec<At<IpAddr>>,
-    pub(in crate::config) prefixes: Vec<At<Prefix>>,
-    pub(in crate::config) hostname: Option<At<String>>,
-    pub(in crate::config) options: Vec<OptionData>,
-}
-
 impl Subnet {
     pub(super) fn list(outer: &Table<'_>, family: Family, report: &mut Report) -> Vec<Self> {
         let tables = match family {
@@ -83,14 +70,6 @@ impl Subnet {
     fn read(table: &Table<'_>, family: Family, report: &mut Report) -> Self {
         let subnet = table.require("subnet", report);
         let pools = table.list("pools", report);
-        let reservations = match family {
-            Family::V4 => table.tables("reservations", &keys::RESERVATION4, report),
-            Family::V6 => table.tables("reservations", &keys::RESERVATION6, report),
-        };
-        let reservations = reservations
-            .iter()
-            .map(|it| Reservation::read(it, family, report));
-        let reservations = reservations.collect();
         let (mut pd_pools, mut interface_id) = (Vec::new(), None);
         if family == Family::V6 {
             let tables = table.tables("pd-pools", &keys::PD_POOL, report);
@@ -117,7 +96,7 @@ impl Subnet {
             interface_id,
             relays: relays(table, &[family], report),
             parameters: Parameters::of_table(Some(table), &[family], &[family], report),
-            reservations,
+            reservations: Reservation::list(table, family, report),
         }
     }
 }
@@ -176,78 +155,6 @@ impl PdPool {
                 delegated_len,
                 handing_out,
             },
-        })
-    }
-}
-
-impl Reservation {
-    fn read(table: &Table<'_>, family: Family, report: &mut Report) -> Self {
-        let mut identifiers = vec![
-            ("hw-address", ReservedBy::HardwareAddress, 16),
-            ("duid", ReservedBy::Duid, 130),
-        ];
-        let (mut addresses, mut prefixes, mut hostname) = (Vec::new(), Vec::new(), None);
-        match family {
-            Family::V4 => {
-                identifiers.push(("client-id", ReservedBy::ClientId, 255));
-                addresses.extend(table.read("ip-address", report, |value| {
-                    notation::address(family, value.text()?)
-                }));
-                hostname = table.read("hostname", report, |value| value.text_within(255));
-            }
-            Family::V6 => {
-                let written = table.list("ip-addresses", report).into_iter();
-                addresses.extend(written.filter_map(|it| {
-                    it.read(report, |value| notation::address(family, value.text()?))
-                }));
-                let written = table.list("prefixes", report).into_iter();
-                prefixes.extend(written.filter_map(|it| {
-                    it.read(report, |value| notation::prefix(family, value.text()?))
-                }));
-            }
-        }
-        Self {
-            spot: table.spot.clone(),
-            identifier: Self::identifier(table, &identifiers, report),
-            addresses,
-            prefixes,
-            hostname,
-            options: OptionData::list(table, &[family], report),
-        }
-    }
-
-    fn identifier(
-        table: &Table<'_>,
-        identifiers: &[(&'static str, ReservedBy, usize)],
-        report: &mut Report,
-    ) -> Option<At<(ReservedBy, Vec<u8>)>> {
-        let written = |(name, by, octets_max): &(&'static str, ReservedBy, usize)| {
-            Some((table.get(name)?, *by, *octets_max))
-        };
-        let mut all = identifiers.iter().filter_map(written);
-        let names: Vec<_> = identifiers
-            .iter()
-            .map(|(name, ..)| format!("`{name}`"))
-            .collect();
-        let names = names.join(", ");
-        let Some((value, by, octets_max)) = all.next() else {
-            report.error(&table.spot, format!("names no client; add one of {names}"));
-            return None;
-        };
-        if let Some((second, ..)) = all.next() {
-            report.error(
-                &second.spot,
-                format!("is a second identifier; keep one of {names}"),
-            );
-            return None;
-        }
-        value.read(report, |value| match notation::octets(value.text()?)? {
-            octets if octets.is_empty() => Err("is empty".to_owned()),
-            octets if octets.len() > octets_max => Err(format!(
-                "has {} octets; at most {octets_max} are possible",
-                octets.len()
-            )),
-            octets => Ok((by, octets)),
         })
     }
 }

@@ -42,7 +42,7 @@ f.toml:14:9: subnet4[0].relay: `ip-addresses` is missing; add it (list of addres
 f.toml:14:11: subnet4[0].relay.ip-address: unknown key; did you mean `ip-addresses`?
 f.toml:17:10: subnet4[1].subnet: 192.0.2.128/25 overlaps subnet4[0].subnet (line 12), 192.0.2.0/24; shrink one of them
 f.toml:18:6: subnet4[1].id: 1 is also the number of subnet4[0] (line 11); give it another
-f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, boot-file-name, server-identifier, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, reservations"#
+f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
     );
 }
 
@@ -134,11 +134,11 @@ fn every_mistake_has_its_sentence() {
         ),
         (
             "reservations = [{ip-address=\"192.0.3.1\"}]",
-            "6:17: subnet4[0].reservations[0]: names no client; add one of `hw-address`, `duid`, `client-id`\nf.toml:6:29: subnet4[0].reservations[0].ip-address: 192.0.3.1 is not inside of its subnet, 192.0.2.0/24; correct one of the two",
+            "6:17: subnet4[0].reservations[0]: names no client; add one of `hw-address`, `duid`, `circuit-id`, `client-id`, `remote-id`, `subscriber-id`\nf.toml:6:29: subnet4[0].reservations[0].ip-address: 192.0.3.1 is not inside of its subnet, 192.0.2.0/24; correct one of the two",
         ),
         (
             "reservations = [{hw-address=\"02:00:00:00:00:01\",client-id=\"01\"}]",
-            "6:59: subnet4[0].reservations[0].client-id: is a second identifier; keep one of `hw-address`, `duid`, `client-id`",
+            "6:59: subnet4[0].reservations[0].client-id: is a second identifier; keep one of `hw-address`, `duid`, `circuit-id`, `client-id`, `remote-id`, `subscriber-id`",
         ),
         (
             "reservations = [{hw-address=\"0x01\",ip-address=\"192.0.2.1\"},{hw-address=\"01\",ip-address=\"192.0.2.1\"}]",

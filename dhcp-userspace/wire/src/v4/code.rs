@@ -29,6 +29,8 @@ pub const MAXIMUM_MESSAGE_SIZE: u8 = 57;
 pub const RENEWAL_TIME: u8 = 58;
 /// Rebinding time, T2 (RFC 2132 section 9.12).
 pub const REBINDING_TIME: u8 = 59;
+/// Vendor class identifier (RFC 2132 section 9.13).
+pub const VENDOR_CLASS_IDENTIFIER: u8 = 60;
 /// Client identifier (RFC 2132 section 9.14).
 pub const CLIENT_IDENTIFIER: u8 = 61;
 /// The client's full name (RFC 4702 section 2).
@@ -37,6 +39,10 @@ pub const CLIENT_FQDN: u8 = 81;
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
 pub const RELAY_AGENT: u8 = 82;
+/// Vendor-identifying vendor class (RFC 3925 section 3).
+pub const VENDOR_CLASS: u8 = 124;
+/// Vendor-identifying vendor-specific information (RFC 3925 section 4).
+pub const VENDOR_OPTIONS: u8 = 125;
 /// Ends the options of a region.
 pub const END: u8 = 255;
 

@@ -24,6 +24,8 @@ impl OptionCode {
     pub const SERVER_UNICAST: u16 = 12;
     pub const STATUS_CODE: u16 = 13;
     pub const RAPID_COMMIT: u16 = 14;
+    pub const VENDOR_CLASS: u16 = 16;
+    pub const VENDOR_OPTIONS: u16 = 17;
     pub const INTERFACE_ID: u16 = 18;
     pub const RECONFIGURE_MESSAGE: u16 = 19;
     pub const RECONFIGURE_ACCEPT: u16 = 20;

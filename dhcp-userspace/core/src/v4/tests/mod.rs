@@ -6,6 +6,7 @@ mod hostile;
 mod replies;
 mod requests;
 mod restored;
+mod rules;
 mod world;
 
 use world::*;

@@ -2,8 +2,8 @@
 
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
-    Interface, LeaseCache, Lifetimes, Network, Policy, Preference, Reservation, Reservations,
-    ReservedBy, Rules, Subnet4,
+    Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Preference, Reservation,
+    Reservations, ReservedBy, Rules, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -79,6 +79,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: NONE,
+        server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
         rules: Rules::default(),
@@ -136,6 +137,8 @@ impl World {
             preference_v4: Preference::Former,
             preference_v6: Preference::Requested,
             alarms: crate::alarms::Alarms::default(),
+            hosts_v4: Hosts::default(),
+            hosts_v6: Hosts::default(),
             ..Policy::default()
         };
         Self {
@@ -169,6 +172,7 @@ impl World {
             leases: vec![lease],
             options,
             hostname: b"named"[..].into(),
+            ..Reservation::default()
         };
         subnet.reservations.insert(by, identifier, reservation);
         self.reserved.push(lease);

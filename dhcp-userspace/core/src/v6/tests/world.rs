@@ -144,6 +144,7 @@ impl World {
             leases: leases.into(),
             options,
             hostname: Default::default(),
+            ..Reservation::default()
         };
         self.own().reservations.insert(by, identifier, reservation);
         self.set_pools(leases);

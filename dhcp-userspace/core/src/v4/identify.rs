@@ -1,0 +1,98 @@
+//! Who is the client to the operator? The identifiers that reservations are found by.
+
+use super::query::{AGENT_OCTETS_MAX, Kind, Query};
+use crate::reservation::{Host, Reservations, ReservedBy};
+use crate::subnet::{Network, Policy, Subnet4};
+use dhcp_lease::Context;
+use dhcp_lease::context::{CONTEXT_OCTETS_MAX, ItemKind};
+use dhcp_wire::Octets;
+use dhcp_wire::v4::{SubOptions, code};
+
+/// First octet of a client identifier that holds an IAID and a DUID (RFC 4361 section 6.1), and where
+/// the DUID begins.
+const CLIENT_ID_DUID: u8 = 255;
+const CLIENT_ID_DUID_OFFSET: usize = 5;
+
+const _: () = assert!(
+    CONTEXT_OCTETS_MAX <= AGENT_OCTETS_MAX,
+    "what is remembered of a relay agent fits where it is read"
+);
+
+/// What a client is known by.
+pub(super) struct Identifiers<'q> {
+    query: &'q Query,
+    /// What relay agents tell, sub-option after sub-option, where some reservation is for that.
+    agent: Option<Octets<AGENT_OCTETS_MAX>>,
+}
+
+impl<'q> Identifiers<'q> {
+    /// What the message tells, for the reservations of a network. `remembered` is what the client's live
+    /// binding does: a renewal by unicast goes past the relay agents.
+    pub(super) fn of(
+        query: &'q Query,
+        policy: &Policy,
+        network: &Network<Subnet4>,
+        remembered: impl FnOnce(&mut Context) -> bool,
+    ) -> Self {
+        let of_subnets = network.subnets.iter().map(|subnet| &subnet.reservations);
+        let mut reservations = of_subnets.chain([&policy.hosts_v4.global]);
+        let is_wanted = reservations.any(Reservations::has_any_of_relay_agent);
+        Self {
+            query,
+            agent: is_wanted.then(|| agent(query, remembered)),
+        }
+    }
+
+    /// The client's reservation in a subnet.
+    pub(super) fn host(&self, policy: &Policy, subnet: &Subnet4) -> Option<Host> {
+        policy
+            .hosts_v4
+            .find(&subnet.reservations, |by| self.identifier(by))
+    }
+
+    fn identifier(&self, by: ReservedBy) -> &[u8] {
+        match by {
+            ReservedBy::HardwareAddress => self.query.hardware.as_slice(),
+            ReservedBy::ClientId => self.query.client.as_slice(),
+            // RFC 4361 section 6.3 [client-id-duid]: the identifier is opaque, but an operator who knows a
+            // host by its DUID means the same host here.
+            ReservedBy::Duid => match self.query.client.as_slice() {
+                client @ [CLIENT_ID_DUID, ..] => {
+                    client.get(CLIENT_ID_DUID_OFFSET..).unwrap_or_default()
+                }
+                _ => &[],
+            },
+            ReservedBy::CircuitId => self.sub_option(code::AGENT_CIRCUIT_ID),
+            ReservedBy::RemoteId => self.sub_option(code::AGENT_REMOTE_ID),
+            ReservedBy::SubscriberId => self.sub_option(code::AGENT_SUBSCRIBER_ID),
+            ReservedBy::FlexId => &[],
+        }
+    }
+
+    /// The first of this code.
+    fn sub_option(&self, code: u8) -> &[u8] {
+        let agent = self.agent.as_ref().map_or(&[][..], Octets::as_slice);
+        SubOptions::new(agent)
+            .find(|sub_option| sub_option.code == code)
+            .map_or(&[], |sub_option| sub_option.data)
+    }
+}
+
+fn agent(query: &Query, remembered: impl FnOnce(&mut Context) -> bool) -> Octets<AGENT_OCTETS_MAX> {
+    let mut agent = Octets::EMPTY;
+    if query.is_relayed() {
+        for piece in SubOptions::new(query.agent.as_slice()) {
+            // A part of what is there.
+            let _ = agent.push_slice(piece.data);
+        }
+    } else if query.kind() == Kind::Renewing {
+        // What such a message itself has of it, its client may have put there.
+        let mut context = Context::EMPTY;
+        if remembered(&mut context) {
+            for item in context.of_kind(ItemKind::AGENT) {
+                let _ = agent.push_slice(item);
+            }
+        }
+    }
+    agent
+}
