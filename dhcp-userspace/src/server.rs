@@ -3,27 +3,32 @@
 //! A server is its store, its policy and its links. A link is an interface with its sockets, its
 //! workers and its XDP program; it may go away and come back without the others noticing.
 
-use crate::clock::{self, BeginError, Begun, Clock, ClockStatus};
-use crate::commit::{self, Handle, StoreState, StoreStatus, Trouble};
+mod link;
+mod status;
+
+pub use status::{InterfaceStatus, LinkStatus, Status, WorkerStatus};
+
+use crate::clock::{self, BeginError, Begun, Clock};
+use crate::commit::{self, Handle, StoreState, Trouble};
 use crate::counters::Totals;
-use crate::history::{self, HistoryStatus, Keeper};
-use crate::interface::{self, Device, Membership};
-use crate::io::afxdp::{self, BindError, InForce, Socket};
+use crate::history::{self, Keeper};
+use crate::interface::{self, Device};
+use crate::io::afxdp::BindError;
 use crate::leases::import::{How, Imported};
 use crate::leases::places::Places;
 use crate::operator::{Operator, ReleaseError, Target};
-use crate::settings::{Durability, InterfaceSettings, Settings, XdpLog};
+use crate::settings::{Durability, Settings, XdpLog};
 use crate::snapshot::Shared;
 use crate::store::{Found, JournalFile, OpenError, StateDirectory};
 use crate::wake::Waker;
-use crate::worker::{self, Control, Round, Surroundings};
-use crate::xdp::{self, AttachError, Attached, Placed};
+use crate::worker::{self, Round};
+use crate::xdp::{self, AttachError};
+use dhcp_core::Policy;
 use dhcp_core::alarms::{Alarm, Raised};
-use dhcp_core::{Interface, Policy};
-use dhcp_ebpf::Outcome;
 use dhcp_lease::recovery::Recovery;
-use dhcp_lease::{Binding, Lease, Partitions, PoolCounts, PoolIndex, Timestamp};
+use dhcp_lease::{Binding, Lease, Partitions, PoolIndex, Timestamp};
 use dhcp_wire::id::Duid;
+use link::{Link, links};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::io;
@@ -114,122 +119,6 @@ struct Inner {
     stopped: Condvar,
 }
 
-/// One served interface.
-struct Link {
-    settings: InterfaceSettings,
-    interface: Arc<Shared<Interface>>,
-    seats: Vec<Seat>,
-    /// While it is up.
-    up: Option<Up>,
-    /// Why it is down, as last logged.
-    trouble: Option<String>,
-}
-
-/// The place of one worker, which outlives its threads.
-struct Seat {
-    queue: u32,
-    number_on_queue: u32,
-    /// Among all workers of the server.
-    number: usize,
-    control: Arc<Control>,
-    /// While no thread has it.
-    handle: Option<Handle>,
-}
-
-/// What a link has while its device is there.
-struct Up {
-    index: u32,
-    program: Attached,
-    in_force: InForce,
-    /// What the program has been told; `None`: it did not take all of it.
-    told: Option<(Interface, dhcp_ebpf::Settings)>,
-    /// While DHCPv6 is served, and the interface has IPv6.
-    membership: Option<Membership>,
-    /// Whether it was logged that there is no membership.
-    complained: bool,
-    threads: Vec<JoinHandle<Option<Handle>>>,
-}
-
-/// Everything about a running server at one moment.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// How long it has been running.
-    pub uptime: Duration,
-    /// Server time, and how the wall clock compares with it.
-    pub clock: ClockStatus,
-    /// Why the lease tables are not as the configuration wants them.
-    pub geometry_problem: Option<String>,
-    /// What an acknowledged lease survives.
-    pub durability: Durability,
-    /// The DUID, in hexadecimal digits.
-    pub server_duid: String,
-    /// The interfaces.
-    pub interfaces: Vec<InterfaceStatus>,
-    /// All workers' counters added up.
-    pub totals: Totals,
-    /// The journal.
-    pub store: StoreStatus,
-    /// The lease history, if one is kept.
-    pub history: Option<HistoryStatus>,
-    /// Octets that are free on the file system of the state directory, if that can be told.
-    pub free_octets: Option<u64>,
-    /// What opening the store found and did.
-    pub recovery: Recovery,
-    /// Number of partitions of the store.
-    pub partitions: usize,
-    /// How full each pool is, in the order of the policy's pools.
-    pub pools: Vec<PoolCounts>,
-    /// What is wrong with pools, as of a second ago.
-    pub alarms: Vec<Raised>,
-}
-
-/// One interface at one moment.
-#[derive(Clone, Debug)]
-pub struct InterfaceStatus {
-    /// Its name.
-    pub name: String,
-    /// Its addresses.
-    pub interface: Interface,
-    /// What is in force; `None` while the interface is down or away.
-    pub link: Option<LinkStatus>,
-    /// Why it is not served.
-    pub trouble: Option<String>,
-    /// How many receive queues are served.
-    pub queues: u32,
-    /// How many workers each has.
-    pub workers_per_queue: u32,
-    /// Each worker's counters.
-    pub workers: Vec<WorkerStatus>,
-}
-
-/// How an interface is served.
-#[derive(Clone, Debug)]
-pub struct LinkStatus {
-    /// The XDP program runs in the driver; else in the network stack.
-    pub is_native: bool,
-    /// Frames are not copied between kernel and user space.
-    pub zero_copy: bool,
-    /// The kernel says when it must be woken.
-    pub need_wakeup: bool,
-    /// Frames lie in huge pages.
-    pub huge_pages: bool,
-    /// Frames per system call when sending, if the kernel takes the option.
-    pub tx_budget: Option<u32>,
-    /// What the XDP program did with the frames.
-    pub outcomes: Vec<(Outcome, u64)>,
-}
-
-/// One worker at one moment.
-#[derive(Clone, Debug)]
-pub struct WorkerStatus {
-    /// Its receive queue.
-    pub queue: u32,
-    /// Which of the workers of that queue.
-    pub number: u32,
-    /// Its counters.
-    pub totals: Totals,
-}
-
 impl Server {
     /// Brings everything up: the store first, the XDP programs last.
     ///
@@ -252,7 +141,11 @@ impl Server {
         let mac = first.map(|device| device.interface.mac);
         let duid = directory.duid(mac, clock::wall())?;
         let policy = make_policy(&duid, None);
-        let (links, mut wakers) = links(&settings, &devices)?;
+        let (mut links, mut wakers) = links(&settings, &devices)?;
+        // The kernel takes some tenths of a second to verify a program: meanwhile the store is opened.
+        for link in &mut links {
+            link.load_aside(settings.xdp_log == XdpLog::On);
+        }
         let waker = Arc::new(Waker::new().map_err(system("make the operator's event"))?);
         wakers.push(Arc::clone(&waker));
         let mut history = Ok(None);
@@ -577,56 +470,6 @@ fn longest_lifetime(policy: &Policy) -> u32 {
     v4.chain(v6).max().unwrap_or(86_400)
 }
 
-/// The links of a configuration, all down, and the wakers of all their workers.
-fn links(
-    settings: &Settings,
-    devices: &BTreeMap<String, Device>,
-) -> Result<(Vec<Link>, Vec<Arc<Waker>>), StartError> {
-    let mut links = Vec::new();
-    let mut wakers = Vec::new();
-    for link in &settings.interfaces {
-        let device = devices
-            .get(&link.name)
-            .ok_or_else(|| StartError::NoInterface {
-                interface: link.name.clone(),
-                present: format!(
-                    "there are {}",
-                    devices.keys().cloned().collect::<Vec<_>>().join(", ")
-                ),
-            })?;
-        let workers = link
-            .workers_per_queue
-            .clamp(1, dhcp_ebpf::SOCKETS_PER_QUEUE_MAX);
-        let queues = interface::receive_queues(&link.name).min(dhcp_ebpf::QUEUES_MAX);
-        let mut seats = Vec::new();
-        for queue in 0..queues {
-            for number_on_queue in 0..workers {
-                let control = Arc::new(Control::new().map_err(system("make a worker's event"))?);
-                let number = wakers.len();
-                wakers.push(Arc::clone(&control.waker));
-                seats.push(Seat {
-                    queue,
-                    number_on_queue,
-                    number,
-                    control,
-                    handle: None,
-                });
-            }
-        }
-        links.push(Link {
-            settings: InterfaceSettings {
-                workers_per_queue: workers,
-                ..link.clone()
-            },
-            interface: Arc::new(Shared::new(device.interface.clone())),
-            seats,
-            up: None,
-            trouble: None,
-        });
-    }
-    Ok((links, wakers))
-}
-
 impl Inner {
     fn seat(&self, handles: Vec<Handle>) {
         let mut handles = handles.into_iter();
@@ -737,8 +580,7 @@ impl Inner {
         if self.unopened.load(Ordering::Relaxed) != 0 && self.open_pools() {
             tracing::info!("every worker has taken over the configuration; changed pools are open");
         }
-        let is_running = |link: &Link| link.up.as_ref().is_some_and(Up::is_running);
-        if !self.links.lock().iter().any(is_running) {
+        if !self.links.lock().iter().any(Link::is_running) {
             let policy = self.policy.load();
             worker::tick_all(&self.round, &self.partitions, &policy, self.clock.now());
         }
@@ -781,312 +623,14 @@ impl Inner {
     /// Whether no worker uses a policy before this one. Wakes those that sleep.
     fn all_work_with(&self, generation: u64) -> bool {
         let links = self.links.lock();
-        let running = links.iter().flat_map(|link| {
-            let threads = link.up.iter().flat_map(|up| &up.threads);
-            link.seats.iter().zip(threads)
-        });
+        let running = links.iter().flat_map(|link| &link.seats);
         let mut all = true;
-        for (seat, thread) in running {
-            // A thread whose device is gone still gives leases back; only its end is the end.
-            if seat.control.policy_generation() < generation && !thread.is_finished() {
+        for seat in running.filter(|seat| seat.is_running()) {
+            if seat.control.policy_generation() < generation {
                 seat.control.waker.wake();
                 all = false;
             }
         }
         all
-    }
-}
-
-impl Up {
-    fn is_running(&self) -> bool {
-        self.threads.iter().any(|thread| !thread.is_finished())
-    }
-
-    /// Tells the program what it does not know yet. What failed is tried again with the next call.
-    fn tell(
-        &mut self,
-        interface: &Interface,
-        settings: dhcp_ebpf::Settings,
-    ) -> Result<(), AttachError> {
-        let is_known =
-            |told: &(Interface, dhcp_ebpf::Settings)| told.0 == *interface && told.1 == settings;
-        if self.told.as_ref().is_some_and(is_known) {
-            return Ok(());
-        }
-        self.told = None;
-        self.program.configure(&interface.name, settings)?;
-        self.program.serve(interface)?;
-        self.told = Some((interface.clone(), settings));
-        Ok(())
-    }
-
-    /// Joins the groups of DHCPv6 servers when these are served, and leaves them when not.
-    fn keep_membership(&mut self, device: &Device, serves_v6: bool) {
-        if !serves_v6 {
-            self.membership = None;
-            self.complained = false;
-            return;
-        }
-        if self.membership.is_some() {
-            return;
-        }
-        match Membership::join(device.index) {
-            Ok(membership) => self.membership = Some(membership),
-            Err(error) if !self.complained => {
-                self.complained = true;
-                tracing::warn!(
-                    interface = device.interface.name,
-                    %error,
-                    "cannot join the multicast groups of DHCPv6 servers; clients behind a switch that \
-                     filters multicast may not reach us: enable IPv6 on the interface"
-                );
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-impl Link {
-    /// Opens the sockets, attaches the program, starts the workers.
-    fn bring_up(&mut self, device: &Device, server: &Inner) -> Result<(), StartError> {
-        let Self {
-            settings, seats, ..
-        } = self;
-        self.interface.replace(Arc::new(device.interface.clone()));
-        let sockets = open_sockets(settings, seats)?;
-        let placed: Vec<_> = seats
-            .iter()
-            .zip(&sockets)
-            .map(|(seat, socket)| Placed {
-                queue: seat.queue,
-                worker: seat.number_on_queue,
-                socket: socket.fd(),
-            })
-            .collect();
-        let program_settings = server.program_settings(settings.workers_per_queue);
-        let program = Attached::new(
-            &device.interface,
-            device.index,
-            settings.mode,
-            program_settings,
-            &placed,
-        )?;
-        drop(placed);
-        let in_force = sockets.first().map(Socket::in_force).unwrap_or_default();
-        report(settings, device, &program, in_force, seats.len());
-        let up = self.up.insert(Up {
-            index: device.index,
-            program,
-            in_force,
-            told: Some((device.interface.clone(), program_settings)),
-            membership: None,
-            complained: false,
-            threads: Vec::new(),
-        });
-        up.keep_membership(device, program_settings.serves_v6);
-        for (seat, socket) in seats.iter_mut().zip(sockets) {
-            match seat.start(socket, &self.interface, server) {
-                Ok(thread) => up.threads.push(thread),
-                Err(error) => {
-                    // A link with some of its workers would lose the clients of the others.
-                    self.take_down();
-                    return Err(error);
-                }
-            }
-        }
-        self.trouble = None;
-        Ok(())
-    }
-
-    /// Detaches the program, then lets the workers say what they have promised. Their seats stay.
-    fn take_down(&mut self) {
-        let Some(up) = self.up.take() else { return };
-        drop(up.program);
-        for seat in &self.seats {
-            seat.control.stop();
-        }
-        // A thread that panicked has no handle to give back; its seat stays empty and the link down.
-        for (seat, thread) in self.seats.iter_mut().zip(up.threads) {
-            seat.handle = thread.join().ok().flatten();
-        }
-    }
-
-    /// Compares what is with what should be.
-    fn look_after(&mut self, device: Option<&Device>, server: &Inner) {
-        let is_lost = |up: &Up| {
-            device.is_none_or(|device| device.index != up.index)
-                || self.seats.iter().any(|seat| seat.control.is_gone())
-        };
-        if self.up.as_ref().is_some_and(is_lost) {
-            tracing::warn!(
-                interface = self.settings.name,
-                "the interface went away; waiting for it"
-            );
-            self.take_down();
-            self.trouble = Some("the interface went away".to_owned());
-        }
-        let Some(device) = device else { return };
-        if self.up.is_none() {
-            return match self.bring_up(device, server) {
-                Ok(()) => {}
-                Err(error) => self.complain(error.to_string()),
-            };
-        }
-        let is_changed = *self.interface.load() != device.interface;
-        if is_changed {
-            tracing::info!(
-                interface = self.settings.name,
-                v4 = ?device.interface.v4,
-                v6 = ?device.interface.v6,
-                "the interface's addresses changed"
-            );
-            self.interface.replace(Arc::new(device.interface.clone()));
-        }
-        let Some(up) = &mut self.up else { return };
-        let settings = server.program_settings(self.settings.workers_per_queue);
-        up.keep_membership(device, settings.serves_v6);
-        let mut result = up.tell(&device.interface, settings);
-        if !up.program.is_attached() {
-            tracing::warn!(
-                interface = self.settings.name,
-                "another program detached our XDP program; attaching it again"
-            );
-            result = result.and_then(|()| up.program.attach_again(&self.settings.name));
-        }
-        match result {
-            Ok(()) => self.trouble = None,
-            Err(error) => self.complain(error.to_string()),
-        }
-    }
-
-    /// Logs a trouble once, not every second.
-    fn complain(&mut self, trouble: String) {
-        if self.trouble.as_ref() != Some(&trouble) {
-            tracing::error!(
-                interface = self.settings.name,
-                trouble,
-                "the interface is not served"
-            );
-            self.trouble = Some(trouble);
-        }
-    }
-
-    fn status(&self) -> InterfaceStatus {
-        let workers = self.seats.iter().map(|seat| WorkerStatus {
-            queue: seat.queue,
-            number: seat.number_on_queue,
-            totals: seat.control.counters.totals(),
-        });
-        let link = self.up.as_ref().map(|up| LinkStatus {
-            is_native: up.program.is_native(),
-            zero_copy: up.in_force.zero_copy,
-            need_wakeup: up.in_force.need_wakeup,
-            huge_pages: up.in_force.huge_pages,
-            tx_budget: up.in_force.tx_budget,
-            outcomes: up.program.counters(),
-        });
-        InterfaceStatus {
-            name: self.settings.name.clone(),
-            interface: (*self.interface.load()).clone(),
-            link,
-            trouble: self.trouble.clone(),
-            queues: self.seats.len() as u32 / self.settings.workers_per_queue.max(1),
-            workers_per_queue: self.settings.workers_per_queue,
-            workers: workers.collect(),
-        }
-    }
-}
-
-impl Seat {
-    fn start(
-        &mut self,
-        socket: Socket,
-        interface: &Arc<Shared<Interface>>,
-        server: &Inner,
-    ) -> Result<JoinHandle<Option<Handle>>, StartError> {
-        let lost =
-            || io::Error::other("its predecessor panicked and took the way to the journal along");
-        let handle = self
-            .handle
-            .take()
-            .ok_or_else(lost)
-            .map_err(system("start a worker"))?;
-        self.control.reset();
-        let control = Arc::clone(&self.control);
-        // What a thread that does not start was given would be lost with it.
-        let handle = Arc::new(Mutex::new(Some(handle)));
-        let given = Arc::clone(&handle);
-        let surroundings = Surroundings {
-            policy: Arc::clone(&server.policy),
-            interface: Arc::clone(interface),
-            partitions: Arc::clone(&server.partitions),
-            clock: server.clock,
-            round: Arc::clone(&server.round),
-        };
-        let started = Builder::new()
-            .name(format!(
-                "{}-{}-{}",
-                interface.load().name,
-                self.queue,
-                self.number_on_queue
-            ))
-            .spawn(move || {
-                let handle = given.lock().take()?;
-                Some(worker::run(socket, handle, &surroundings, &control))
-            });
-        if started.is_err() {
-            self.handle = handle.lock().take();
-        }
-        started.map_err(system("start a worker's thread"))
-    }
-}
-
-/// Sockets in the order of the seats.
-fn open_sockets(settings: &InterfaceSettings, seats: &[Seat]) -> Result<Vec<Socket>, BindError> {
-    let mut sockets = Vec::new();
-    for queue in seats.chunk_by(|one, other| one.queue == other.queue) {
-        let Some(first) = queue.first() else { continue };
-        let workers = queue.len() as u32;
-        sockets.extend(afxdp::open(
-            &settings.name,
-            first.queue,
-            workers,
-            settings.copy,
-        )?);
-    }
-    Ok(sockets)
-}
-
-fn report(
-    settings: &InterfaceSettings,
-    device: &Device,
-    program: &Attached,
-    in_force: InForce,
-    workers: usize,
-) {
-    tracing::info!(
-        interface = settings.name,
-        mode = if program.is_native() { "native" } else { "generic" },
-        copy = if in_force.zero_copy { "zero-copy" } else { "copy" },
-        huge_pages = in_force.huge_pages,
-        need_wakeup = in_force.need_wakeup,
-        tx_budget = in_force.tx_budget.unwrap_or(0),
-        workers,
-        v4 = ?device.interface.v4,
-        "the interface is served"
-    );
-    if interface::may_hide_vlan_tags(&settings.name) {
-        tracing::warn!(
-            interface = settings.name,
-            "if clients come with VLAN tags, the NIC must leave them in the frame: run `ethtool -K {} \
-             rxvlan off txvlan off`",
-            settings.name
-        );
-    }
-    if device.interface.v4.is_empty() {
-        tracing::warn!(
-            interface = settings.name,
-            "the interface has no IPv4 address, which is the DHCPv4 server identifier; add one"
-        );
     }
 }

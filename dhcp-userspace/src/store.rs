@@ -14,7 +14,7 @@ use crate::settings::{Durability, Settings};
 use create::{JOURNAL_OCTETS, create, make_journal, random};
 use dhcp_lease::format::VERSION;
 use dhcp_lease::headers::StoreHeader;
-use dhcp_lease::journal::Journal;
+use dhcp_lease::journal::{Damage, Journal};
 use dhcp_lease::recovery::{Opening, Recovery};
 use dhcp_lease::{Partitions, Pools, Room, Timestamp};
 use dhcp_wire::frame::MacAddress;
@@ -428,6 +428,20 @@ fn report(recovery: &Recovery) {
         tracing::warn!(
             damaged,
             "damaged lease records were set aside; their addresses are nobody's for now"
+        );
+    }
+    let Damage { mended, lost } = recovery.journal_damage;
+    if mended > 0 {
+        tracing::warn!(
+            mended,
+            "batches of the journal had a wrong bit each, and were read as they were written"
+        );
+    }
+    if lost > 0 {
+        tracing::error!(
+            lost,
+            "batches of the journal were damaged on the disk, and acknowledged leases are lost with them; look \
+             after the disk"
         );
     }
     if recovery.journal_headless {

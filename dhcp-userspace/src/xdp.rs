@@ -17,6 +17,7 @@ use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::thread::{Builder, JoinHandle};
 
 mod log;
 
@@ -141,33 +142,77 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-impl Attached {
-    /// Loads the program for one interface, tells it its settings, addresses and sockets, and attaches
-    /// it.
+/// A program that the kernel has verified, not yet attached.
+pub struct Loaded {
+    ebpf: Ebpf,
+    log: Option<Reader>,
+}
+
+/// A program that is being loaded on a thread of its own.
+pub struct Loading {
+    interface: String,
+    thread: io::Result<JoinHandle<Result<Loaded, AttachError>>>,
+}
+
+impl Loading {
+    /// Begins. The interface is for the words of errors and logs.
+    pub fn begin(interface: &str, logs: bool) -> Self {
+        let interface = interface.to_owned();
+        let given = interface.clone();
+        let thread = Builder::new()
+            .name("xdp".to_owned())
+            .spawn(move || Loaded::new(&given, logs));
+        Self { interface, thread }
+    }
+
+    /// Waits for the end of it.
     ///
     /// # Errors
-    /// [`AttachError`]; nothing stays attached then.
-    pub fn new(
-        interface: &Interface,
-        index: u32,
-        mode: XdpMode,
-        settings: Settings,
-        sockets: &[Placed<'_>],
-    ) -> Result<Self, AttachError> {
-        let failed = |what| move |error| failed(&interface.name, what, error);
+    /// [`AttachError`].
+    pub fn end(self) -> Result<Loaded, AttachError> {
+        let failed = |error| failed(&self.interface, "load the program", error);
+        let thread = self.thread.map_err(boxed).map_err(failed)?;
+        let outcome = thread.join();
+        outcome.unwrap_or_else(|_| Err(failed("the thread that loads it panicked".into())))
+    }
+}
+
+impl Loaded {
+    fn new(interface: &str, logs: bool) -> Result<Self, AttachError> {
+        let failed = |what| move |error| failed(interface, what, error);
         let mut ebpf = EbpfLoader::new()
             .load(OBJECT)
             .map_err(boxed)
             .map_err(failed("load the program"))?;
-        let log = match settings.logs {
+        let log = match logs {
             true => Some(
-                Reader::start(&mut ebpf, &interface.name)
+                Reader::start(&mut ebpf, interface)
                     .map_err(boxed)
                     .map_err(failed("read the program's log"))?,
             ),
             false => None,
         };
+        steer(&mut ebpf)?
+            .load()
+            .map_err(boxed)
+            .map_err(failed("load the program"))?;
+        Ok(Self { ebpf, log })
+    }
 
+    /// Tells the program its settings, addresses and sockets, and attaches it.
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing stays attached then.
+    pub fn attach(
+        self,
+        interface: &Interface,
+        index: u32,
+        mode: XdpMode,
+        settings: Settings,
+        sockets: &[Placed<'_>],
+    ) -> Result<Attached, AttachError> {
+        let failed = |what| move |error| failed(&interface.name, what, error);
+        let Self { mut ebpf, log } = self;
         let mut socket_map: XskMap<_> = take(&mut ebpf, maps::SOCKETS)?;
         for Placed {
             queue,
@@ -184,7 +229,7 @@ impl Attached {
                 .map_err(boxed)
                 .map_err(failed("put a socket into the program's map"))?;
         }
-        let mut attached = Self {
+        let mut attached = Attached {
             served_v4: take(&mut ebpf, maps::SERVED_V4)?,
             served_v6: take(&mut ebpf, maps::SERVED_V6)?,
             counters: take(&mut ebpf, maps::COUNTERS)?,
@@ -200,16 +245,13 @@ impl Attached {
         };
         attached.configure(&interface.name, settings)?;
         attached.serve(interface)?;
-
         let program = steer(&mut attached.ebpf)?;
-        program
-            .load()
-            .map_err(boxed)
-            .map_err(failed("load the program"))?;
         attached.is_native = attach(program, &interface.name, index, mode)?;
         Ok(attached)
     }
+}
 
+impl Attached {
     /// Whether the program runs in the driver; else in the network stack (generic mode).
     pub fn is_native(&self) -> bool {
         self.is_native

@@ -13,10 +13,11 @@ use crate::headers::{COPY_DISTANCE, StoreHeader};
 use core::hash::Hasher;
 use rkyv::{Archive, Serialize};
 
+mod mend;
 mod replay;
 mod ring;
 
-pub use replay::{Batch, Replay, Resume, first_batch, replay};
+pub use replay::{Batch, Damage, Replay, Resume, first_batch, replay};
 pub use ring::{HeaderWrite, Journal, JournalFull, JournalTooSmall, Placed};
 
 /// Batches lie at multiples of this: a page, which is also the largest physical sector in use. A power
@@ -44,8 +45,9 @@ struct BatchHeader {
     sequence: u64,
     /// The checksum of the batch before.
     previous: u64,
-    /// Octets of the batch, padding included.
-    length: u32,
+    /// Which of the batches that were written together, from 0: all before the first of these were on stable
+    /// storage by then. (Version 1 has the octets of the batch here, which no group is as large as.)
+    place: u32,
     /// Records.
     count: u32,
     /// A random number of the run that wrote it: so no batch that an earlier run lost can follow, not even
@@ -179,12 +181,12 @@ impl ChangeLog {
     }
 
     /// Turns it into a batch, to be written where [`Journal::append`] says. Returns its checksum.
-    /// `run` is a random number of the run that writes it.
+    /// `run` is a random number of the run that writes it, `place` its place in its group.
     pub(crate) fn seal(
         &mut self,
-        sequence: u64,
-        previous: Chain,
+        after: &Cursor,
         run: u64,
+        place: u32,
         store: &StoreHeader,
     ) -> Chain {
         let length = padded(BATCH_HEADER_OCTETS + self.count * RECORD_OCTETS);
@@ -194,9 +196,9 @@ impl ChangeLog {
             magic: BATCH_MAGIC,
             version: VERSION,
             identity: store.identity,
-            sequence,
-            previous: previous.0,
-            length: length as u32,
+            sequence: after.sequence,
+            previous: after.chain.0,
+            place,
             count: self.count as u32,
             run,
         };

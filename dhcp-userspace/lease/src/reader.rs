@@ -4,7 +4,7 @@
 use crate::binding::{Binding, Lease, State};
 use crate::format::{self, ArchivedExtension, ArchivedRecord, Checksum, Image, SLOT_OCTETS, Slot};
 use crate::headers::{HeaderError, StoreHeader};
-use crate::journal;
+use crate::journal::{self, Damage};
 use crate::table;
 use core::ops::Range;
 use std::collections::HashMap;
@@ -67,6 +67,8 @@ pub struct JournalTally {
     pub records: u64,
     /// Both copies of the header are damaged.
     pub is_headless: bool,
+    /// Batches that were damaged on the disk.
+    pub damage: Damage,
 }
 
 impl Reader {
@@ -83,15 +85,16 @@ impl Reader {
             newer: HashMap::new(),
             journal: JournalTally::default(),
         };
-        let replay = journal::replay(store, journal)?;
+        let mut replay = journal::replay(store, journal)?;
         reader.journal.is_headless = replay.is_headless();
-        for batch in replay {
+        for batch in &mut replay {
             reader.journal.batches += 1;
             reader.journal.records += batch.records().count() as u64;
             for (partition, slot, image) in batch.records() {
                 reader.add(partition, slot, image);
             }
         }
+        reader.journal.damage = replay.damage();
         Ok(reader)
     }
 

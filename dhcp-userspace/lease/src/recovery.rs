@@ -10,7 +10,7 @@ use crate::allocator::{Past, Pools};
 use crate::binding::{Lease, Timestamp};
 use crate::format::ArchivedRecord;
 use crate::headers::{self, HeaderError, StoreHeader, TableHeader};
-use crate::journal::{self, Resume};
+use crate::journal::{self, Damage, Resume};
 use crate::partition::{Occupancy, Partition, Role, Room};
 use crate::snapshot::{Memory, Snapshot};
 use crate::store::{Durability, Partitions};
@@ -75,6 +75,8 @@ pub struct Recovery {
     pub tables_upgraded: u64,
     /// Both copies of the journal's header were damaged.
     pub journal_headless: bool,
+    /// Batches of the journal that were damaged on the disk.
+    pub journal_damage: Damage,
     /// The latest moment that any record tells of: the clock was there once.
     pub latest: Timestamp,
     /// From where the journal goes on: for `Journal::restart`, after the tables are synced.
@@ -177,6 +179,7 @@ impl Partitions {
             }
         }
         recovery.resume = replay.resume();
+        recovery.journal_damage = replay.damage();
         let is_untouched = recovery.batches == 0
             && recovery.redone == 0
             && recovery.headers_rewritten == 0
@@ -367,6 +370,7 @@ impl Recovery {
             headers_rewritten: 0,
             tables_upgraded: 0,
             journal_headless: false,
+            journal_damage: Damage::default(),
             latest: Timestamp(0),
             resume,
         }

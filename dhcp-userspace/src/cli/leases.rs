@@ -197,6 +197,8 @@ fn as_json(
         "journal-batches": verdict.journal.batches,
         "journal-records": verdict.journal.records,
         "journal-headless": verdict.journal.is_headless,
+        "journal-lost": verdict.journal.damage.lost,
+        "journal-mended": verdict.journal.damage.mended,
         "damaged": damage.collect::<Vec<_>>(),
         "damaged-headers": verdict.damaged_headers,
         "cut-tables": verdict.cut_tables,

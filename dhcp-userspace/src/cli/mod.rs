@@ -456,6 +456,7 @@ enum CtlCommand {
 #[derive(Debug, Subcommand)]
 enum DeclinedCommand {
     /// List them, with when each comes back.
+    #[command(after_help = "Example:\n  xdhcpd ctl declined list --subnet 7")]
     List {
         /// Of the subnet with this number only.
         #[arg(long, value_name = "ID")]
@@ -465,7 +466,10 @@ enum DeclinedCommand {
         family: Option<FamilyArg>,
     },
     /// Give them back now: whatever was wrong has been put right.
-    #[command(group = clap::ArgGroup::new("which").required(true).args(["address", "subnet", "all"]))]
+    #[command(
+        group = clap::ArgGroup::new("which").required(true).args(["address", "subnet", "all"]),
+        after_help = "Examples:\n  xdhcpd ctl declined clear 192.0.2.10\n  xdhcpd ctl declined clear --subnet 7\n  xdhcpd ctl declined clear --all --family v4"
+    )]
     Clear {
         /// This address, or prefix with its length.
         #[arg(value_parser = lease)]

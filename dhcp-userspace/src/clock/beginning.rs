@@ -221,6 +221,9 @@ fn withhold(
         None if was_there && !is_empty => Some("there is no clock record that can be read"),
         None => None,
     };
+    // Who had what the lost batches granted, nobody knows but those who have it.
+    let is_damaged = recovery.journal_damage.lost > 0;
+    let why = why.or(is_damaged.then_some("the journal was damaged on the disk"));
     let until_before = past.record.and_then(|record| record.withheld_until);
     let until_before = until_before.filter(|until| *until > now);
     let Some(why) = why else {
@@ -232,7 +235,7 @@ fn withhold(
     tracing::error!(
         why,
         withheld_seconds = until.seconds_left(now),
-        "the lease store is a copy, restored or moved; free leases are withheld from clients that do not say \
+        "the lease store may lack leases that were granted; free leases are withheld from clients that do not say \
          they hold them, until all that may have been granted since has ended; if nothing was granted since \
          (the directory was only moved), say so with `xdhcpd ctl restore accept`"
     );

@@ -66,11 +66,23 @@ impl Verdict {
         let headless = self.journal.is_headless;
         let headless =
             headless.then(|| "both copies of the journal's header are damaged".to_owned());
+        let lost = match self.journal.damage.lost {
+            0 => None,
+            lost => Some(format!("{lost} batches of the journal are lost")),
+        };
+        let mended = match self.journal.damage.mended {
+            0 => None,
+            mended => Some(format!(
+                "{mended} batches of the journal have a wrong bit each"
+            )),
+        };
         damage
             .chain(twice)
             .chain(cut)
             .chain(headers)
             .chain(headless)
+            .chain(lost)
+            .chain(mended)
             .collect()
     }
 }

@@ -345,6 +345,7 @@ impl Storage for JournalFile {
             .map_err(self.trouble(Cause::JournalSync))?;
         // What was written to a file that nobody will find again is not durable.
         check(&*self.file)?;
+        self.plan.all_is_durable();
         self.places.clear();
         if let Some(history) = &self.history {
             history.take(group);

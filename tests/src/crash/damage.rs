@@ -131,8 +131,7 @@ impl Damage {
     /// Whether a store must come through it without loss.
     fn must_be_mended(&self) -> bool {
         match self {
-            Self::Bit(file, _) => *file != "journal",
-            Self::Stale(..) => true,
+            Self::Bit(..) | Self::Stale(..) => true,
             Self::Swapped(..) | Self::Misdirected(..) | Self::Ancient(..) | Self::Length(..) => {
                 false
             }

@@ -278,7 +278,7 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
         line.push("vlan", tag.to_string());
     }
     decode_header(header, &mut line);
-    for (code, data) in options.iter().skip(1) {
+    for (code, data) in options.iter().filter(|(code, _)| *code != MESSAGE_TYPE) {
         if *code == RELAY_AGENT && decode_suboptions(data, &mut line).is_some() {
             continue;
         }

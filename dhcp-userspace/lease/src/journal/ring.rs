@@ -51,6 +51,8 @@ pub struct Journal {
     head: Cursor,
     /// A random number of this run.
     run: u64,
+    /// How many batches have been appended since all before were on stable storage.
+    in_doubt: u32,
 }
 
 impl Journal {
@@ -99,6 +101,7 @@ impl Journal {
             header,
             head: tail,
             run: fresh,
+            in_doubt: 0,
         };
         Ok((journal, write))
     }
@@ -136,7 +139,8 @@ impl Journal {
     pub fn append(&mut self, log: &mut ChangeLog) -> Result<Placed, JournalFull> {
         let length = padded(BATCH_HEADER_OCTETS + log.len() * RECORD_OCTETS) as u64;
         let position = self.place(length).ok_or(JournalFull)?;
-        let chain = log.seal(self.head.sequence, self.head.chain, self.run, &self.store);
+        let chain = log.seal(&self.head, self.run, self.in_doubt, &self.store);
+        self.in_doubt = self.in_doubt.saturating_add(1);
         self.head = Cursor {
             position: position + length,
             sequence: self.head.sequence + 1,
@@ -146,6 +150,12 @@ impl Journal {
             position,
             after: self.head,
         })
+    }
+
+    /// All that was appended is on stable storage: the next batch says so. When that one is found whole, and one
+    /// before it is not, that one was damaged on the disk and not merely cut short.
+    pub fn all_is_durable(&mut self) {
+        self.in_doubt = 0;
     }
 
     /// A batch lies in one piece: where the head is, or at the beginning if the end is too near. It ends
