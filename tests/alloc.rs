@@ -145,6 +145,49 @@ fn no_way_to_hand_out_addresses_uses_the_heap() {
 }
 
 #[test]
+fn no_relayed_exchange_uses_the_heap() {
+    let config = [
+        "server subnet-selection allowed-relay 10.3.0.0/16",
+        "subnet 10.2.0.0/24",
+        "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 client-key circuit-id",
+        "subnet 10.4.0.0/16 vpn 00:72:65:64 relay 10.3.0.1 pool 10.4.1.0-10.4.16.255",
+    ];
+    let (mut engine, scene) = server(Protocol::V4, &config);
+    let mut frames = Vec::new();
+    for client in 0..500u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+        let (line, other) = (format!("10.3.{}.{b}", a + 1), format!("10.4.{}.{b}", a + 1));
+        let agent = format!("giaddr 10.3.0.1 agent circuit-id {a:02x}:{b:02x}");
+        let red = "giaddr 10.3.0.1 agent vpn 00:72:65:64 vpn-control server-override 10.3.0.1";
+        for text in [
+            format!("DISCOVER chaddr {mac} requested {line} {agent}"),
+            format!("REQUEST chaddr {mac} requested {line} server-id us {agent} relay-port"),
+            // Another router on the same line.
+            format!("DISCOVER chaddr 02:00:00:02:{a:02x}:{b:02x} {agent}"),
+            format!("REQUEST chaddr 02:00:00:02:{a:02x}:{b:02x} ciaddr {line} {agent}"),
+            format!("DISCOVER chaddr {mac} requested {other} {red}"),
+            format!("REQUEST chaddr {mac} requested {other} server-id 10.3.0.1 {red}"),
+            format!("DISCOVER chaddr {mac} subnet-selection 10.3.0.0 {agent}"),
+            format!("DISCOVER chaddr {mac} vpn-option 00:72:65:64 giaddr 10.3.0.1"),
+            format!("DISCOVER chaddr {mac} giaddr 10.3.0.1 agent vpn 00:67"),
+            format!("DISCOVER chaddr {mac} giaddr 10.3.0.1"),
+            format!("DISCOVER chaddr {mac} giaddr 192.0.2.1"),
+            format!("RELEASE chaddr {mac} ciaddr {line} server-id us {agent}"),
+        ] {
+            let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+            let packet = line.and_then(|line| v4::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 3500);
+}
+
+#[test]
 fn no_dhcpv6_exchange_uses_the_heap() {
     let config = ["subnet 2001:db8::/64 pool 2001:db8::1:0-2001:db8::1:ffff
          pd-pool 2001:db8:8000::/40 delegated 56 dns-servers 2001:db8::53"];

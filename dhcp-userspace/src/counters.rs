@@ -76,6 +76,8 @@ pub struct Counters {
     pub parked: Counter,
     /// Change logs submitted.
     pub logs: Counter,
+    /// DHCPv4 replies without the relay agent's option, for which there was no room (RFC 3046 section 2.2).
+    pub agent_option_left_out: Counter,
     rx_dropped: Counter,
     rx_ring_full: Counter,
     fill_ring_empty: Counter,
@@ -96,6 +98,7 @@ impl Default for Counters {
             sent: Counter::default(),
             parked: Counter::default(),
             logs: Counter::default(),
+            agent_option_left_out: Counter::default(),
             rx_dropped: Counter::default(),
             rx_ring_full: Counter::default(),
             fill_ring_empty: Counter::default(),
@@ -193,6 +196,8 @@ pub struct Totals {
     pub parked: u64,
     /// Change logs submitted.
     pub logs: u64,
+    /// DHCPv4 replies without the relay agent's option, for which there was no room.
+    pub agent_option_left_out: u64,
     /// What the kernel dropped.
     pub port: PortStatistics,
     /// By [`Discard`], in the order of `Discard::ALL`.
@@ -215,6 +220,7 @@ impl Default for Totals {
             sent: 0,
             parked: 0,
             logs: 0,
+            agent_option_left_out: 0,
             port: PortStatistics::default(),
             discards: [0; Discard::ALL.len()],
             received_v4: Default::default(),
@@ -233,6 +239,7 @@ impl Totals {
         self.sent += counters.sent.get();
         self.parked += counters.parked.get();
         self.logs += counters.logs.get();
+        self.agent_option_left_out += counters.agent_option_left_out.get();
         self.port.rx_dropped += counters.rx_dropped.get();
         self.port.rx_ring_full += counters.rx_ring_full.get();
         self.port.fill_ring_empty += counters.fill_ring_empty.get();

@@ -302,7 +302,11 @@ impl<F> Shard<F> {
             let written = match &item.step {
                 Step::Answered4(answer) => port
                     .overwrite(&mut frame, |room| v4::reply(query_v4, answer, policy, room))
-                    .map(|len| (len, Label::V4(answer.verdict))),
+                    .map(|written| {
+                        let lacks = u64::from(written.lacks_agent_option);
+                        self.counters.agent_option_left_out.add(lacks);
+                        (written.len, Label::V4(answer.verdict))
+                    }),
                 Step::Answered6(answer) => port.overwrite(&mut frame, |room| {
                     let len = v6::reply(query_v6, answer, policy, room)?;
                     let message_type = room.get(item.payload_offset).copied().unwrap_or(0);

@@ -10,6 +10,7 @@ use dhcp_tests::lab::client::{Client, Program};
 use dhcp_tests::lab::process::{run, try_run};
 use dhcp_tests::lab::server::{Server, binary};
 use dhcp_tests::lab::{CLIENT_INTERFACE, Link, SERVER_INTERFACE};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,23 @@ fn assert_says(said: &str, words: &[&str]) {
             lower.contains(&word.to_lowercase()),
             "`{word}` is not in: {said}"
         );
+    }
+}
+
+/// A directory under another name, until it is dropped.
+struct Bound<'a>(&'a Path);
+
+impl<'a> Bound<'a> {
+    fn new(directory: &Path, name: &'a Path) -> Self {
+        run(Command::new("mount").arg("--bind").args([directory, name]));
+        Self(name)
+    }
+}
+
+impl Drop for Bound<'_> {
+    fn drop(&mut self) {
+        let ended = Command::new("umount").arg(self.0).status();
+        assert!(ended.is_ok_and(|status| status.success()) || std::thread::panicking());
     }
 }
 
@@ -80,7 +98,7 @@ fn a_second_server_on_the_same_files_under_other_names_is_refused() {
     let linked = other.file("linked");
     std::fs::create_dir(&bound).unwrap();
     std::fs::create_dir(&linked).unwrap();
-    run(Command::new("mount").arg("--bind").args([&state, &bound]));
+    let mounted = Bound::new(&state, &bound);
     for entry in std::fs::read_dir(&state).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
@@ -95,7 +113,7 @@ fn a_second_server_on_the_same_files_under_other_names_is_refused() {
         let refusal = failure(command.arg("--state-dir").arg(state));
         (refusal, start.elapsed())
     });
-    run(Command::new("umount").arg(&bound));
+    drop(mounted);
     for ((code, said), took) in refusals {
         assert_eq!(code, Some(1), "{said}");
         assert_says(&said, &["another server", &pid]);

@@ -101,7 +101,7 @@ impl Engine {
                     v4::decide(query, &self.policy, &mut partition, &mut self.log, self.now)?;
                 drop(partition);
                 wipe(frame);
-                v4::reply(query, &answer, &self.policy, frame)
+                v4::reply(query, &answer, &self.policy, frame).map(|written| written.len)
             }
             (Addresses::V6 { .. }, 547) => {
                 let query = &mut self.query6;

@@ -13,6 +13,7 @@ mod netns;
 mod project;
 mod rfc;
 mod rig;
+mod rows;
 mod setup;
 mod simulate;
 mod steps;

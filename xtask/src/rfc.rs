@@ -1,7 +1,8 @@
 //! Which rules of the RFCs do we follow, where, and what proves it?
 //!
 //! docs/rfc/*.toml holds one line per requirement. A citation is `[id]` behind an RFC's number and section
-//! in a comment of the code or in a transcript. This compares the two and writes docs/rfc/coverage.md.
+//! in a comment of the code or in a transcript. This compares the two and writes docs/rfc/coverage.md, and
+//! docs/requirements.md with it (`rows.rs`).
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -63,10 +64,20 @@ struct Citations {
 
 /// Compares requirements and citations, writes the report.
 pub(crate) fn run(root: &Path, args: &Args) -> Result<()> {
+    crate::rows::run(root, args.check)?;
     let catalogues = catalogues(&root.join("docs/rfc"))?;
     let mut citations = BTreeMap::<String, Citations>::new();
     collect_citations(root, root, &mut citations)?;
 
+    let mut ids: Vec<&str> = catalogues
+        .values()
+        .flat_map(|catalogue| &catalogue.requirement)
+        .map(|requirement| requirement.id.as_str())
+        .collect();
+    ids.sort_unstable();
+    if let Some([twice, _]) = ids.array_windows().find(|[one, other]| one == other) {
+        bail!("[{twice}] is the id of two requirements; ids are one name space");
+    }
     let known: BTreeMap<&str, ()> = catalogues
         .values()
         .flat_map(|c| &c.requirement)

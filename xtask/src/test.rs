@@ -20,6 +20,8 @@ const LEFTOVER_PAUSE: Duration = Duration::from_millis(100);
 const OUR_PROGRAMS: [&str; 3] = ["xdhcpd", "xdhcp-blaster", "xdhcp-crash"];
 /// How the folders of the crash campaigns begin, below which they mount.
 const CRASH_FOLDER: &str = "/xdhcp-crash-";
+/// How the folders of the end-to-end tests begin, below which one of them mounts.
+const LAB_FOLDER: &str = "/xdhcpd-e2e-";
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -308,7 +310,8 @@ impl Leftovers {
         found.extend(ours.map(|line| format!("loop device {}", line.trim())));
 
         let mounts = fs::read_to_string("/proc/self/mounts").context("looking for mounts")?;
-        let ours = mounts.lines().filter(|line| line.contains(CRASH_FOLDER));
+        let is_ours = |line: &&str| line.contains(CRASH_FOLDER) || line.contains(LAB_FOLDER);
+        let ours = mounts.lines().filter(is_ours);
         found.extend(ours.map(|line| format!("mount {line}")));
 
         found.extend(processes(project));

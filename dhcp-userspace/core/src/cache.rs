@@ -25,6 +25,7 @@ pub(crate) struct Left {
 impl LeaseCache {
     /// What is left of a recorded lease, if the client may be content with that for now. It never ends
     /// after what is recorded. What was recorded before `since` is to be written down anew.
+    // RFC 2131 section 4.3.2 [early-renewal-acknowledged]: not extended, and acknowledged with what is left.
     pub(crate) fn left(&self, terms: &Terms, since: Timestamp, now: Timestamp) -> Option<Left> {
         if !terms.is_live(now) || terms.last_transaction < since {
             return None;

@@ -64,6 +64,7 @@ discards! {
     Released = "released",
     /// A RELEASE by somebody who does not hold the lease.
     ReleaseNotHolder = "release_not_holder",
+    // RFC 2131 section 4.3.3 [decline-told]: counted where the administrator looks; `leases list` names the address.
     /// A DECLINE was taken; it has no answer.
     Declined = "declined",
     /// A DECLINE by somebody who does not hold the lease.
@@ -86,6 +87,16 @@ discards! {
     /// A DISCOVER, or a claim that did not come by the client's link, for which no address is free for sure: the
     /// lease store is a restored copy (`xdhcpd ctl restore`).
     Withheld = "withheld",
+    /// A relayed message whose `giaddr` is an address of ours: nobody can be answered there.
+    GiaddrOurs = "giaddr_is_ours",
+    /// A relayed message from an interface behind which there are no relay agents (`accept-relayed = false`).
+    RelayRefused = "relay_refused",
+    /// A relayed message whose `giaddr` is not among `allowed-relays` and no subnet's `relay`.
+    UnknownRelay = "unknown_relay",
+    /// A message for a client of a VPN that no subnet belongs to (RFC 6607).
+    UnknownVpn = "unknown_vpn",
+    /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`).
+    NoClientKey = "no_client_key",
 }
 
 #[cfg(test)]

@@ -92,6 +92,7 @@ impl IdentifierOrder {
 pub struct Reservation {
     /// Reserved addresses and prefixes; empty if only options are reserved.
     pub leases: Vec<Lease>,
+    // RFC 2131 section 4.3.1 [client-parameters]: they go before what is configured for all.
     /// The client's own options, which replace those of its subnet one by one.
     pub options: OptionSet,
     /// `hostname`, sent as option 12.

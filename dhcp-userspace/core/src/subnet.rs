@@ -3,6 +3,7 @@
 //! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
 
 use crate::alarms::Alarms;
+use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
 use crate::options::OptionSet;
 pub use crate::reservation::{
     Boot, Host, Hosts, IdentifierOrder, Reservation, Reservations, ReservedBy,
@@ -21,6 +22,7 @@ pub struct Interface {
     pub mac: MacAddress,
     /// Its IPv4 addresses, the primary one first. The first is the server identifier
     /// (RFC 2131 section 4.1) unless the subnet has one of its own.
+    // RFC 2131 section 4.1 [any-own-address]: each of our addresses names us.
     pub v4: Vec<Ipv4Addr>,
     /// Its IPv6 addresses that are not link-local.
     pub v6: Vec<Ipv6Addr>,
@@ -32,9 +34,9 @@ pub struct Interface {
 #[derive(Debug, Default)]
 pub struct Policy {
     /// DHCPv4 links; one is a shared network or a subnet standing alone.
-    pub networks_v4: Vec<Network<Subnet4>>,
+    pub networks_v4: Networks<Subnet4>,
     /// DHCPv6 links.
-    pub networks_v6: Vec<Network<Subnet6>>,
+    pub networks_v6: Networks<Subnet6>,
     /// The pools of all subnets, numbered across the whole policy.
     pub pools: Pools,
     /// This server's DUID, kept for ever in the state directory (RFC 8415 section 11).
@@ -51,6 +53,8 @@ pub struct Policy {
     pub preference_v6: Preference,
     /// When the operator wants to know how full pools are.
     pub alarms: Alarms,
+    /// What holds for all DHCPv4 relay agents.
+    pub relays_v4: RelayPolicy,
     /// How DHCPv4 clients with reservations are known, and reservations of no subnet.
     pub hosts_v4: Hosts,
     /// The same of DHCPv6.
@@ -104,6 +108,44 @@ impl Default for Rules {
             bootp_seconds: None,
         }
     }
+}
+
+/// What holds for all DHCPv4 relay agents.
+#[derive(Clone, Debug, Default)]
+pub struct RelayPolicy {
+    /// Relay agents that may speak to us besides those that a subnet lists (`allowed-relays`). `None`: all.
+    pub allowed: Option<AllowedRelays>,
+    /// Interfaces behind which there is no relay agent (`accept-relayed = false`): a message with a `giaddr`
+    /// that comes from there is a forged one.
+    pub refused_interfaces: Vec<String>,
+    /// Whether clients themselves may say on which subnet and VPN they are (`subnet-selection`): options 118
+    /// (RFC 3011) and 221 (RFC 6607) in relayed messages count.
+    pub client_selects: bool,
+    /// The VPNs that subnets belong to.
+    pub vpns: Vpns,
+}
+
+/// What of relay agents' words counts in a DHCPv4 subnet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentPolicy {
+    /// The VPN that the subnet belongs to (`vpn`).
+    pub vpn: VpnNumber,
+    /// Whether option 82 counts in messages that have no `giaddr` (`trust-option-82`): a switch or DSLAM on
+    /// the way puts it in.
+    pub trusts_unrelayed: bool,
+    /// By what a binding is found (`client-key`); the same in all subnets of a network.
+    pub client_key: ClientKey,
+}
+
+/// By what the binding of a client is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ClientKey {
+    /// What the client says it is: its client identifier, else its hardware address.
+    #[default]
+    Client,
+    /// What its relay agent says: this sub-option of option 82. The lease is the line's, whatever is
+    /// plugged in.
+    Agent(u8),
 }
 
 /// Subnets on one link (RFC 2131's shared network). Bindings are found per network.
@@ -185,6 +227,8 @@ pub struct Subnet4 {
     pub rapid_commit: bool,
     /// What of a client counts, and who is served.
     pub rules: Rules,
+    /// What of relay agents' words counts.
+    pub agents: AgentPolicy,
 }
 
 /// A DHCPv6 subnet.

@@ -6,6 +6,7 @@ mod lifetimes;
 mod links;
 mod placed;
 mod pools;
+mod relays;
 mod reservations;
 mod subnets;
 
@@ -16,8 +17,9 @@ use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::alarms::Alarms;
+use dhcp_core::networks::Networks;
 use dhcp_core::reservation::Hosts;
-use dhcp_core::subnet::{Network, Preference, Subnet4, Subnet6};
+use dhcp_core::subnet::{Preference, RelayPolicy, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Allocator, Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
@@ -80,8 +82,9 @@ pub struct Checked {
     pub settings: Settings,
     /// What is legal but suspicious.
     pub warnings: Findings,
-    networks_v4: Vec<Network<Subnet4>>,
-    networks_v6: Vec<Network<Subnet6>>,
+    networks_v4: Networks<Subnet4>,
+    networks_v6: Networks<Subnet6>,
+    relays_v4: RelayPolicy,
     ranges: Vec<PoolRange>,
     allocators: Vec<Allocator>,
     reserved: Vec<Lease>,
@@ -117,6 +120,7 @@ impl Checked {
             preference_v4: self.preference_v4,
             preference_v6: self.preference_v6,
             alarms: self.alarms.clone(),
+            relays_v4: self.relays_v4.clone(),
             hosts_v4: self.hosts_v4.clone(),
             hosts_v6: self.hosts_v6.clone(),
         }
@@ -134,7 +138,7 @@ impl Checked {
 
     /// `2 subnet4, 1 subnet6, 5 pools, 12 reserved leases`.
     pub fn summary(&self) -> String {
-        fn subnets<S>(networks: &[Network<S>]) -> usize {
+        fn subnets<S>(networks: &Networks<S>) -> usize {
             networks.iter().map(|network| network.subnets.len()).sum()
         }
         format!(
@@ -171,10 +175,16 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
+    let mut relays_v4 = checker.relays(file);
+    checker.client_keys(&placed);
+    let mut by_name = subnets::ByName::default();
     for placed in &placed {
         match placed.written.family {
-            Family::V4 => subnets::add(&mut networks_v4, placed, checker.subnet4(placed)),
-            Family::V6 => subnets::add(&mut networks_v6, placed, checker.subnet6(placed)),
+            Family::V4 => {
+                let subnet = checker.subnet4(placed, &mut relays_v4.vpns);
+                by_name.add(&mut networks_v4, placed, subnet);
+            }
+            Family::V6 => by_name.add(&mut networks_v6, placed, checker.subnet6(placed)),
         }
     }
     let Checker {
@@ -216,8 +226,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     Ok(Checked {
         settings,
         warnings: report.finish(),
-        networks_v4,
-        networks_v6,
+        networks_v4: networks_v4.into(),
+        networks_v6: networks_v6.into(),
+        relays_v4,
         ranges,
         allocators,
         reserved,

@@ -16,18 +16,18 @@ pub(super) use reservation::Reservation;
 pub(super) use subnet::{HandingOut, PdPool, Subnet};
 
 use super::keys::{self, TableKeys};
-use super::notation::Family;
+use super::notation::{Family, Prefix};
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::settings::{CopyMode, Durability, XdpMode};
-use dhcp_core::subnet::Preference;
+use dhcp_core::subnet::{ClientKey, Preference};
 use dhcp_lease::Allocator;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use toml::de::DeValue;
 use values::{
-    allocator, interface_name, ipv4, path, percent, preference, relays, server_address,
-    text_or_octets,
+    allocator, allowed_relays, client_key, interface_name, ipv4, path, percent, preference, relays,
+    server_address, text_or_octets, vpn,
 };
 
 /// The whole file.
@@ -49,6 +49,8 @@ pub(super) struct File {
     /// DHCPv4, DHCPv6.
     pub(super) prefer: [Option<At<Preference>>; 2],
     pub(super) exclude_first_last_24: Option<At<bool>>,
+    pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
+    pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
@@ -92,6 +94,7 @@ pub(super) struct Interface {
     pub(super) workers_per_queue: Option<At<u32>>,
     pub(super) xdp_mode: Option<At<XdpMode>>,
     pub(super) copy_mode: Option<At<CopyMode>>,
+    pub(super) accept_relayed: Option<At<bool>>,
 }
 
 /// What inner levels inherit from outer ones.
@@ -123,6 +126,10 @@ pub(super) struct Parameters {
     pub(super) server_hostname: Option<At<String>>,
     pub(super) boot_file_name: Option<At<String>>,
     pub(super) server_identifier: Option<At<Ipv4Addr>>,
+    pub(super) trust_option_82: Option<At<bool>>,
+    /// Type and information (RFC 6607).
+    pub(super) vpn: Option<At<Vec<u8>>>,
+    pub(super) client_key: Option<At<ClientKey>>,
     pub(super) reservations_global: Option<At<bool>>,
     pub(super) reservations_in_subnet: Option<At<bool>>,
     pub(super) reservations_out_of_pool: Option<At<bool>>,
@@ -164,6 +171,9 @@ impl Parameters {
             server_hostname: either(&self.server_hostname, &outer.server_hostname),
             boot_file_name: either(&self.boot_file_name, &outer.boot_file_name),
             server_identifier: either(&self.server_identifier, &outer.server_identifier),
+            trust_option_82: either(&self.trust_option_82, &outer.trust_option_82),
+            vpn: either(&self.vpn, &outer.vpn),
+            client_key: either(&self.client_key, &outer.client_key),
             reservations_global: either(&self.reservations_global, &outer.reservations_global),
             reservations_in_subnet: either(
                 &self.reservations_in_subnet,
@@ -247,6 +257,12 @@ impl File {
                 .and_then(|table| table.get("compatibility"))
                 .and_then(|value| value.table(&keys::COMPATIBILITY, report))
                 .and_then(|table| table.read("exclude-first-last-24", report, Value::boolean)),
+            allowed_relays: dhcp4
+                .as_ref()
+                .and_then(|table| allowed_relays(table, report)),
+            subnet_selection: dhcp4
+                .as_ref()
+                .and_then(|table| table.read("subnet-selection", report, Value::boolean)),
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
@@ -288,6 +304,7 @@ impl Interface {
                 workers_per_queue,
                 xdp_mode,
                 copy_mode,
+                accept_relayed: None,
             });
         }
         let table = element.table(&keys::INTERFACE, report)?;
@@ -307,6 +324,7 @@ impl Interface {
                 ("copy", CopyMode::Copy),
             ])
         });
+        let accept_relayed = table.read("accept-relayed", report, Value::boolean);
         let name = table
             .require("name", report)?
             .read(report, interface_name)?;
@@ -315,6 +333,7 @@ impl Interface {
             workers_per_queue,
             xdp_mode,
             copy_mode,
+            accept_relayed,
         })
     }
 }
@@ -377,6 +396,9 @@ impl Parameters {
             this.boot_file_name =
                 table.read("boot-file-name", report, |value| value.text_within(127));
             this.server_identifier = table.read("server-identifier", report, server_address);
+            this.trust_option_82 = table.read("trust-option-82", report, Value::boolean);
+            this.vpn = table.read("vpn", report, vpn);
+            this.client_key = table.read("client-key", report, client_key);
         }
         if v6 {
             this.pd_allocator = table.read("pd-allocator", report, allocator);

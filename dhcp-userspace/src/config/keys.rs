@@ -222,6 +222,12 @@ pub(super) const INTERFACE: TableKeys = TableKeys {
             "`\"auto\"`",
             "Whether frames are copied between kernel and user space: not if the driver can do without (`auto`), never or refuse to start (`zero-copy`), always (`copy`).",
         ),
+        key(
+            "accept-relayed",
+            "boolean",
+            "true",
+            "Whether DHCPv4 relay agents are behind the interface. `false`: a message with a `giaddr` that comes from there is a forged one, dropped and counted (`relay_refused`).",
+        ),
     ]],
 };
 
@@ -420,6 +426,24 @@ const BOOTSTRAP_V4: &[Key] = &[
         "the interface's first address",
         "Server identifier of DHCPv4, to which clients send their renewals: it must reach this server.",
     ),
+    key(
+        "trust-option-82",
+        "boolean",
+        "false",
+        "Whether the relay agent's option counts, and is given back, in messages without `giaddr` too: for links on which a switch, DSLAM or OLT puts it in. Without it, in such messages it is the client's own invention, and neither believed nor echoed (RFC 3046 section 2.1).",
+    ),
+    key(
+        "client-key",
+        "`\"client-id\"`, `\"circuit-id\"`, `\"remote-id\"` or `\"subscriber-id\"`",
+        "`\"client-id\"`",
+        "Whose a lease is: the client's, by its client identifier or else its hardware address, or the line's, by what the relay agent's option says of it (sub-option 1, 2 or 6), whatever is plugged in; a swapped router gets its line's address. See docs/operating.md. The same on the whole of a shared network (DHCPv4).",
+    ),
+    key(
+        "vpn",
+        "text, or an identifier of RFC 2685 as `\"0x00005e00000001\"`",
+        "the global VPN",
+        "The VPN that the subnet belongs to: it serves clients whose relay agent names it (RFC 6607, sub-option 151 of option 82) and no others. The same on the whole of a shared network (DHCPv4).",
+    ),
 ];
 
 const RESERVATION_MODES: &[Key] = &[
@@ -504,6 +528,18 @@ pub(super) const DHCP4: TableKeys = TableKeys {
                 "table",
                 "none",
                 "Kea's switches for old habits, see `compatibility`.",
+            ),
+            key(
+                "allowed-relays",
+                "list of IPv4 addresses and prefixes",
+                "all",
+                "Relay agents that may speak to us, by `giaddr`, besides those that a subnet or shared network lists in `relay`. Messages of others are dropped and counted (`unknown_relay`); `[]` allows the listed ones alone.",
+            ),
+            key(
+                "subnet-selection",
+                "boolean",
+                "false",
+                "Whether clients may say themselves on which subnet (option 118, RFC 3011) and in which VPN (option 221, RFC 6607) they are, in messages with a `giaddr`. A relay agent's link selection (RFC 3527) and VPN go before. Anybody behind a relay agent can then have addresses of every subnet: only for access servers that ask for their clients.",
             ),
         ],
         RESERVATION_MODES,

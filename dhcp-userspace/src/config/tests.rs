@@ -5,8 +5,8 @@ mod mistakes;
 use super::keys::{self, TABLES, TableKeys};
 use super::*;
 use crate::settings::{CopyMode, Durability, XdpMode};
-use dhcp_core::subnet::ReservedBy;
-use dhcp_core::subnet::{Preference, Rules};
+use dhcp_core::networks::VpnNumber;
+use dhcp_core::subnet::{ClientKey, Preference, ReservedBy, Rules};
 use dhcp_lease::{Lease, SubnetId};
 use proptest::prelude::*;
 
@@ -365,6 +365,62 @@ fn interfaces_have_settings_of_their_own() {
         (2, XdpMode::Generic)
     );
     assert_eq!(interfaces[1].copy, CopyMode::Copy);
+}
+
+#[test]
+fn relay_agents_are_named_allowed_and_believed_as_written() {
+    let policy = policy(
+        r#"
+interfaces = ["eth1", { name = "eth2", accept-relayed = false }]
+[dhcp4]
+allowed-relays = ["10.255.0.0/16", "192.0.2.1"]
+subnet-selection = true
+client-key = "remote-id"
+[[shared-networks]]
+name = "red"
+vpn = "red"
+client-key = "circuit-id"
+[[shared-networks.subnet4]]
+subnet = "10.0.0.0/24"
+[[subnet4]]
+subnet = "10.0.1.0/24"
+trust-option-82 = true
+[[subnet4]]
+subnet = "10.0.2.0/24"
+vpn = "0x00005e00000001"
+client-key = "client-id"
+"#,
+    );
+    let relays = &policy.relays_v4;
+    assert_eq!(relays.refused_interfaces, ["eth2"]);
+    assert!(relays.client_selects);
+    let allowed = relays.allowed.as_ref().unwrap();
+    let address = |a, b, c, d| std::net::Ipv4Addr::new(a, b, c, d);
+    assert!(allowed.contains(address(10, 255, 3, 4)) && allowed.contains(address(192, 0, 2, 1)));
+    assert!(!allowed.contains(address(192, 0, 2, 2)));
+    let agents = |address| {
+        let named = [&b"\0red"[..], b"\x01\0\0^\0\0\0\x01", &[255]];
+        let vpns = named.map(|name| relays.vpns.find(name).unwrap());
+        let place = vpns
+            .into_iter()
+            .find_map(|vpn| policy.networks_v4.containing(vpn, address))
+            .unwrap();
+        policy.networks_v4.subnet(place).unwrap().agents.clone()
+    };
+    let (red, alone, blue) = (
+        agents(address(10, 0, 0, 1)),
+        agents(address(10, 0, 1, 1)),
+        agents(address(10, 0, 2, 1)),
+    );
+    assert_eq!(Some(red.vpn), relays.vpns.find(b"\0red"));
+    assert_eq!(Some(blue.vpn), relays.vpns.find(b"\x01\0\0^\0\0\0\x01"));
+    assert_eq!(alone.vpn, VpnNumber::GLOBAL);
+    let keys = [red.client_key, alone.client_key, blue.client_key];
+    assert_eq!(
+        keys,
+        [ClientKey::Agent(1), ClientKey::Agent(2), ClientKey::Client]
+    );
+    assert!(alone.trusts_unrelayed && !red.trusts_unrelayed);
 }
 
 #[test]

@@ -162,6 +162,8 @@ pub struct Stats {
     pub replies_delayed: u64,
     /// Change logs handed to the journal.
     pub change_logs: u64,
+    /// DHCPv4 replies without the relay agent's option, for which there was no room.
+    pub agent_option_left_out: u64,
     /// Frames that the kernel lost on their way, by reason.
     pub lost: BTreeMap<String, u64>,
     /// DHCPv4 messages received, by kind.
@@ -195,6 +197,7 @@ impl Stats {
             batches: totals.batches,
             replies_delayed: totals.parked,
             change_logs: totals.logs,
+            agent_option_left_out: totals.agent_option_left_out,
             lost: LOST
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), count(&totals.port)))

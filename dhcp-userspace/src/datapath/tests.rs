@@ -6,7 +6,7 @@ use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    Hosts, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
+    AgentPolicy, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
 };
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
@@ -62,6 +62,7 @@ fn policy() -> Policy {
         boot_file_name: Box::default(),
         rapid_commit: false,
         rules: Rules::default(),
+        agents: AgentPolicy::default(),
     };
     let subnet6 = Subnet6 {
         id: SubnetId(2),
@@ -82,21 +83,20 @@ fn policy() -> Policy {
         networks_v4: vec![Network {
             name: String::new(),
             subnets: vec![subnet4],
-        }],
+        }]
+        .into(),
         networks_v6: vec![Network {
             name: String::new(),
             subnets: vec![subnet6],
-        }],
+        }]
+        .into(),
         pools,
         server_duid: Duid::new(&[0, 4, 1, 2, 3]).unwrap(),
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,
         decline_probation_seconds_max: 86_400,
-        preference_v4: Preference::Former,
         preference_v6: Preference::Requested,
-        alarms: dhcp_core::alarms::Alarms::default(),
-        hosts_v4: Hosts::default(),
-        hosts_v6: Hosts::default(),
+        ..Policy::default()
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Program {
     Dhcpcd6,
     /// `dhcpcd -6`: a prefix.
     DhcpcdPrefix,
+    /// `systemd-networkd`, DHCPv4.
+    Networkd4,
 }
 
 /// A client on an interface of a namespace.
@@ -37,11 +39,13 @@ pub struct Client<'a> {
     folder: PathBuf,
     process: Option<Process>,
     events_seen: usize,
+    /// Whether it looks for other holders of an address before it takes it.
+    careful: bool,
 }
 
 /// What a client's script was told: a word for the event, and the lease if there is one.
 ///
-/// All three clients call a script with what happened; they differ in how they say it.
+/// All clients but systemd-networkd call a script with what happened; they differ in how they say it.
 const HOOK: &str = r#"
 case "$1" in
 bound|renew) ip address replace "$ip/$mask" dev "$interface"; reason=$1;;
@@ -50,6 +54,9 @@ esac
 case "$reason" in
 PREINIT|PREINIT6) ip link set "$interface" up;;
 esac
+if test -n "$careful" -a "$reason" = BOUND; then
+  arping -q -D -c 2 -w 2 -I "$interface" "$new_ip_address" || exit 1
+fi
 if test -n "$dhclient"; then
   case "$reason" in
   BOUND|RENEW|REBIND|REBOOT)
@@ -69,22 +76,57 @@ echo "$reason" $new_ip_address $new_ip6_address $new_ip6_prefix $new_dhcp6_ia_na
   >> EVENTS
 "#;
 
+/// Runs systemd-networkd where no systemd runs: with a configuration of its own, and a read-only /sys, by which
+/// it knows that there is no udev to wait for.
+const NETWORKD: &str = r#"
+mkdir -p /run/systemd/network /run/systemd/netif/leases /run/systemd/netif/links
+chown -R systemd-network: /run/systemd/netif
+cp "$1" /run/systemd/network/10-client.network
+if test -d /etc/systemd/network; then mount -t tmpfs none /etc/systemd/network; fi
+mount -o remount,ro /sys
+SYSTEMD_LOG_LEVEL=debug exec /lib/systemd/systemd-networkd
+"#;
+
 impl<'a> Client<'a> {
+    /// A client that looks for other holders of an address before it takes it, and declines it then.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn careful(
+        program: Program,
+        namespace: &'a Namespace,
+        interface: &str,
+        folder: &Path,
+    ) -> Self {
+        Self::made(program, namespace, interface, folder, true)
+    }
+
     /// A client whose files lie in `folder`. It does nothing yet.
     ///
     /// # Panics
     /// When the folder cannot be written.
     pub fn new(program: Program, namespace: &'a Namespace, interface: &str, folder: &Path) -> Self {
+        Self::made(program, namespace, interface, folder, false)
+    }
+
+    fn made(
+        program: Program,
+        namespace: &'a Namespace,
+        interface: &str,
+        folder: &Path,
+        careful: bool,
+    ) -> Self {
         let folder = folder.join(format!("{program:?}-{interface}"));
         std::fs::create_dir_all(&folder).unwrap();
         let events = folder.join("events");
         std::fs::write(&events, "").unwrap();
         std::fs::write(folder.join("leases"), "").unwrap();
-        std::fs::write(folder.join("client.conf"), program.configuration()).unwrap();
-        let dhclient = if program.is_dhclient() {
-            "dhclient=1"
-        } else {
-            ""
+        let configuration = program.configuration(interface, careful);
+        std::fs::write(folder.join("client.conf"), configuration).unwrap();
+        let dhclient = match (program.is_dhclient(), careful) {
+            (true, true) => "dhclient=1 careful=1",
+            (true, false) => "dhclient=1",
+            (false, _) => "",
         };
         let hook = HOOK.replace("EVENTS", &events.to_string_lossy());
         Script::new(&folder, "hook.sh", &format!("{dhclient}\n{hook}"));
@@ -95,6 +137,7 @@ impl<'a> Client<'a> {
             folder,
             process: None,
             events_seen: 0,
+            careful,
         }
     }
 
@@ -103,18 +146,30 @@ impl<'a> Client<'a> {
     /// # Panics
     /// When it gets none within [`PATIENCE`].
     pub fn obtain(&mut self) -> String {
+        self.obtain_within(PATIENCE)
+    }
+
+    /// The same, for a client that has reasons to wait.
+    ///
+    /// # Panics
+    /// When it gets none within `deadline`.
+    pub fn obtain_within(&mut self, deadline: Duration) -> String {
         let mut command = match self.program {
             Program::Udhcpc => {
                 let mut command = self.namespace.jailed(&self.folder, "udhcpc");
                 command.args(["-f", "-t", "20", "-T", "1", "-i", &self.interface, "-s"]);
                 command.arg(self.file("hook.sh"));
+                if self.careful {
+                    command.arg("-a");
+                }
                 command
             }
+            Program::Networkd4 => self.networkd(),
             program if program.is_dhclient() => self.dhclient(&["-d"]),
             _ => self.dhcpcd(&["-B", "-d"]),
         };
         self.process = Some(Process::start(&mut command, &self.folder, "client"));
-        self.wait_for_event(&["BOUND", "BOUND6", "REBOOT", "bound"])
+        self.wait_for_event_within(&["BOUND", "BOUND6", "REBOOT", "bound"], deadline)
     }
 
     /// Waits for its next renewal, which it may be asked for, and gives the lease.
@@ -126,6 +181,17 @@ impl<'a> Client<'a> {
             process.signal("USR1");
         }
         self.wait_for_event(&["RENEW", "RENEW6", "renew"])
+    }
+
+    /// Has dhcpcd ask for parameters only, for a host that has this address (`10.9.0.200/16`), and waits for
+    /// them.
+    ///
+    /// # Panics
+    /// When it gets none within [`PATIENCE`].
+    pub fn inform(&mut self, address: &str) -> String {
+        let mut command = self.dhcpcd(&["-B", "-d", &format!("--inform={address}")]);
+        self.process = Some(Process::start(&mut command, &self.folder, "client"));
+        self.wait_for_event(&["INFORM"])
     }
 
     /// Has it give its lease back, and ends it.
@@ -146,6 +212,9 @@ impl<'a> Client<'a> {
                 process.stop();
                 self.namespace
                     .sh(&format!("ip -4 address flush dev {}", self.interface));
+            }
+            Program::Networkd4 => {
+                process.stop();
             }
             program if program.is_dhclient() => {
                 run(&mut self.dhclient(&["-r"]));
@@ -203,20 +272,38 @@ impl<'a> Client<'a> {
         command
     }
 
+    fn networkd(&self) -> Command {
+        let script = Script::new(&self.folder, "networkd.sh", NETWORKD);
+        let mut command = self.namespace.jailed(&self.folder, "sh");
+        command
+            .arg("-e")
+            .arg(script.path())
+            .arg(self.file("client.conf"));
+        command
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Lines `EVENT [LEASE]`.
     fn events(&self) -> Vec<String> {
+        if self.program == Program::Networkd4 {
+            let log = std::fs::read_to_string(self.file("client.log")).unwrap_or_default();
+            return networkd_events(&log);
+        }
         let text = std::fs::read_to_string(self.file("events")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
     fn wait_for_event(&mut self, wanted: &[&str]) -> String {
+        self.wait_for_event_within(wanted, PATIENCE)
+    }
+
+    fn wait_for_event_within(&mut self, wanted: &[&str], deadline: Duration) -> String {
         let what = format!("{:?}: {wanted:?}", self.program);
         let seen = self.events_seen;
-        let (place, lease) = eventually(PATIENCE, &what, || {
+        let (place, lease) = eventually(deadline, &what, || {
             let events = self.events();
             let mut new = events.iter().enumerate().skip(seen);
             new.find_map(|(place, event)| {
@@ -233,6 +320,33 @@ impl<'a> Client<'a> {
     }
 }
 
+/// What systemd-networkd's log tells, as the others' scripts would: each ACK by the state of the REQUEST before
+/// it, with the address that is configured next.
+fn networkd_events(log: &str) -> Vec<String> {
+    let mut events = Vec::new();
+    let (mut state, mut acknowledged) = ("", false);
+    for line in log.lines() {
+        if let Some((_, after)) = line.split_once("DHCPv4 client: REQUEST (") {
+            state = match after.trim_end_matches(')') {
+                "renewing" => "RENEW",
+                "rebinding" => "REBIND",
+                "init-reboot" => "REBOOT",
+                _ => "BOUND",
+            };
+        } else if line.contains("DHCPv4 client: ACK") {
+            acknowledged = true;
+        } else if let Some((_, after)) = line.split_once("Configuring DHCPv4 address ")
+            && std::mem::take(&mut acknowledged)
+        {
+            let address = after
+                .split_once("): ")
+                .and_then(|(_, after)| after.split_once('/'));
+            events.extend(address.map(|(address, _)| format!("{state} {address}")));
+        }
+    }
+    events
+}
+
 impl Program {
     fn is_dhclient(self) -> bool {
         matches!(
@@ -241,16 +355,25 @@ impl Program {
         )
     }
 
-    fn configuration(self) -> &'static str {
-        match self {
+    fn configuration(self, interface: &str, careful: bool) -> String {
+        let fixed = match self {
             Self::Dhclient4 | Self::Dhclient6 | Self::DhclientPrefix => "initial-interval 1;\n",
             Self::Udhcpc => "",
+            Self::Dhcpcd4 if careful => "duid ll\nclientid\noption interface_mtu\n",
             // No ARP probe: it takes five seconds and says nothing of the server.
             Self::Dhcpcd4 => "duid ll\nclientid\nnoarp\noption interface_mtu\n",
             // Without a router on the link it asks for DHCPv6 only when told which IAs it wants.
             Self::Dhcpcd6 => "duid ll\nnoipv6rs\nia_na 1\n",
             Self::DhcpcdPrefix => "duid ll\nnoipv6rs\nia_pd 2 -\n",
-        }
+            Self::Networkd4 => {
+                let decline = if careful { "SendDecline=yes\n" } else { "" };
+                return format!(
+                    "[Match]\nName={interface}\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n\
+                     [DHCPv4]\nClientIdentifier=mac\nSendRelease=yes\n{decline}"
+                );
+            }
+        };
+        fixed.to_owned()
     }
 }
 
@@ -270,6 +393,22 @@ pub fn relay_v4(
         "-4", "-d", "-a", "-m", "discard", "-id", down, "-iu", up, server,
     ]);
     start_relay(&mut command, "dhcrelay4", folder)
+}
+
+/// Starts ISC `dhcrelay -4` as the second relay agent on the way: it forwards what the first one added.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn second_relay_v4(
+    namespace: &Namespace,
+    down: &str,
+    up: &str,
+    server: &str,
+    folder: &Path,
+) -> Process {
+    let mut command = namespace.command("dhcrelay");
+    command.args(["-4", "-d", "-m", "forward", "-id", down, "-iu", up, server]);
+    start_relay(&mut command, "dhcrelay4-second", folder)
 }
 
 /// Starts ISC `dhcrelay -6`, which adds an Interface-Id.

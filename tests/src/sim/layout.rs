@@ -3,7 +3,7 @@
 use super::random::Random;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    Hosts, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
+    AgentPolicy, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -114,6 +114,7 @@ impl Layout {
             boot_file_name: Box::default(),
             rapid_commit: true,
             rules: Rules::default(),
+            agents: AgentPolicy::default(),
         };
         let v6 = Subnet6 {
             id: SubnetId(2),
@@ -134,21 +135,20 @@ impl Layout {
             networks_v4: vec![Network {
                 name: String::new(),
                 subnets: vec![v4],
-            }],
+            }]
+            .into(),
             networks_v6: vec![Network {
                 name: String::new(),
                 subnets: vec![v6],
-            }],
+            }]
+            .into(),
             pools,
             server_duid: duid,
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,
             decline_probation_seconds_max: 86_400,
-            preference_v4: Preference::Former,
             preference_v6: Preference::Requested,
-            alarms: dhcp_core::alarms::Alarms::default(),
-            hosts_v4: Hosts::default(),
-            hosts_v6: Hosts::default(),
+            ..Policy::default()
         }
     }
 }

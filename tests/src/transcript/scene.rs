@@ -7,8 +7,8 @@ use super::{v4, v6};
 use dhcp_core::alarms::Alarms;
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{
-    Boot, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network, Preference, Reservation,
-    Reservations, ReservedBy, Rules, Subnet4, Subnet6,
+    AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
+    Preference, RelayPolicy, Reservation, Reservations, ReservedBy, Rules, Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -117,6 +117,7 @@ pub struct Config {
     preferences: [Preference; 2],
     authoritative: bool,
     partitions: usize,
+    relays_v4: RelayPolicy,
     order: IdentifierOrder,
     global: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
     subnets: Vec<SubnetLine>,
@@ -145,6 +146,7 @@ struct SubnetLine {
     boot_file_name: Box<[u8]>,
     rapid_commit: bool,
     preference: u8,
+    agents: AgentPolicy,
     with_global: bool,
 }
 
@@ -184,6 +186,7 @@ impl Config {
             preferences: [Preference::Former, Preference::Requested],
             authoritative: true,
             partitions: 4,
+            relays_v4: RelayPolicy::default(),
             order: IdentifierOrder::default(),
             global: Vec::new(),
             subnets: Vec::new(),
@@ -218,6 +221,10 @@ impl Config {
                         MacAddress(words::mac(&written).ok_or("no Ethernet address")?);
                 }
                 "link-local" => self.interface.link_local = Some(words.parse(&key)?),
+                "refuses-relayed" => {
+                    let name = self.interface.name.clone();
+                    self.relays_v4.refused_interfaces.push(name);
+                }
                 "address" => match words.parse(&key)? {
                     IpAddr::V4(address) => self.interface.v4.push(address),
                     IpAddr::V6(address) => self.interface.v6.push(address),
@@ -246,6 +253,16 @@ impl Config {
                     self.preferences = [preference; 2];
                 }
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
+                "subnet-selection" => self.relays_v4.client_selects = true,
+                "allowed-relay" => {
+                    let written = words.value(&key)?;
+                    let (address, len) = written.split_once('/').unwrap_or((&written, "32"));
+                    let wrong = |_| format!("`{written}` is no relay agent");
+                    let address = address.parse().map_err(|_| wrong(()))?;
+                    let len = len.parse().map_err(|_| wrong(()))?;
+                    let allowed = self.relays_v4.allowed.get_or_insert_default();
+                    allowed.add(address, len);
+                }
                 "partitions" => self.partitions = words.parse(&key)?,
                 "reserved-by" => self.order = Self::order(&words.value(&key)?)?,
                 _ => return Err(format!("`config server {key}` is not known")),
@@ -270,7 +287,13 @@ impl Config {
                 .map_err(|_| format!("`{written}` is no subnet"))?,
         );
         while let Some(key) = words.next_word() {
-            subnet.word(&key, words, self.protocol)?;
+            match key.as_str() {
+                "vpn" => {
+                    let name = words::octets(&words.value(&key)?).ok_or("a VPN is octets")?;
+                    subnet.agents.vpn = self.relays_v4.vpns.add(&name);
+                }
+                _ => subnet.word(&key, words, self.protocol)?,
+            }
         }
         self.subnets.push(subnet);
         Ok(())
@@ -383,8 +406,8 @@ impl Config {
             }
         }
         let policy = Policy {
-            networks_v4,
-            networks_v6,
+            networks_v4: networks_v4.into(),
+            networks_v6: networks_v6.into(),
             pools: match previous {
                 Some(previous) => Pools::succeed_with(previous, &ranges, &allocators, &reserved),
                 None => Pools::with_allocators(&ranges, &allocators, &reserved),
@@ -396,6 +419,7 @@ impl Config {
             preference_v4: self.preferences[0],
             preference_v6: self.preferences[1],
             alarms: Alarms::default(),
+            relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),
             hosts_v6: hosts,
         };
@@ -459,6 +483,7 @@ impl SubnetLine {
             boot_file_name: Box::default(),
             rapid_commit: false,
             preference: 0,
+            agents: AgentPolicy::default(),
             with_global: false,
         }
     }
@@ -530,6 +555,13 @@ impl SubnetLine {
             "no-match-client-id" => self.rules.match_client_id = false,
             "no-echo-client-id" => self.rules.echo_client_id = false,
             "bootp" => self.rules.bootp_seconds = Some(words.parse(key)?),
+            "trust-option-82" => self.agents.trusts_unrelayed = true,
+            "client-key" => {
+                let sub_option = words.value(key)?;
+                let known = v4::GRAMMAR.find(&sub_option, Level::Relay);
+                let known = known.ok_or_else(|| format!("`{sub_option}` is no client key"))?;
+                self.agents.client_key = ClientKey::Agent(known.code as u8);
+            }
             "reservations-global" => self.with_global = true,
             "preference" => self.preference = words.parse(key)?,
             _ => self.options.push(option(key, words, protocol)?),
@@ -574,6 +606,7 @@ impl SubnetLine {
             boot_file_name: self.boot_file_name,
             rapid_commit: self.rapid_commit,
             rules: self.rules,
+            agents: self.agents,
         }
     }
 

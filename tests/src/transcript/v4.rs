@@ -75,12 +75,21 @@ pub const GRAMMAR: Grammar = Grammar {
         Key::option("subnet-selection", 118, Form::V4),
         Key::option("domain-search", 119, Form::Names),
         Key::option("classless-routes", 121, Form::Octets),
-        // Sub-options of option 82 (RFC 3046, 3527, 5107), together one option.
+        Key::option("vpn-option", 221, Form::Octets),
+        // Sub-options of option 82 (RFC 3046, 3527, 5107 and others), together one option.
         Key::option("circuit-id", 1, Form::Octets).at(Level::Relay),
         Key::option("remote-id", 2, Form::Octets).at(Level::Relay),
         Key::option("subscriber-id", 6, Form::Octets).at(Level::Relay),
         Key::option("link-selection", 5, Form::V4).at(Level::Relay),
+        Key::option("subscriber-id", 6, Form::Octets).at(Level::Relay),
+        Key::option("authentication", 8, Form::Octets).at(Level::Relay),
+        Key::option("agent-vendor", 9, Form::Octets).at(Level::Relay),
+        Key::option("relay-flags", 10, Form::U8).at(Level::Relay),
         Key::option("server-override", 11, Form::V4).at(Level::Relay),
+        Key::option("relay-id", 12, Form::Octets).at(Level::Relay),
+        Key::option("relay-port", 19, Form::Flag).at(Level::Relay),
+        Key::option("vpn", 151, Form::Octets).at(Level::Relay),
+        Key::option("vpn-control", 152, Form::Flag).at(Level::Relay),
         Key::field("agent", Form::Flag).opening(Level::Relay),
     ],
 };
@@ -339,6 +348,12 @@ fn decode_header(header: &[u8], line: &mut Line) {
 fn read_options(payload: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, Complaint> {
     let mut options = Vec::new();
     read_area(&payload[HEADER_LEN..], &mut options)?;
+    // RFC 3046 section 2.2 [relay-option-last]
+    let agent = options.iter().position(|(code, _)| *code == RELAY_AGENT);
+    if agent.is_some_and(|place| place + 1 < options.len()) {
+        return Err("the relay agent's option is not the last one".to_owned());
+    }
+    let in_field = options.len();
     let overload = options
         .iter()
         .find(|(code, _)| *code == OVERLOAD)
@@ -349,6 +364,10 @@ fn read_options(payload: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, Complaint> {
     }
     if overload & 2 != 0 {
         read_area(&payload[44..108], &mut options)?;
+    }
+    let overloaded = options.get(in_field..).unwrap_or_default();
+    if overloaded.iter().any(|(code, _)| *code == RELAY_AGENT) {
+        return Err("the relay agent's option is in an overloaded field".to_owned());
     }
     Ok(options)
 }

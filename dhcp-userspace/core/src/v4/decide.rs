@@ -1,6 +1,6 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
-use super::context::way;
+use super::context::{recorded_override, way};
 use super::identify::Identifiers;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
@@ -8,13 +8,13 @@ use crate::cache::{Left, is_duplicate};
 use crate::discard::Discard;
 use crate::reservation::Host;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Preference, Rules, Subnet4};
-use crate::surroundings::carry_over;
+use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Lease, Offer, Partition, PoolIndex, SlotNumber, State, SubnetId,
-    Timestamp,
+    Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State,
+    SubnetId, Timestamp,
 };
-use dhcp_wire::id::{ClientId, Iaid};
+use dhcp_wire::id::Iaid;
 
 /// What the client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub struct Answer {
     pub lease_seconds: u32,
     /// Position of the lease's subnet in the client's network.
     pub subnet: usize,
+    /// What the client's relay agent gave for our identifier when we last heard of it, where this message came
+    /// past it.
+    pub server_override: Option<Ipv4Addr>,
     /// The client's reservation in that subnet.
     pub host: Option<Host>,
 }
@@ -99,6 +102,7 @@ pub fn decide(
         Kind::InitReboot | Kind::Renewing | Kind::Rebinding => case.keep(),
         Kind::Decline => case.decline(),
         Kind::Release => case.release(),
+        // RFC 2131 section 3.4 [inform-looks-at-no-lease].
         // RFC 2131 section 4.3.5 [inform-no-lease]: parameters only; no lease is looked at or touched.
         Kind::Inform => Ok(case.informed(Verdict::InformAck)),
         Kind::Bootp => case.bootp(),
@@ -294,6 +298,7 @@ impl<'a> Case<'a> {
 
     // RFC 2131 section 4.3.2 [selecting-matches-offer]: option 50 is the `yiaddr` of the chosen OFFER.
     fn selecting(&mut self) -> Result<Answer, Discard> {
+        // RFC 2131 section 3.1 [no-probe-of-requests]: nobody is asked whether the address is in use.
         let asked = self.query.address;
         if self.offered.is_some_and(|offered| offered != asked) {
             return Ok(self.refuse(Refusal::NotOffered));
@@ -329,6 +334,7 @@ impl<'a> Case<'a> {
         Err(Discard::OtherServer)
     }
 
+    // RFC 2131 section 4.3.2 [rebinding-checked]: a rebinding is judged like the other two.
     /// INIT-REBOOT, RENEWING and REBINDING: may the client keep its address?
     fn keep(&mut self) -> Result<Answer, Discard> {
         let asked = self.query.address;
@@ -356,6 +362,7 @@ impl<'a> Case<'a> {
             }
             _ if self.is_withheld() => self.keep_withheld(asked),
             Record::Live(_) => Ok(self.refuse(Refusal::OtherAddress)),
+            // RFC 2131 section 3.2 [inaccurate-is-silent]: what another server may know better is not refused.
             // What is recorded has ended; meanwhile another server may have given what is asked for,
             // unless there is none.
             Record::Former(_) => self.refuse_if(self.rules().authoritative, Refusal::OtherAddress),
@@ -462,6 +469,7 @@ impl<'a> Case<'a> {
             lease_seconds: 0,
             subnet,
             host: entry.and_then(|entry| self.identifiers.host(self.policy, entry)),
+            server_override: None,
         }
     }
 
@@ -530,6 +538,8 @@ impl<'a> Case<'a> {
         {
             while self.partition.withdraw(&key, within, &self.policy.pools) {}
         }
+        // RFC 2131 section 3.1 [offer-lapses], RFC 2131 section 4.3.1 [offers-kept-apart]: until then it is offered to
+        // nobody else.
         let deadline = self.now.after(self.policy.offer_lifetime_seconds);
         let offer = Offer {
             lease: Lease::V4(candidate.address),
@@ -602,6 +612,7 @@ impl<'a> Case<'a> {
             address: candidate.address,
             lease_seconds,
             subnet: candidate.subnet,
+            server_override: self.recorded_override(),
             host: self.identifiers.host(self.policy, subnet),
         }
     }
@@ -631,13 +642,24 @@ impl<'a> Case<'a> {
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {
+        // RFC 2131 section 3.1 [unable-says-nak], RFC 2131 section 3.5 [invalid-address-nak]: a reason in words goes with it.
         Answer {
             verdict: Verdict::Nak(refusal),
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: self.query.place.subnet,
+            server_override: self.recorded_override(),
             host: None,
         }
+    }
+
+    // RFC 5107 section 4 [server-id-override-recorded]: a renewal that comes past the relay agent, by unicast, is
+    // answered with the identifier that the relay agent gave us last.
+    fn recorded_override(&self) -> Option<Ipv4Addr> {
+        let slot = self.slot.filter(|_| way(self.query) == Way::Unknown)?;
+        let mut context = Context::EMPTY;
+        self.partition.context(slot, &mut context);
+        recorded_override(&context)
     }
 
     fn refuse_if(&self, ours_to_judge: bool, refusal: Refusal) -> Result<Answer, Discard> {
@@ -672,10 +694,7 @@ impl<'a> Case<'a> {
             lease: Lease::V4(address),
             state: State::Leased,
             subnet,
-            client: match self.query.matches_client {
-                true => self.query.client.clone(),
-                false => ClientId::EMPTY,
-            },
+            client: self.query.holder().clone(),
             hardware: self.query.hardware,
             iaid: Iaid(0),
             last_transaction: self.now,

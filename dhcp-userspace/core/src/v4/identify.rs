@@ -1,6 +1,7 @@
 //! Who is the client to the operator? The identifiers that reservations are found by.
 
-use super::query::{AGENT_OCTETS_MAX, Kind, Query};
+use super::agent::AGENT_OCTETS_MAX;
+use super::query::{Kind, Query};
 use crate::reservation::{Host, Reservations, ReservedBy};
 use crate::subnet::{Network, Policy, Subnet4};
 use dhcp_lease::Context;
@@ -79,14 +80,9 @@ impl<'q> Identifiers<'q> {
 }
 
 fn agent(query: &Query, remembered: impl FnOnce(&mut Context) -> bool) -> Octets<AGENT_OCTETS_MAX> {
-    let mut agent = Octets::EMPTY;
-    if query.is_relayed() {
-        for piece in SubOptions::new(query.agent.as_slice()) {
-            // A part of what is there.
-            let _ = agent.push_slice(piece.data);
-        }
-    } else if query.kind() == Kind::Renewing {
-        // What such a message itself has of it, its client may have put there.
+    // What a client on the link may have put there itself is forgotten by now.
+    let mut agent = query.agent.kept(|_| true);
+    if agent.is_empty() && !query.is_relayed() && query.kind() == Kind::Renewing {
         let mut context = Context::EMPTY;
         if remembered(&mut context) {
             for item in context.of_kind(ItemKind::AGENT) {

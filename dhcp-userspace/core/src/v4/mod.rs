@@ -5,6 +5,7 @@
 //! heap; a DISCOVER changes nothing durable unless it ends in a Rapid Commit; a client has at most one
 //! live lease in a network; nobody but its holder ends a lease.
 
+mod agent;
 mod context;
 mod decide;
 mod identify;
@@ -13,10 +14,11 @@ mod query;
 mod reply;
 mod select;
 
+pub use agent::AGENT_OCTETS_MAX;
 pub use decide::{Answer, Refusal, Verdict, decide};
 pub use packet::{Received, vendor_class};
-pub use query::{AGENT_OCTETS_MAX, Kind, Query, classify};
-pub use reply::reply;
+pub use query::{Kind, Query, classify};
+pub use reply::{Written, reply};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,24 +1,22 @@
 //! What does the client want? Octets of a message to a [`Query`] that owns all that the answer needs.
 
+use super::agent::{self, AgentOption, is_host};
 use super::context::surroundings;
-use super::select::{Arrival, FoundBy, Place, select};
+use super::select::{Arrival, FoundBy, select};
 use crate::discard::Discard;
+use crate::networks::Place;
 use crate::own::OwnAddresses;
-use crate::subnet::{Interface, Network, Policy, Rules, Subnet4};
+use crate::subnet::{ClientKey, Interface, Network, Policy, RelayPolicy, Rules, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_lease::{Context, Key, LeaseKind};
 use dhcp_wire::Octets;
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress, Tags};
 use dhcp_wire::id::{ClientId, HardwareAddress};
-use dhcp_wire::v4::{self, Header, Malformed, Message, MessageType, Region, SubOptions, code};
+use dhcp_wire::v4::{self, Header, Malformed, Message, MessageType, Region, code};
 
-/// Bound on the relay agent's option as it is kept for the echo, codes and lengths included. Two full
-/// options of two relay agents do not fit; what agents send is a tenth of it.
-pub const AGENT_OCTETS_MAX: usize = 512;
-
-/// Of the flags in the relay agent's option (RFC 5010) the bit that says that the client had sent its
-/// message to a unicast address.
-const AGENT_FLAG_UNICAST: u8 = 0x80;
+/// First octet of a client identifier that stands for what a relay agent says: no hardware address
+/// (RFC 2132 section 9.14). Kea's flexible identifier, put in the place of a client's, begins so too.
+const LINE_HEAD: u8 = 0;
 
 /// What a message asks for; the four uses of REQUEST are told apart (RFC 2131 section 4.3.2, table 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,8 +65,16 @@ pub struct Query {
     pub(super) maximum_message_size: Option<u16>,
     /// Option 55.
     pub(super) parameters: Octets<255>,
-    /// Option 82 with codes and lengths, every piece of it.
-    pub(super) agent: Octets<AGENT_OCTETS_MAX>,
+    /// The line that the client is on, in the place of a client identifier; empty where it counts by itself.
+    pub(super) line: ClientId,
+    /// Option 82, as far as it is believed and echoed.
+    pub(super) agent: AgentOption,
+    /// Option 118, if it is to be given back.
+    pub(super) subnet_selection: Option<[u8; 4]>,
+    /// Option 221 as it is to be given back; empty: not.
+    pub(super) vpn_option: Octets<255>,
+    /// At which port the relay agent listens.
+    pub(super) relay_port: u16,
     /// Option 12.
     pub(super) host_name: Octets<255>,
     /// Option 81.
@@ -108,7 +114,11 @@ impl Default for Query {
             lease_seconds: None,
             maximum_message_size: None,
             parameters: Octets::EMPTY,
-            agent: Octets::EMPTY,
+            line: ClientId::EMPTY,
+            agent: AgentOption::EMPTY,
+            subnet_selection: None,
+            vpn_option: Octets::EMPTY,
+            relay_port: v4::SERVER_PORT,
             host_name: Octets::EMPTY,
             full_name: Octets::EMPTY,
             context: Context::EMPTY,
@@ -139,23 +149,32 @@ impl Default for Query {
 }
 
 impl Query {
+    // RFC 4361 section 6.3 [client-id-identifies], RFC 4361 section 6.4 [chaddr-without-client-id]; the octets are
+    // opaque (RFC 2132 section 9.14 [client-id-opaque]).
     /// By what the client's binding is found.
     pub fn key(&self) -> Key<'_> {
+        let iaid = dhcp_wire::id::Iaid(0);
         Key {
             kind: LeaseKind::V4,
-            client: self.identity(),
+            client: self.holder().as_slice(),
             hardware: self.hardware,
-            iaid: dhcp_wire::id::Iaid(0),
+            iaid,
         }
     }
 
-    /// The client identifier, if it says who the client is; else nothing, and the hardware address does.
-    // RFC 2131 section 4.2 [client-identity]
-    pub(super) fn identity(&self) -> &[u8] {
-        match self.matches_client {
-            true => self.client.as_slice(),
-            false => &[],
+    /// Whose the binding is: the line's, or the client's by its identifier. Empty: the client's by its hardware
+    /// address.
+    pub(super) fn holder(&self) -> &ClientId {
+        match (self.line.is_empty(), self.matches_client) {
+            (true, true) => &self.client,
+            (true, false) => &ClientId::EMPTY,
+            (false, _) => &self.line,
         }
+    }
+
+    /// A sub-option of the relay agent's option (RFC 3046), as far as that is believed.
+    pub fn agent_sub_option(&self, code: u8) -> Option<&[u8]> {
+        self.agent.find(code)
     }
 
     /// What is asked for.
@@ -199,11 +218,12 @@ pub fn classify(
         _ => return Err(Discard::MalformedV4),
     }
     query.take_header(message.header, envelope);
+    if query.is_relayed() {
+        agent::admit(query.giaddr, interface, policy)?;
+    }
     let scalars = query.take_options(&message)?;
     let message_type = scalars.message_type.exact(code::MESSAGE_TYPE)?;
     let message_type = message_type.map(client_message).transpose()?;
-    query.take_identity()?;
-
     let requested = scalars
         .requested
         .exact(code::REQUESTED_ADDRESS)?
@@ -212,7 +232,6 @@ pub fn classify(
         .server
         .exact(code::SERVER_IDENTIFIER)?
         .map(Ipv4Addr::from_octets);
-    let agent = AgentInformation::of(query);
     let to_us = interface.v4.contains(&destination);
     if message_type == Some(MessageType::INFORM)
         && query.ciaddr.is_unspecified()
@@ -223,10 +242,7 @@ pub fn classify(
         query.ciaddr = source;
     }
     let arrival = if query.is_relayed() {
-        Arrival::Relayed {
-            giaddr: query.giaddr,
-            link_selection: agent.link_selection,
-        }
+        query.relayed_arrival(scalars.subnet.lenient(), &policy.relays_v4)?
     } else if to_us && message_type.is_some_and(may_be_routed) && !query.ciaddr.is_unspecified() {
         Arrival::Routed {
             ciaddr: query.ciaddr,
@@ -234,25 +250,36 @@ pub fn classify(
     } else {
         Arrival::OnLink
     };
-    (query.place, query.found_by) = select(policy, interface, arrival).ok_or(Discard::NoSubnet)?;
-    let network = query.network(policy).ok_or(Discard::NoSubnet)?;
-    query.take_rules(network);
-    query.take_server(interface, network, destination, &agent)?;
+    let networks = &policy.networks_v4;
+    (query.place, query.found_by) =
+        select(networks, interface, arrival).ok_or(Discard::NoSubnet)?;
+    let subnet = networks.subnet(query.place).ok_or(Discard::NoSubnet)?;
+    if !query.is_relayed() {
+        query.forget_relay(subnet);
+    }
+    query.take_identity(message_type, subnet.agents.client_key)?;
+    query.take_rules(subnet.rules);
+    query.take_server(interface, subnet, policy, destination)?;
 
     let unicast = if query.is_relayed() {
-        agent.client_sent_unicast
+        query.agent.client_sent_unicast()
     } else {
         to_us
     };
-    let named =
-        server.map(|server| server == query.server_identifier || interface.v4.contains(&server));
+    // RFC 5107 section 4 [server-id-override-accepted]: what the relay agent gives for our identifier names us,
+    // as do the ones that we gave before it did.
+    let named = server.map(|server| {
+        server == query.server_identifier
+            || subnet.server_identifier == Some(server)
+            || interface.v4.contains(&server)
+    });
     (query.kind, query.address) = match message_type {
         Some(message_type) => {
             kind_and_address(message_type, query.ciaddr, requested, named, unicast)?
         }
-        None => bootp(query.ciaddr, query.rules(network))?,
+        None => bootp(query.ciaddr, subnet.rules)?,
     };
-    query.check_destination(interface, network)?;
+    query.check_destination(interface, policy)?;
     query.take_surroundings(source);
     Ok(())
 }
@@ -350,6 +377,7 @@ impl Query {
         self.ciaddr = header.ciaddr();
         self.giaddr = header.giaddr();
         self.chaddr = header.chaddr;
+        self.relay_port = v4::SERVER_PORT;
         let address = header
             .chaddr
             .get(..usize::from(header.hlen))
@@ -357,6 +385,9 @@ impl Query {
         self.hardware = HardwareAddress::new(header.htype, address).unwrap_or_default();
     }
 
+    // RFC 3396 section 7 [pieces-joined], RFC 3396 section 4 [every-option-joined]: pieces are appended in the order of
+    // reading. RFC 2132 section 8.4 [vendor-information-ignored], RFC 2132 section 9.13 [vendor-class-ignored]: what
+    // is not named here is nothing to us.
     /// Keeps what the answer needs of the options. Split ones are put together (RFC 3396 section 7).
     ///
     /// Policies for what is wrong: hints (options 51, 57, 80) of a wrong length are ignored, options 50,
@@ -364,9 +395,12 @@ impl Query {
     /// is cut, a client identifier beyond 255 octets is no identity.
     fn take_options(&mut self, message: &Message<'_>) -> Result<Scalars, Discard> {
         let mut scalars = Scalars::default();
+        // RFC 6842 section 3 [client-id-not-invented].
         self.client.clear();
         self.parameters.clear();
         self.agent.clear();
+        self.subnet_selection = None;
+        self.vpn_option.clear();
         self.host_name.clear();
         self.full_name.clear();
         self.rapid_commit = false;
@@ -401,9 +435,11 @@ impl Query {
                 // RFC 3046 section 2.1 [relay-option-place]: relay agents put theirs into the options field
                 // and never into `file` or `sname`; what stands there is the client's own invention.
                 code::RELAY_AGENT if piece.region == Region::Options => {
-                    let head = [piece.code, piece.data.len() as u8];
-                    self.agent.push_slice(&head).map_err(|_| Discard::TooMany)?;
-                    self.agent
+                    self.agent.push(piece.data)?;
+                }
+                code::SUBNET_SELECTION => scalars.subnet.push(piece.data),
+                code::VPN => {
+                    self.vpn_option
                         .push_slice(piece.data)
                         .map_err(|_| Discard::TooMany)?;
                 }
@@ -421,27 +457,83 @@ impl Query {
         self.context = context;
     }
 
+    /// Where a relayed message says that its client is. `selection` is the client's option 118.
+    fn relayed_arrival(
+        &mut self,
+        selection: Option<[u8; 4]>,
+        policy: &RelayPolicy,
+    ) -> Result<Arrival, Discard> {
+        let vpn = agent::vpn_of(&mut self.agent, &mut self.vpn_option, policy)?;
+        // RFC 3011 section 2 [subnet-selection-switch]: who is configured to ignore the option does, and does
+        // not give it back.
+        self.subnet_selection = selection.filter(|_| policy.client_selects);
+        // RFC 3527 section 3 [link-selection-first]: the relay agent's word goes before the client's.
+        let by_client = self.subnet_selection.map(Ipv4Addr::from_octets);
+        // RFC 8357 section 5.1 [relay-port]: a relay agent that says so is answered at the port that it sent
+        // from, any other at the server port.
+        let port = self.envelope.source_port;
+        let says_so = self.agent.find(code::AGENT_SOURCE_PORT).is_some();
+        if says_so && port != 0 {
+            self.relay_port = port;
+        }
+        Ok(Arrival::Relayed {
+            giaddr: self.giaddr,
+            selected: self.agent.link_selection().or(by_client),
+            vpn,
+        })
+    }
+
+    /// In a message that was not relayed, what relay agents say is the client's own invention, unless the
+    /// operator knows who puts option 82 into the messages of this subnet.
+    ///
+    /// RFC 3046 section 2.1 [relay-option-untrusted]: what comes from an untrusted circuit is not a relay
+    /// agent's; here it is not echoed either.
+    fn forget_relay(&mut self, subnet: &Subnet4) {
+        self.vpn_option.clear();
+        if !subnet.agents.trusts_unrelayed {
+            self.agent.clear();
+        }
+    }
+
     // RFC 2131 section 4.2 [client-identity]: the client identifier if there is one, else `chaddr`. An empty
     // identifier is none (it made a server loop once, CVE-2012-3571); nor is an address that many
     // stations share or that no header can hold.
-    fn take_identity(&self) -> Result<(), Discard> {
+    fn take_identity(
+        &mut self,
+        message_type: Option<MessageType>,
+        client_key: ClientKey,
+    ) -> Result<(), Discard> {
+        self.line.clear();
         if usize::from(self.hlen) > self.chaddr.len() {
             return Err(Discard::NoClient);
         }
-        if self.client.is_empty() && !has_own_address(&self.hardware) {
-            return Err(Discard::NoClient);
+        match client_key {
+            ClientKey::Agent(code) => self.take_line(message_type, code),
+            ClientKey::Client => match self.client.is_empty() && !has_own_address(&self.hardware) {
+                true => Err(Discard::NoClient),
+                false => Ok(()),
+            },
         }
-        Ok(())
     }
 
-    fn rules(&self, network: &Network<Subnet4>) -> Rules {
-        let subnet = network.subnets.get(self.place.subnet);
-        subnet.map(|subnet| subnet.rules).unwrap_or_default()
+    /// The line, by a sub-option of the relay agent's option: its circuit, or RFC 3993 section 5
+    /// [subscriber-id], its subscriber.
+    fn take_line(&mut self, message_type: Option<MessageType>, code: u8) -> Result<(), Discard> {
+        match self.agent.find(code) {
+            Some(line) if !line.is_empty() => {
+                let taken = self.line.set(&[LINE_HEAD]);
+                taken
+                    .and_then(|()| self.line.push_slice(line))
+                    .map_err(|_| Discard::NoClient)
+            }
+            // It gets parameters and no lease.
+            _ if message_type == Some(MessageType::INFORM) => Ok(()),
+            _ => Err(Discard::NoClientKey),
+        }
     }
 
     /// What of the client counts where it is.
-    fn take_rules(&mut self, network: &Network<Subnet4>) {
-        let rules = self.rules(network);
+    fn take_rules(&mut self, rules: Rules) {
         // A client without a hardware address of its own has nothing else to be known by.
         self.matches_client = rules.match_client_id || !has_own_address(&self.hardware);
         self.echoes_client = rules.echo_client_id;
@@ -451,33 +543,25 @@ impl Query {
     fn take_server(
         &mut self,
         interface: &Interface,
-        network: &Network<Subnet4>,
+        subnet: &Subnet4,
+        policy: &Policy,
         destination: Ipv4Addr,
-        agent: &AgentInformation,
     ) -> Result<(), Discard> {
-        let configured = network
-            .subnets
-            .get(self.place.subnet)
-            .and_then(|subnet| subnet.server_identifier);
+        let place = self.place;
         // RFC 2131 section 4.1 [server-id-reachable]: the address that we use on the client's subnet, else
         // the interface's first.
-        let on_subnet = |address: &&Ipv4Addr| {
-            network
-                .subnets
-                .iter()
-                .any(|subnet| subnet.contains(**address))
-        };
+        let on_link = |address: &&Ipv4Addr| policy.networks_v4.is_in_network(place, **address);
         let own = interface
             .v4
             .iter()
-            .find(on_subnet)
+            .find(on_link)
             .or(interface.v4.first())
             .copied();
         // RFC 5107 section 4 [server-id-override]: the relay agent's word goes before all of that.
-        let identifier = agent.server_override.or(configured).or(own);
+        let by_relay = self.agent.server_override().filter(|_| self.is_relayed());
+        let identifier = by_relay.or(subnet.server_identifier).or(own);
         self.server_identifier = identifier.ok_or(Discard::NoSubnet)?;
-        let in_network = interface.v4.iter().filter(on_subnet).copied();
-        self.own.set(in_network);
+        self.own.set(interface.v4.iter().filter(on_link).copied());
         let is_ours = |address: Ipv4Addr| interface.v4.contains(&address).then_some(address);
         let source = is_ours(destination)
             .or(is_ours(self.server_identifier))
@@ -488,28 +572,17 @@ impl Query {
     }
 
     /// Refuses to answer to addresses that are no client's and no relay agent's.
-    fn check_destination(
-        &self,
-        interface: &Interface,
-        network: &Network<Subnet4>,
-    ) -> Result<(), Discard> {
-        let is_host = |address: Ipv4Addr| {
-            let [first, ..] = address.octets();
-            !matches!(first, 0 | 127 | 224..) && !interface.v4.contains(&address)
-        };
-        let in_network = || {
-            network
-                .subnets
-                .iter()
-                .any(|subnet| subnet.contains(self.ciaddr))
-        };
+    fn check_destination(&self, interface: &Interface, policy: &Policy) -> Result<(), Discard> {
+        let is_good = |address: Ipv4Addr| is_host(address) && !interface.v4.contains(&address);
+        let in_network = || policy.networks_v4.is_in_network(self.place, self.ciaddr);
         let good = match self.kind {
             Kind::Decline | Kind::Release | Kind::NotChosen => true,
+            // RFC 2131 section 3.4 [inform-address-checked].
             // The answer goes to an address that we did not assign: at least it lies on the link.
-            Kind::Inform if !self.ciaddr.is_unspecified() => is_host(self.ciaddr) && in_network(),
-            _ if self.is_relayed() => is_host(self.giaddr),
-            Kind::Renewing | Kind::Rebinding => is_host(self.ciaddr),
-            Kind::Bootp if !self.ciaddr.is_unspecified() => is_host(self.ciaddr) && in_network(),
+            Kind::Inform if !self.ciaddr.is_unspecified() => is_good(self.ciaddr) && in_network(),
+            _ if self.is_relayed() => is_good(self.giaddr),
+            Kind::Renewing | Kind::Rebinding => is_good(self.ciaddr),
+            Kind::Bootp if !self.ciaddr.is_unspecified() => is_good(self.ciaddr) && in_network(),
             Kind::Discover | Kind::Selecting | Kind::InitReboot | Kind::Bootp => true,
             Kind::Inform => false,
         };
@@ -544,6 +617,7 @@ struct Scalars {
     server: Scalar<4>,
     lease: Scalar<4>,
     size: Scalar<2>,
+    subnet: Scalar<4>,
 }
 
 /// An option that must have `N` octets, put together from its pieces.
@@ -583,42 +657,5 @@ impl<const N: usize> Scalar<N> {
     /// The value; a wrong length is as good as none.
     fn lenient(&self) -> Option<[u8; N]> {
         self.exact(0).ok().flatten()
-    }
-}
-
-/// What a relay agent tells the server. Believed only when there is one: option 82 in a message that was
-/// not relayed is echoed, but anybody may have put it there.
-#[derive(Clone, Copy, Default)]
-struct AgentInformation {
-    link_selection: Option<Ipv4Addr>,
-    server_override: Option<Ipv4Addr>,
-    client_sent_unicast: bool,
-}
-
-impl AgentInformation {
-    fn of(query: &Query) -> Self {
-        let mut information = Self::default();
-        if !query.is_relayed() || query.agent.is_empty() {
-            return information;
-        }
-        let mut joined = Octets::<AGENT_OCTETS_MAX>::EMPTY;
-        for piece in SubOptions::new(query.agent.as_slice()) {
-            // What was kept has at most as many octets.
-            let _ = joined.push_slice(piece.data);
-        }
-        for sub_option in SubOptions::new(joined.as_slice()) {
-            let address = || sub_option.data.try_into().ok().map(Ipv4Addr::from_octets);
-            match sub_option.code {
-                code::AGENT_LINK_SELECTION => information.link_selection = address(),
-                code::AGENT_SERVER_OVERRIDE => information.server_override = address(),
-                // RFC 5010 section 5 [relay-flags]: tells a relayed renewal from a rebinding.
-                code::AGENT_FLAGS => {
-                    let flags = sub_option.data.first().copied().unwrap_or(0);
-                    information.client_sent_unicast = flags & AGENT_FLAG_UNICAST != 0;
-                }
-                _ => {}
-            }
-        }
-        information
     }
 }

@@ -13,7 +13,16 @@ use dhcp_wire::v4::{
     code, payload_limit,
 };
 
-/// Writes the whole frame, Ethernet to UDP payload, over the one it answers; its length.
+/// An answer as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Length of the frame.
+    pub len: usize,
+    /// Whether the relay agent's option did not fit whole and was left out (RFC 3046 section 2.2).
+    pub lacks_agent_option: bool,
+}
+
+/// Writes the whole frame, Ethernet to UDP payload, over the one it answers.
 ///
 /// # Errors
 /// [`Discard::ReplyTooLong`] when `frame` has no room for it, [`Discard::NoSubnet`] when `query` and
@@ -23,7 +32,7 @@ pub fn reply(
     answer: &Answer,
     policy: &Policy,
     frame: &mut [u8],
-) -> Result<usize, Discard> {
+) -> Result<Written, Discard> {
     let network = query.network(policy).ok_or(Discard::NoSubnet)?;
     let subnet = network
         .subnets
@@ -43,23 +52,29 @@ pub fn reply(
         .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
     let header = header(query, answer, subnet, host);
     let mut builder = Builder::new(payload, limit, &header).map_err(|_| Discard::ReplyTooLong)?;
-    match answer.verdict {
-        Verdict::Nak(refusal) => push_refusal(&mut builder, query, refusal)?,
+    let lacks_agent_option = match answer.verdict {
+        Verdict::Nak(refusal) => push_refusal(&mut builder, query, answer, refusal)?,
         Verdict::BootReply => {
             // It knows neither option 52 nor what is of DHCP alone: lease time, server identifier, timers.
             builder.forbid_overload();
-            let _ = builder.reserve_last(query.agent.as_slice());
+            let lacks = builder.reserve_last(query.agent.echo()).is_err();
             push_parameters(&mut builder, query, subnet, host);
+            lacks
         }
         Verdict::Offer | Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => {
-            push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
+            let lacks = push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
             push_parameters(&mut builder, query, subnet, host);
+            lacks
         }
-    }
+    };
     let payload_len = builder.finish();
-    envelope
+    let len = envelope
         .emit(frame, payload_len)
-        .map_err(|_| Discard::ReplyTooLong)
+        .map_err(|_| Discard::ReplyTooLong)?;
+    Ok(Written {
+        len,
+        lacks_agent_option,
+    })
 }
 
 // RFC 2131 section 4.3.1 [header-fields]: table 3. What it does not name is zero.
@@ -83,6 +98,7 @@ fn header(query: &Query, answer: &Answer, subnet: &Subnet4, host: Option<&Reserv
     if answer.verdict == Verdict::InformAck && query.ciaddr.is_unspecified() {
         header.flags.set(query.flags | FLAG_BROADCAST);
     }
+    // RFC 2131 section 3.1 [ack-agrees-with-offer]: an ACK is written by the same lines as an OFFER.
     header.yiaddr = answer.address.octets();
     if query.kind != Kind::Discover {
         header.ciaddr = query.ciaddr.octets();
@@ -136,8 +152,9 @@ fn destination(
     }
     // RFC 2131 section 4.1 [relayed-reply-to-giaddr]: through a relay agent, answer its server port.
     if query.is_relayed() {
-        return (query.giaddr, neighbour, SERVER_PORT);
+        return (query.giaddr, neighbour, query.relay_port);
     }
+    // RFC 2131 section 3.2 [nak-to-giaddr]: a relayed NAK has gone by now.
     // RFC 2131 section 4.1 [nak-broadcast]: a NAK that is not relayed is broadcast, whatever the client says.
     if let Verdict::Nak(_) = answer.verdict {
         return everybody;
@@ -147,6 +164,7 @@ fn destination(
     if query.kind != Kind::Discover && !query.ciaddr.is_unspecified() {
         return (query.ciaddr, neighbour, CLIENT_PORT);
     }
+    // RFC 2131 section 2 [reserved-flags-ignored]: of the flags this one is looked at.
     // RFC 2131 section 4.1 [broadcast-bit]: a client that cannot take unicast yet says so; one whose hardware
     // address is no Ethernet station's cannot be sent any.
     if query.flags & FLAG_BROADCAST != 0 {
@@ -173,13 +191,14 @@ fn message_type(verdict: Verdict) -> Option<MessageType> {
 fn push_identity(
     builder: &mut Builder<'_>,
     query: &Query,
-    verdict: Verdict,
+    answer: &Answer,
 ) -> Result<(), v4::NoRoom> {
-    if let Some(MessageType(number)) = message_type(verdict) {
+    if let Some(MessageType(number)) = message_type(answer.verdict) {
         builder.push(code::MESSAGE_TYPE, &[number])?;
     }
     // RFC 2131 section 4.3.1 [server-id-always]: table 3 asks for it in OFFER, ACK and NAK.
-    builder.push(code::SERVER_IDENTIFIER, &query.server_identifier.octets())?;
+    let identifier = answer.server_override.unwrap_or(query.server_identifier);
+    builder.push(code::SERVER_IDENTIFIER, &identifier.octets())?;
     // RFC 6842 section 3 [client-id-echo]: as it came, in a NAK too; not when the client sent none.
     if !query.client.is_empty() && query.echoes_client {
         builder.push(code::CLIENT_IDENTIFIER, query.client.as_slice())?;
@@ -192,14 +211,15 @@ fn push_identity(
 fn push_refusal<'q>(
     builder: &mut Builder<'q>,
     query: &'q Query,
+    answer: &Answer,
     refusal: Refusal,
-) -> Result<(), Discard> {
+) -> Result<bool, Discard> {
     builder.forbid_overload();
-    push_identity(builder, query, Verdict::Nak(refusal)).map_err(|_| Discard::ReplyTooLong)?;
+    push_identity(builder, query, answer).map_err(|_| Discard::ReplyTooLong)?;
     // Either may lack the room: the relay agent's option goes first, for without it the NAK may be lost.
-    let _ = builder.reserve_last(query.agent.as_slice());
+    let lacks_agent_option = builder.reserve_last(query.agent.echo()).is_err();
     let _ = builder.push(code::MESSAGE, refusal.message().as_bytes());
-    Ok(())
+    Ok(lacks_agent_option)
 }
 
 fn push_promised<'q>(
@@ -207,11 +227,11 @@ fn push_promised<'q>(
     query: &'q Query,
     answer: &Answer,
     lifetimes: &Lifetimes,
-) -> Result<(), Discard> {
+) -> Result<bool, Discard> {
     push_promise(builder, query, answer, lifetimes).map_err(|_| Discard::ReplyTooLong)?;
-    // RFC 3046 section 2.2 [relay-option-echo]: in every answer; left out where it does not fit whole.
-    let _ = builder.reserve_last(query.agent.as_slice());
-    Ok(())
+    // RFC 3046 section 2.2 [relay-option-echo]: in every answer; [relay-option-left-out]: not, and counted, where
+    // it does not fit whole.
+    Ok(builder.reserve_last(query.agent.echo()).is_err())
 }
 
 fn push_promise(
@@ -220,7 +240,15 @@ fn push_promise(
     answer: &Answer,
     lifetimes: &Lifetimes,
 ) -> Result<(), v4::NoRoom> {
-    push_identity(builder, query, answer.verdict)?;
+    push_identity(builder, query, answer)?;
+    // RFC 3011 section 2 [subnet-selection-echo]: an identical copy, asked for or not.
+    if let Some(subnet) = query.subnet_selection {
+        builder.push(code::SUBNET_SELECTION, &subnet)?;
+    }
+    // RFC 6607 section 7.1 [vss-option-echo]: the VPN that was used, asked for or not.
+    if !query.vpn_option.is_empty() {
+        builder.push(code::VPN, query.vpn_option.as_slice())?;
+    }
     // RFC 4039 section 4 [rapid-commit-echo]: the option says which kind of ACK this is.
     if answer.verdict == Verdict::RapidAck {
         builder.push(code::RAPID_COMMIT, &[])?;
@@ -229,6 +257,7 @@ fn push_promise(
     if answer.verdict == Verdict::InformAck {
         return Ok(());
     }
+    // RFC 2131 section 4.3.1 [lease-time-in-promises].
     builder.push(code::LEASE_TIME, &answer.lease_seconds.to_be_bytes())?;
     // RFC 2131 section 4.4.5 [t1-t2]: half and seven eighths of the lease unless configured.
     if let Some((renew, rebind)) = timers(lifetimes, answer.lease_seconds) {
@@ -244,6 +273,7 @@ fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
     if lease_seconds == u32::MAX {
         return None;
     }
+    // RFC 2131 section 4.4.5 [timers-of-what-is-left], RFC 2131 section 4.4.5 [timers-in-order].
     let fits = |timer: &u32| *timer < lease_seconds;
     let renew = lifetimes.renew.filter(fits).unwrap_or(lease_seconds / 2);
     let seven_eighths = lease_seconds - lease_seconds.div_ceil(8);
@@ -255,7 +285,7 @@ fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
 }
 
 /// What the server itself writes, or what belongs into no reply: never taken from the configuration.
-const OWN_CODES: [u8; 14] = [
+const OWN_CODES: [u8; 16] = [
     code::PAD,
     code::REQUESTED_ADDRESS,
     code::LEASE_TIME,
@@ -269,6 +299,8 @@ const OWN_CODES: [u8; 14] = [
     code::CLIENT_IDENTIFIER,
     code::RAPID_COMMIT,
     code::RELAY_AGENT,
+    code::SUBNET_SELECTION,
+    code::VPN,
     code::END,
 ];
 

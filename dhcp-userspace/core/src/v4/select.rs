@@ -1,14 +1,8 @@
 //! On which link is the client? From how its message arrived to a network and a subnet.
 
-use crate::subnet::{Interface, Policy, Subnet4};
+use crate::networks::{Networks, Place, VpnNumber};
+use crate::subnet::{Interface, Subnet4};
 use core::net::Ipv4Addr;
-
-/// A subnet of the policy: positions in `networks_v4` and in the network's `subnets`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(super) struct Place {
-    pub(super) network: usize,
-    pub(super) subnet: usize,
-}
 
 /// How a client's subnet was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -26,7 +20,9 @@ pub(super) enum Arrival {
     /// Through a relay agent, which may name the client's link apart from its own address.
     Relayed {
         giaddr: Ipv4Addr,
-        link_selection: Option<Ipv4Addr>,
+        /// An address of the link, as the relay agent or, if it may, the client names it.
+        selected: Option<Ipv4Addr>,
+        vpn: VpnNumber,
     },
     /// Straight from the client, which is on the link of the interface.
     OnLink,
@@ -36,31 +32,38 @@ pub(super) enum Arrival {
 
 /// The client's subnet; all subnets of its network are on the same link.
 pub(super) fn select(
-    policy: &Policy,
+    networks: &Networks<Subnet4>,
     interface: &Interface,
     arrival: Arrival,
 ) -> Option<(Place, FoundBy)> {
     let place = match arrival {
-        // RFC 3527 section 3 [link-selection]: the sub-option alone decides on which link the address
-        // lies; when we do not serve that link, nothing is offered.
+        // RFC 3527 section 3 [link-selection]: what selects a link alone decides on which link the address
+        // lies; when we do not serve that link, nothing is offered. RFC 3011 section 2 [subnet-selection]:
+        // the same holds for the client's own option.
         Arrival::Relayed {
-            link_selection: Some(link),
+            selected: Some(link),
+            vpn,
             ..
-        } => containing(policy, link),
+        } => networks
+            .containing(vpn, link)
+            .or_else(|| networks.of_relay(vpn, link)),
         // RFC 2131 section 4.3.1 [subnet-by-giaddr]: a relayed client is on the relay agent's link.
         Arrival::Relayed {
             giaddr,
-            link_selection: None,
-        } => first(policy, |subnet| subnet.relays.contains(&giaddr))
-            .or_else(|| containing(policy, giaddr)),
+            selected: None,
+            vpn,
+        } => networks
+            .of_relay(vpn, giaddr)
+            .or_else(|| networks.containing(vpn, giaddr)),
         // RFC 2131 section 4.3.1 [subnet-by-interface]: one that is not is on ours.
-        Arrival::OnLink => on_link(policy, interface),
+        Arrival::OnLink => on_link(networks, interface),
         // RFC 2131 section 4.3.2 [renewing-trusts-ciaddr]: a renewal comes straight from a client that may
-        // be behind a relay agent, which then has no part in it; its address says where it is.
+        // be behind a relay agent, which then has no part in it; its address says where it is. It cannot
+        // say in which VPN: one in another than the global one renews through its relay agent (RFC 5107).
         Arrival::Routed { ciaddr } => {
-            let here = on_link(policy, interface);
-            if !here.is_some_and(|place| network_contains(policy, place, ciaddr))
-                && let Some(place) = containing(policy, ciaddr)
+            let here = on_link(networks, interface);
+            if !here.is_some_and(|place| networks.is_in_network(place, ciaddr))
+                && let Some(place) = networks.containing(VpnNumber::GLOBAL, ciaddr)
             {
                 return Some((place, FoundBy::Address));
             }
@@ -71,58 +74,9 @@ pub(super) fn select(
 }
 
 /// The subnet bound to the interface by name, else the one in which an address of the interface lies.
-fn on_link(policy: &Policy, interface: &Interface) -> Option<Place> {
-    let by_name = first(policy, |subnet| {
-        subnet.interface.as_ref() == Some(&interface.name)
-    });
-    by_name.or_else(|| {
+fn on_link(networks: &Networks<Subnet4>, interface: &Interface) -> Option<Place> {
+    networks.of_interface(&interface.name).or_else(|| {
         let mut addresses = interface.v4.iter();
-        addresses.find_map(|&address| {
-            longest(policy, |subnet| {
-                subnet.interface.is_none() && subnet.contains(address)
-            })
-        })
+        addresses.find_map(|&address| networks.unbound_containing(VpnNumber::GLOBAL, address))
     })
-}
-
-fn containing(policy: &Policy, address: Ipv4Addr) -> Option<Place> {
-    longest(policy, |subnet| subnet.contains(address))
-}
-
-fn network_contains(policy: &Policy, place: Place, address: Ipv4Addr) -> bool {
-    let network = policy.networks_v4.get(place.network);
-    network.is_some_and(|network| {
-        network
-            .subnets
-            .iter()
-            .any(|subnet| subnet.contains(address))
-    })
-}
-
-fn places(policy: &Policy) -> impl Iterator<Item = (Place, &Subnet4)> {
-    policy
-        .networks_v4
-        .iter()
-        .enumerate()
-        .flat_map(|(network, entry)| {
-            let subnets = entry.subnets.iter().enumerate();
-            subnets.map(move |(subnet, entry)| (Place { network, subnet }, entry))
-        })
-}
-
-fn first(policy: &Policy, is_it: impl Fn(&Subnet4) -> bool) -> Option<Place> {
-    places(policy)
-        .find(|(_, subnet)| is_it(subnet))
-        .map(|(place, _)| place)
-}
-
-/// The one with the longest prefix, the first among equals.
-fn longest(policy: &Policy, is_it: impl Fn(&Subnet4) -> bool) -> Option<Place> {
-    let mut best: Option<(Place, &Subnet4)> = None;
-    for (place, subnet) in places(policy).filter(|(_, subnet)| is_it(subnet)) {
-        if best.is_none_or(|(_, known)| subnet.prefix_len > known.prefix_len) {
-            best = Some((place, subnet));
-        }
-    }
-    best.map(|(place, _)| place)
 }

@@ -409,7 +409,8 @@ pub fn classify(
         .set(&packet.relays)
         .map_err(|_| Discard::TooMany)?;
     query.hardware = hardware(&packet.relays, query.client());
-    (query.network, query.subnet) = select::link(policy, &packet.relays, source, interface)?;
+    let place = select::link(policy, &packet.relays, source, interface)?;
+    (query.network, query.subnet) = (place.network, place.subnet);
     query.take_own(interface, policy);
     query.answer_envelope = select::answer_envelope(envelope, &packet.relays, interface)?;
     let Query {

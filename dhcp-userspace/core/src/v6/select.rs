@@ -1,13 +1,11 @@
 //! On which link is the client, and where does the answer go?
 
-use crate::subnet::{Network, Subnet6};
+use crate::networks::{Networks, Place, VpnNumber};
+use crate::subnet::Subnet6;
 use crate::{Discard, Interface, Policy};
 use core::net::Ipv6Addr;
 use dhcp_wire::frame::{Addresses, Envelope};
 use dhcp_wire::v6::{self, RelayChain};
-
-/// Where a subnet stands: the index of its network, and its own in that.
-type Place = (usize, usize);
 
 /// The client's link, by the subnet that tells it. `peer` is who sent the datagram.
 ///
@@ -25,15 +23,17 @@ pub(super) fn link(
         .innermost_first()
         .map(|relay| relay.link_address())
         .find(|at| !at.is_unspecified());
-    let place = by_port(policy, relays).or_else(|| match link_address {
-        Some(at) => subnet_where(policy, |subnet| {
-            subnet.relays.contains(&at) || subnet.contains(at)
-        }),
+    let networks = &policy.networks_v6;
+    let global = VpnNumber::GLOBAL;
+    let place = by_port(networks, relays).or_else(|| match link_address {
+        Some(at) => networks
+            .of_relay(global, at)
+            .or_else(|| networks.containing(global, at)),
         // RFC 8415 section 13.1 [direct-link-by-interface]: a client, or a relay agent inside its link,
         // that speaks from a link-local address is on the link of the interface that heard it. A relay
         // agent elsewhere that does not say where (CVE-2010-3611) cannot be helped.
         None if relays.is_empty() || peer.is_unicast_link_local() => {
-            by_interface(policy, interface)
+            by_interface(networks, interface)
         }
         None => None,
     });
@@ -42,30 +42,19 @@ pub(super) fn link(
 
 /// By what a relay agent calls the client's port, innermost first: where a subnet is configured by it,
 /// that is more precise than the link-address, which several ports share.
-fn by_port(policy: &Policy, relays: &RelayChain<'_>) -> Option<Place> {
+fn by_port(networks: &Networks<Subnet6>, relays: &RelayChain<'_>) -> Option<Place> {
     let mut ports = relays
         .innermost_first()
         .filter_map(|relay| relay.interface_id());
-    ports.find_map(|port| {
-        subnet_where(policy, |subnet| {
-            subnet.interface_id.as_deref() == Some(port)
-        })
-    })
+    ports.find_map(|port| networks.of_port(port))
 }
 
 /// By the interface: the subnet that is bound to it, else one in which it has an address.
-fn by_interface(policy: &Policy, interface: &Interface) -> Option<Place> {
-    let is_bound = |subnet: &Subnet6| subnet.interface.as_ref() == Some(&interface.name);
-    let is_addressed = |subnet: &Subnet6| {
-        subnet.interface.is_none() && interface.v6.iter().any(|own| subnet.contains(*own))
-    };
-    subnet_where(policy, is_bound).or_else(|| subnet_where(policy, is_addressed))
-}
-
-fn subnet_where(policy: &Policy, fits: impl Fn(&Subnet6) -> bool) -> Option<Place> {
-    let within = |network: &Network<Subnet6>| network.subnets.iter().position(&fits);
-    let mut networks = policy.networks_v6.iter().enumerate();
-    networks.find_map(|(index, network)| Some((index, within(network)?)))
+fn by_interface(networks: &Networks<Subnet6>, interface: &Interface) -> Option<Place> {
+    networks.of_interface(&interface.name).or_else(|| {
+        let mut addresses = interface.v6.iter();
+        addresses.find_map(|&own| networks.unbound_containing(VpnNumber::GLOBAL, own))
+    })
 }
 
 /// The headers of the answer: to the neighbour that the message came from, tags as they came.

@@ -4,26 +4,45 @@
 use super::placed::Placed;
 use super::{Checker, ipv4, ipv6, value_or};
 use crate::config::file::Parameters;
+use crate::config::notation::Family;
 use crate::config::report::At;
+use dhcp_core::networks::Vpns;
 use dhcp_core::options::{ConfiguredOption, OptionSet};
 use dhcp_core::subnet::{Network, Rules, Subnet4, Subnet6};
 use dhcp_lease::SubnetId;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Puts a subnet into the network of its shared network, or into one of its own.
-pub(super) fn add<S>(networks: &mut Vec<Network<S>>, placed: &Placed<'_>, subnet: Option<S>) {
-    let Some(subnet) = subnet else { return };
-    let name = placed.network.and_then(|network| network.name.as_ref());
-    let name = name.map(|it| it.value.clone()).unwrap_or_default();
-    match networks
-        .iter_mut()
-        .find(|network| !name.is_empty() && network.name == name)
-    {
-        Some(network) => network.subnets.push(subnet),
-        None => networks.push(Network {
-            name,
-            subnets: vec![subnet],
-        }),
+/// Where the networks of shared networks stand, by protocol and name.
+#[derive(Default)]
+pub(super) struct ByName(HashMap<(Family, String), usize>);
+
+impl ByName {
+    /// Puts a subnet into the network of its shared network, or into one of its own.
+    pub(super) fn add<S>(
+        &mut self,
+        networks: &mut Vec<Network<S>>,
+        placed: &Placed<'_>,
+        subnet: Option<S>,
+    ) {
+        let Some(subnet) = subnet else { return };
+        let name = placed.network.and_then(|network| network.name.as_ref());
+        let name = name.map(|it| it.value.clone()).unwrap_or_default();
+        let next = networks.len();
+        let place = match name.is_empty() {
+            true => next,
+            false => {
+                let key = (placed.written.family, name.clone());
+                *self.0.entry(key).or_insert(next)
+            }
+        };
+        match networks.get_mut(place) {
+            Some(network) => network.subnets.push(subnet),
+            None => networks.push(Network {
+                name,
+                subnets: vec![subnet],
+            }),
+        }
     }
 }
 
@@ -44,7 +63,7 @@ pub(super) fn text(written: &Option<At<String>>) -> Box<[u8]> {
 }
 
 impl Checker<'_> {
-    pub(super) fn subnet4(&mut self, placed: &Placed<'_>) -> Option<Subnet4> {
+    pub(super) fn subnet4(&mut self, placed: &Placed<'_>, vpns: &mut Vpns) -> Option<Subnet4> {
         let written = placed.written;
         let lifetimes = self.lifetimes(placed);
         let subnet = written.subnet.as_ref()?;
@@ -85,6 +104,7 @@ impl Checker<'_> {
             boot_file_name: text(&parameters.boot_file_name),
             rapid_commit: value_or(&parameters.rapid_commit, false),
             rules: rules(parameters),
+            agents: super::relays::agents(parameters, vpns),
         })
     }
 

@@ -1,11 +1,12 @@
 //! Values that more than one table has, each judged alone.
 
 use crate::config::keys;
-use crate::config::notation::{self, Family};
+use crate::config::notation::{self, Family, Prefix};
 use crate::config::reader::{Table, Value};
 use crate::config::report::{At, Report};
-use dhcp_core::subnet::Preference;
+use dhcp_core::subnet::{ClientKey, Preference};
 use dhcp_lease::Allocator;
+use dhcp_wire::v4::code;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -107,4 +108,50 @@ pub(super) fn text_or_octets(value: &Value<'_>) -> Result<Vec<u8>, String> {
         true => notation::octets(&text),
         false => Ok(text.into_bytes()),
     }
+}
+
+/// Relay agents that may speak to us: addresses and prefixes.
+pub(super) fn allowed_relays(table: &Table<'_>, report: &mut Report) -> Option<Vec<At<Prefix>>> {
+    let written = table.get("allowed-relays")?.list(report).into_iter();
+    let prefix = |value: &Value<'_>| match value.text()? {
+        text if text.contains('/') => notation::prefix(Family::V4, text),
+        text => notation::prefix(Family::V4, &format!("{text}/32")),
+    };
+    let relays = written.filter_map(|it| it.read(report, prefix));
+    Some(relays.collect())
+}
+
+/// Types of VPN names (RFC 6607 section 3.5), and the size of an identifier by RFC 2685.
+const VPN_ASCII: u8 = 0;
+const VPN_RFC_2685: u8 = 1;
+const VPN_ID_SIZE: usize = 7;
+/// Most octets of a VPN's name: one option with its type.
+const VPN_NAME_MAX: usize = 254;
+
+/// The VPN of a subnet as its messages name it: a name, or with 0x before it the identifier of RFC 2685.
+pub(super) fn vpn(value: &Value<'_>) -> Result<Vec<u8>, String> {
+    let text = value.text_within(VPN_NAME_MAX)?;
+    if text.starts_with("0x") {
+        let octets = notation::octets(&text)?;
+        return match octets.len() {
+            VPN_ID_SIZE => Ok([&[VPN_RFC_2685], &octets[..]].concat()),
+            got => Err(format!(
+                "has {got} octets; an identifier of RFC 2685 has {VPN_ID_SIZE}, as \"0x00005e00000001\""
+            )),
+        };
+    }
+    match text.chars().all(|c| c.is_ascii() && !c.is_control()) {
+        true => Ok([&[VPN_ASCII], text.as_bytes()].concat()),
+        false => Err("is not ASCII; relay agents send names in ASCII (RFC 6607)".to_owned()),
+    }
+}
+
+/// By what bindings are found.
+pub(super) fn client_key(value: &Value<'_>) -> Result<ClientKey, String> {
+    value.word(&[
+        ("client-id", ClientKey::Client),
+        ("circuit-id", ClientKey::Agent(code::AGENT_CIRCUIT_ID)),
+        ("remote-id", ClientKey::Agent(code::AGENT_REMOTE_ID)),
+        ("subscriber-id", ClientKey::Agent(code::AGENT_SUBSCRIBER_ID)),
+    ])
 }

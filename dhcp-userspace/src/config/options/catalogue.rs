@@ -12,6 +12,7 @@ pub(in crate::config) fn catalogue(family: Family) -> &'static [Definition] {
     }
 }
 
+// RFC 2131 section 4.3.1 [never-in-answers]: what only clients send cannot be configured either.
 /// Why an option cannot be configured: the server itself decides what it says.
 pub(in crate::config) fn refusal(family: Family, code: u16) -> Option<&'static str> {
     match (family, code) {

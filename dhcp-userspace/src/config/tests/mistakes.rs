@@ -42,7 +42,7 @@ f.toml:14:9: subnet4[0].relay: `ip-addresses` is missing; add it (list of addres
 f.toml:14:11: subnet4[0].relay.ip-address: unknown key; did you mean `ip-addresses`?
 f.toml:17:10: subnet4[1].subnet: 192.0.2.128/25 overlaps subnet4[0].subnet (line 12), 192.0.2.0/24; shrink one of them
 f.toml:18:6: subnet4[1].id: 1 is also the number of subnet4[0] (line 11); give it another
-f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
+f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, trust-option-82, client-key, vpn, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
     );
 }
 
@@ -223,8 +223,8 @@ fn every_mistake_has_its_sentence() {
             "6:15: subnet6[0].renew-timer: warning: 5000 is not below `preferred-lifetime`, which is 4500 unless configured: addresses are deprecated before they are renewed; lower it",
         ),
         (
-            "pools = [\"2001:db8::1-2001:db8::2\"]\nmin-valid-lifetime = 1",
-            "6:1: subnet6[0].min-valid-lifetime: unknown key here; it belongs in `[dhcp4]`",
+            "pools = [\"2001:db8::1-2001:db8::2\"]\nmax-valid-lifetime = 1",
+            "6:1: subnet6[0].max-valid-lifetime: unknown key here; it belongs in `[dhcp4]`",
         ),
         (
             "pd-pools = [{prefix=\"2001:db8:8000::/40\",delegated-len=48}]\nreservations = [{duid=\"0001\",prefixes=[\"2001:db8:8000::/47\"]}]",
@@ -411,6 +411,68 @@ option-data = [{ name = "routers", data = "10.0.1.1" }]
         "f.toml:12:27: subnet4[1].relay.ip-addresses[0]: selects subnet4[0].relay.ip-addresses[0] (line 6) too; \
          put the subnets of one link into one of [[shared-networks]]"
     );
+}
+
+#[test]
+fn one_link_has_one_client_key_and_one_vpn() {
+    let text = r#"interfaces = ["e"]
+[[shared-networks]]
+name = "street"
+option-data = [{ name = "routers", data = "10.0.0.1" }]
+[[shared-networks.subnet4]]
+id = 1
+subnet = "10.0.0.0/24"
+pools = ["10.0.0.8/29"]
+client-key = "circuit-id"
+[[shared-networks.subnet4]]
+id = 2
+subnet = "10.0.1.0/24"
+pools = ["10.0.1.8/29"]
+vpn = "red"
+"#;
+    assert_eq!(
+        said(text),
+        "f.toml:10:1: shared-networks[0].subnet4[1]: has another `client-key` than shared-networks[0].subnet4[0] \
+         (line 5), which is on the same link; write it at the shared network\n\
+         f.toml:10:1: shared-networks[0].subnet4[1]: is in another `vpn` than shared-networks[0].subnet4[0] \
+         (line 5), which is on the same link; write it at the shared network"
+    );
+}
+
+#[test]
+fn relay_agents_and_their_words_say_what_is_wrong_with_them() {
+    for (line, sentence) in [
+        (
+            "dhcp4.allowed-relays = [\"10.0.0.0/33\"]",
+            "f.toml:2:25: dhcp4.allowed-relays[0]: ",
+        ),
+        (
+            "dhcp4.allowed-relays = [\"10.0.0.1/24\"]",
+            "f.toml:2:25: dhcp4.allowed-relays[0]: ",
+        ),
+        (
+            "dhcp4.allowed-relays = \"10.0.0.1\"",
+            "f.toml:2:24: dhcp4.allowed-relays: is the text \"10.0.0.1\", not a list; put it in [ ]",
+        ),
+        (
+            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nclient-key = \"flex\"",
+            "f.toml:5:14: subnet4[0].client-key: \"flex\" is not known; it must be \"client-id\", \
+             \"circuit-id\", \"remote-id\" or \"subscriber-id\"",
+        ),
+        (
+            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nvpn = \"0x00005e\"",
+            "f.toml:5:7: subnet4[0].vpn: has 3 octets; an identifier of RFC 2685 has 7, as \
+             \"0x00005e00000001\"",
+        ),
+        (
+            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nvpn = \"r\u{00f6}t\"",
+            "f.toml:5:7: subnet4[0].vpn: is not ASCII; relay agents send names in ASCII (RFC 6607)",
+        ),
+    ] {
+        let said = said(&format!("interfaces = [\"e\"]\n{line}\n"));
+        let found = said.lines().find(|said| said.starts_with(sentence));
+        assert!(found.is_some(), "{line}: {said}");
+    }
 }
 
 /// A line that breaks the parser breaks it several times over, which is one thing to mend.

@@ -177,6 +177,7 @@ impl<'a> Builder<'a> {
         }
         at = put(self.options, at, self.last);
         at = put(self.options, at, &[code::END]);
+        // RFC 2132 section 3.2 [pad-after-end].
         let padding = self
             .options
             .get_mut(at..len.saturating_sub(size_of::<Header>()));
@@ -225,6 +226,8 @@ impl<'a> Builder<'a> {
         size.saturating_sub(used + kept)
     }
 
+    // RFC 3396 section 5 [no-crossing], RFC 2131 section 4.1 [option-in-one-region]: `push` and `write` put each piece
+    // into one region.
     /// Writes one piece into a region that has the room, at most 255 octets of data.
     fn write(&mut self, region: Region, code: u8, data: &[u8]) {
         let [options, file, sname] = &mut self.used;

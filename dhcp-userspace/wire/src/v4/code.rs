@@ -39,6 +39,10 @@ pub const CLIENT_FQDN: u8 = 81;
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
 pub const RELAY_AGENT: u8 = 82;
+/// Subnet selection (RFC 3011).
+pub const SUBNET_SELECTION: u8 = 118;
+/// Virtual subnet selection: the client's VPN (RFC 6607 section 3.1).
+pub const VPN: u8 = 221;
 /// Vendor-identifying vendor class (RFC 3925 section 3).
 pub const VENDOR_CLASS: u8 = 124;
 /// Vendor-identifying vendor-specific information (RFC 3925 section 4).
@@ -60,3 +64,11 @@ pub const AGENT_AUTHENTICATION: u8 = 8;
 pub const AGENT_FLAGS: u8 = 10;
 /// Sub-option of [`RELAY_AGENT`]: server identifier override (RFC 5107).
 pub const AGENT_SERVER_OVERRIDE: u8 = 11;
+/// Sub-option of [`RELAY_AGENT`]: relay agent identifier (RFC 6925).
+pub const AGENT_RELAY_ID: u8 = 12;
+/// Sub-option of [`RELAY_AGENT`]: the relay agent listens at the port that it sent from (RFC 8357).
+pub const AGENT_SOURCE_PORT: u8 = 19;
+/// Sub-option of [`RELAY_AGENT`]: the client's VPN (RFC 6607 section 3.2).
+pub const AGENT_VPN: u8 = 151;
+/// Sub-option of [`RELAY_AGENT`]: goes back only if [`AGENT_VPN`] was not understood (RFC 6607 section 3.3).
+pub const AGENT_VPN_CONTROL: u8 = 152;

@@ -270,6 +270,7 @@ fn no_option_57_makes_a_reply_shorter_than_576_or_longer_than_a_frame() {
     assert_eq!(payload_limit(Some(u16::MAX)), 1472);
 }
 
+// RFC 2132 section 3.2 [pad-after-end].
 #[test]
 fn a_built_message_is_bootp_sized_and_forgets_what_lay_there() {
     let mut buffer = [0xee; 600];
@@ -304,6 +305,7 @@ fn long_options_are_split_and_come_back_whole() {
 }
 
 // RFC 2131 section 4.1 [region-end]
+// RFC 2131 section 4.1 [option-in-one-region], RFC 3396 section 5 [no-crossing].
 #[test]
 fn a_full_options_field_overflows_into_file_and_sname() {
     let mut buffer = [0xee; 548];

@@ -3,6 +3,7 @@
 mod addresses;
 mod centuries;
 mod hostile;
+mod relays;
 mod replies;
 mod requests;
 mod restored;
@@ -11,3 +12,8 @@ mod world;
 
 use world::*;
 mod surroundings;
+
+/// A subnet without anything, to be filled in.
+pub(crate) fn bare_subnet() -> crate::subnet::Subnet4 {
+    world::subnet(1, "10.0.0.0", &[])
+}

@@ -400,12 +400,14 @@ fn the_lifetime_is_the_configured_one_or_the_asked_one_within_bounds() {
         check_lifetime(&mut World::new(), asked, seconds, timers);
     }
     let mut forever = World::new();
-    let lifetimes = &mut forever.subnet(0, 0).lifetimes;
-    (lifetimes.valid, lifetimes.valid_max) = (u32::MAX, u32::MAX);
+    let mut subnet = forever.subnet(0, 0);
+    (subnet.lifetimes.valid, subnet.lifetimes.valid_max) = (u32::MAX, u32::MAX);
+    drop(subnet);
     check_lifetime(&mut forever, None, u32::MAX, None);
     let mut configured = World::new();
-    let lifetimes = &mut configured.subnet(0, 0).lifetimes;
-    (lifetimes.renew, lifetimes.rebind) = (Some(1000), Some(2000));
+    let mut subnet = configured.subnet(0, 0);
+    (subnet.lifetimes.renew, subnet.lifetimes.rebind) = (Some(1000), Some(2000));
+    drop(subnet);
     check_lifetime(&mut configured, None, 3600, Some((1000, 2000)));
     check_lifetime(&mut configured, Some(900), 900, Some((450, 787)));
 }

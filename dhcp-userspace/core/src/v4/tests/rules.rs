@@ -49,8 +49,7 @@ fn a_bootp_reply_has_300_octets_whatever_is_configured() {
     let mut world = World::new();
     world.set_rules(|rules| rules.bootp_seconds = Some(600));
     let long = vec![7; 200];
-    let subnet = world.subnet(0, 0);
-    subnet.options = options(&[
+    world.subnet(0, 0).options = options(&[
         (1, &[255, 255, 255, 0], false),
         (15, &long, true),
         (3, &[10, 0, 0, 1], true),
@@ -79,7 +78,7 @@ fn who_a_client_is_can_be_a_matter_of_its_hardware_address_alone() {
     // A lease from before the switch was thrown is the other client's: a stranger's, as far as we can tell.
     world.set_rules(|rules| rules.match_client_id = true);
     let request = first.renewing(address);
-    assert_eq!(refusal(world.serve(&request.frame())), v4::Refusal::InUse);
+    assert_eq!(refusal(world.serve(&request.frame())), crate::v4::Refusal::InUse);
 }
 
 #[test]
@@ -98,12 +97,12 @@ fn leases_are_short_while_a_subnet_is_nearly_full_and_no_promise_is_broken() {
     world.lease(&clients[1]);
     // Three of four are taken: 600 is the shortest.
     assert_eq!(seconds(&mut world, &clients[2]), 600);
-    world.pass(100, true);
+    world.pass(50, true);
     let renewed = world.serve(&clients[0].renewing(first).frame()).unwrap();
-    assert_eq!(renewed.seconds(code::LEASE_TIME), LEASE - 100);
+    assert_eq!(renewed.seconds(code::LEASE_TIME), LEASE - 50);
     assert_eq!(
         world.bindings()[&first].expires,
-        world.now.after(LEASE - 100),
+        world.now.after(LEASE - 50),
         "what is recorded is what was promised"
     );
 }

@@ -135,6 +135,30 @@ fn the_name_is_kept_the_full_one_if_there_is_one() {
     assert_eq!(items, [(ItemKind::FQDN, b"\x01printer.example".to_vec())]);
 }
 
+// RFC 2132 section 2 [trailing-zero-deleted].
+#[test]
+fn a_name_loses_the_zeros_at_its_end() {
+    for (sent, expected) in [
+        (&b"win95\0"[..], Some(&b"win95"[..])),
+        (b"a\0b\0\0", Some(b"a\0b")),
+        (b"\0", None),
+        (b"", None),
+    ] {
+        let mut world = World::new();
+        let client = Client::new(1);
+        let address = world.lease(&client);
+        world.pass(100, true);
+        let named = client.rebinding(address).option(code::HOST_NAME, sent);
+        acked(&mut world, &named);
+        let kept = context(&world, address);
+        let names: Vec<_> = kept.items().map(|item| item.data.to_vec()).collect();
+        assert_eq!(
+            names,
+            expected.map(<[u8]>::to_vec).into_iter().collect::<Vec<_>>()
+        );
+    }
+}
+
 /// Requirement F-60: a client that has no answer yet asks again, and that is not a second write.
 #[test]
 fn a_duplicate_is_answered_with_what_is_left_and_not_written() {

@@ -1,8 +1,9 @@
 //! A server in a test tube, made of public types only: a policy, an interface, partitions, a clock.
 
+use crate::networks::Place;
 use crate::options::{ConfiguredOption, OptionSet};
 use crate::subnet::{
-    Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Preference, Reservation,
+    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Preference, Reservation,
     Reservations, ReservedBy, Rules, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
@@ -15,6 +16,7 @@ use dhcp_wire::frame::{Addresses, Datagram, Envelope, MacAddress, Tags};
 use dhcp_wire::v4::{Builder, Header, Message, MessageType, Region, code};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::{Deref, DerefMut};
 
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(super) const SERVER_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
@@ -50,7 +52,7 @@ fn range(first: &str, count: u64) -> PoolRange {
     }
 }
 
-fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
+pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
     let [a, b, c, _] = ip(network).octets();
     Subnet4 {
         id: SubnetId(id),
@@ -83,6 +85,7 @@ fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         boot_file_name: Box::default(),
         rapid_commit: false,
         rules: Rules::default(),
+        agents: AgentPolicy::default(),
     }
 }
 
@@ -97,8 +100,45 @@ pub(super) struct World {
     pub(super) settles: bool,
     /// Whether the last message changed what is on record.
     pub(super) has_written: bool,
+    /// Whether the last answer had no room for the relay agent's option.
+    pub(super) lacks_agent_option: bool,
     query: Query,
     reserved: Vec<Lease>,
+}
+
+/// A subnet that is being changed; it is the policy's when this is dropped.
+pub(super) struct Changed<'w> {
+    policy: &'w mut Policy,
+    place: Place,
+    subnet: Subnet4,
+}
+
+impl Deref for Changed<'_> {
+    type Target = Subnet4;
+
+    fn deref(&self) -> &Subnet4 {
+        &self.subnet
+    }
+}
+
+impl DerefMut for Changed<'_> {
+    fn deref_mut(&mut self) -> &mut Subnet4 {
+        &mut self.subnet
+    }
+}
+
+impl Drop for Changed<'_> {
+    fn drop(&mut self) {
+        let Self {
+            policy,
+            place,
+            subnet,
+        } = self;
+        let change = |networks: &mut Vec<Network<Subnet4>>| {
+            networks[place.network].subnets[place.subnet] = subnet.clone();
+        };
+        policy.networks_v4.edit(change);
+    }
 }
 
 const POOLS: [(&str, u64); 3] = [("10.0.0.10", 4), ("10.0.1.10", 2), ("10.3.0.10", 100)];
@@ -106,10 +146,11 @@ const POOLS: [(&str, u64); 3] = [("10.0.0.10", 4), ("10.0.1.10", 2), ("10.3.0.10
 impl World {
     /// Changes the rules of all subnets.
     pub(super) fn set_rules(&mut self, change: impl Fn(&mut Rules)) {
-        let networks = self.policy.networks_v4.iter_mut();
-        for subnet in networks.flat_map(|network| &mut network.subnets) {
-            change(&mut subnet.rules);
-        }
+        self.policy.networks_v4.edit(|networks| {
+            for subnet in networks.iter_mut().flat_map(|network| &mut network.subnets) {
+                change(&mut subnet.rules);
+            }
+        });
     }
 
     /// The link of the interface: 10.0.0.0/24 (10 to 13) and 10.0.1.0/24 (10 and 11), one shared network.
@@ -129,7 +170,8 @@ impl World {
                     name: String::new(),
                     subnets: vec![relayed],
                 },
-            ],
+            ]
+            .into(),
             pools: Pools::new(&ranges, &[]),
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 600,
@@ -154,19 +196,26 @@ impl World {
             now: Timestamp(1_000_000),
             settles: true,
             has_written: false,
+            lacks_agent_option: false,
             query: Query::default(),
             reserved: Vec::new(),
         }
     }
 
-    pub(super) fn subnet(&mut self, network: usize, subnet: usize) -> &mut Subnet4 {
-        &mut self.policy.networks_v4[network].subnets[subnet]
+    /// A subnet to be changed, as a reload of the configuration would.
+    pub(super) fn subnet(&mut self, network: usize, subnet: usize) -> Changed<'_> {
+        let place = Place { network, subnet };
+        Changed {
+            subnet: self.policy.networks_v4.subnet(place).unwrap().clone(),
+            policy: &mut self.policy,
+            place,
+        }
     }
 
     /// Reserves an address of the interface's first subnet, as a reload of the configuration would.
     pub(super) fn reserve(&mut self, by: ReservedBy, identifier: &[u8], address: &str) {
         let lease = Lease::V4(ip(address));
-        let subnet = self.subnet(0, 0);
+        let mut subnet = self.subnet(0, 0);
         let options = subnet.options.clone();
         let reservation = Reservation {
             leases: vec![lease],
@@ -175,6 +224,7 @@ impl World {
             ..Reservation::default()
         };
         subnet.reservations.insert(by, identifier, reservation);
+        drop(subnet);
         self.reserved.push(lease);
         let ranges = POOLS.map(|(first, count)| range(first, count));
         self.policy.pools = Pools::succeed(&self.policy.pools, &ranges, &self.reserved);
@@ -201,8 +251,9 @@ impl World {
             query,
         )?;
         let answer = self.decide()?;
-        let len = reply(&self.query, &answer, &self.policy, &mut frame)?;
-        Ok(Reply::read(&frame[..len], answer))
+        let written = reply(&self.query, &answer, &self.policy, &mut frame)?;
+        self.lacks_agent_option = written.lacks_agent_option;
+        Ok(Reply::read(&frame[..written.len], answer))
     }
 
     fn decide(&mut self) -> Result<Answer, Discard> {

@@ -247,7 +247,8 @@ fn every_last_address_is_given_and_then_none() {
     more.options = OptionSet::layered([option(99, b"three", true)]);
     world.ranges.extend(ranges);
     world.set_pools(&[]);
-    world.policy.networks_v6[0].subnets.push(more);
+    let networks = &mut world.policy.networks_v6;
+    networks.edit(|networks| networks[0].subnets.push(more));
     let heard = world.ask(&Ask::solicit(ALICE).na(1, &[])).unwrap();
     assert_eq!(heard.leases(), [address("2001:db8:3::100")]);
     assert_eq!(

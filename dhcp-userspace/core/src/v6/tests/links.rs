@@ -117,14 +117,15 @@ fn the_link_is_that_of_the_relay_agent_next_to_the_client_that_can_tell() {
     ];
     for (ask, expected) in table {
         let mut world = World::new();
-        let behind = &mut world.policy.networks_v6[1].subnets[0];
+        let mut behind = world.subnet(1);
         behind.relays.push(v6("2001:db8:77::1"));
         behind.interface_id = Some(b"port 2".as_slice().into());
+        drop(behind);
         let got = world.ask(&ask).map(|heard| heard.leases());
         assert_eq!(got, expected.map(|text| vec![address(text)]), "{ask:?}");
     }
     let mut world = World::new();
-    world.policy.networks_v6[1].subnets[0].interface = Some("eth0".into());
+    world.subnet(1).interface = Some("eth0".into());
     assert_eq!(
         world.ask(&solicit()).unwrap().leases(),
         [address("2001:db8:2::100")]

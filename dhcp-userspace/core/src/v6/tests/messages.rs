@@ -41,7 +41,8 @@ fn timers_follow_the_shortest_lifetime_and_infinity_stays_infinite() {
     ];
     for ((valid, preferred, renew, rebind), timers) in table {
         let mut world = World::new();
-        let lifetimes = &mut world.own().lifetimes;
+        let mut own = world.own();
+        let lifetimes = &mut own.lifetimes;
         *lifetimes = Lifetimes {
             valid,
             preferred,
@@ -49,6 +50,7 @@ fn timers_follow_the_shortest_lifetime_and_infinity_stays_infinite() {
             rebind,
             ..*lifetimes
         };
+        drop(own);
         let heard = world
             .ask(&Ask::request(ALICE).na(1, &[]).pd(1, &[]))
             .unwrap();

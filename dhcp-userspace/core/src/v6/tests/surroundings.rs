@@ -175,6 +175,6 @@ fn whatever_else_changed_is_written_however_early() {
     ] {
         assert_eq!(world.ask(asked).unwrap().changed, changed);
     }
-    world.policy.networks_v6[1].subnets[0].lifetimes.valid = 5000;
+    world.subnet(1).lifetimes.valid = 5000;
     assert!(world.ask(&second).unwrap().changed);
 }

@@ -1,12 +1,14 @@
 //! A server with two links, and what its clients send and hear.
 
 pub(super) use super::super::{Query, classify, decide, reply};
+use crate::networks::Place;
 pub(super) use crate::options::{ConfiguredOption, OptionSet};
 pub(super) use crate::subnet::{
     LeaseCache, Lifetimes, Network, Preference, Reservation, Reservations, ReservedBy, Subnet6,
 };
 pub(super) use crate::{Discard, Interface, Policy};
 pub(super) use core::net::Ipv6Addr;
+use core::ops::{Deref, DerefMut};
 pub(super) use dhcp_lease::{
     ChangeLog, Durability, Lease, Partitions, PoolIndex, PoolRange, Pools, SubnetId, Timestamp,
 };
@@ -80,6 +82,41 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
     (subnet, ranges)
 }
 
+/// A subnet that is being changed; it is the policy's when this is dropped.
+pub(super) struct Changed<'w> {
+    policy: &'w mut Policy,
+    place: Place,
+    subnet: Subnet6,
+}
+
+impl Deref for Changed<'_> {
+    type Target = Subnet6;
+
+    fn deref(&self) -> &Subnet6 {
+        &self.subnet
+    }
+}
+
+impl DerefMut for Changed<'_> {
+    fn deref_mut(&mut self) -> &mut Subnet6 {
+        &mut self.subnet
+    }
+}
+
+impl Drop for Changed<'_> {
+    fn drop(&mut self) {
+        let Self {
+            policy,
+            place,
+            subnet,
+        } = self;
+        let change = |networks: &mut Vec<Network<Subnet6>>| {
+            networks[place.network].subnets[place.subnet] = subnet.clone();
+        };
+        policy.networks_v6.edit(change);
+    }
+}
+
 /// A server with the links 1 (its own) and 2 (behind relay agents).
 pub(super) struct World {
     pub(super) policy: Policy,
@@ -101,7 +138,7 @@ impl World {
             subnets: vec![subnet],
         };
         let policy = Policy {
-            networks_v6: vec![alone(one), alone(two)],
+            networks_v6: vec![alone(one), alone(two)].into(),
             pools: Pools::new(&ranges, &[]),
             server_duid: Duid::new(SERVER).unwrap(),
             offer_lifetime_seconds: 60,
@@ -128,8 +165,19 @@ impl World {
         }
     }
 
-    pub(super) fn own(&mut self) -> &mut Subnet6 {
-        &mut self.policy.networks_v6[0].subnets[0]
+    /// The server's own subnet, to be changed.
+    pub(super) fn own(&mut self) -> Changed<'_> {
+        self.subnet(0)
+    }
+
+    /// The subnet of a link, to be changed, as a reload of the configuration would.
+    pub(super) fn subnet(&mut self, network: usize) -> Changed<'_> {
+        let place = Place { network, subnet: 0 };
+        Changed {
+            subnet: self.policy.networks_v6.subnet(place).unwrap().clone(),
+            policy: &mut self.policy,
+            place,
+        }
     }
 
     /// New pools, in place of the old ones, with `reserved` set apart.
