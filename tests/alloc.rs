@@ -72,7 +72,9 @@ const LONG: &str = "01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14:
 fn no_dhcpv4_exchange_uses_the_heap() {
     let config = [
         "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 dns-servers 10.3.0.53 routers 10.3.0.1
-         domain-name example.net",
+         domain-name example.net next-server 10.3.0.69 server-hostname boot vendor 4491 2 0a:03:00:45",
+        "pool 10.3.1.0-10.3.16.255 ntp-servers 10.3.0.123",
+        "global always mtu 1492 never option-43 01:02 always vendor 3561 1 61:63:73",
     ];
     let (mut engine, scene) = server(Protocol::V4, &config);
     let mut frames = Vec::new();
@@ -94,6 +96,13 @@ fn no_dhcpv4_exchange_uses_the_heap() {
             format!("INFORM chaddr {mac} ciaddr {address}"),
             format!("DISCOVER chaddr {mac} giaddr 10.3.0.1 agent circuit-id 01:02"),
             format!("RELEASE chaddr {mac} ciaddr {address} server-id us"),
+            format!(
+                "DISCOVER chaddr {mac} hostname Name-{client} option-81 05:00:00:04:68:6f:73:74"
+            ),
+            format!(
+                "DISCOVER chaddr {mac} hostname Name-{client} parameters 43,12,125,1,3,42 \
+                 option-124 00:00:0d:e9:00 option-125 00:00:11:8b:03:01:01:02"
+            ),
             format!("DISCOVER chaddr {mac} cookie 00:00:00:00"),
         ] {
             let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
@@ -189,8 +198,12 @@ fn no_relayed_exchange_uses_the_heap() {
 
 #[test]
 fn no_dhcpv6_exchange_uses_the_heap() {
-    let config = ["subnet 2001:db8::/64 pool 2001:db8::1:0-2001:db8::1:ffff
-         pd-pool 2001:db8:8000::/40 delegated 56 dns-servers 2001:db8::53"];
+    let config = [
+        "subnet 2001:db8::/64 pool 2001:db8::1:0-2001:db8::1:ffff
+         pd-pool 2001:db8:8000::/40 delegated 56 dns-servers 2001:db8::53",
+        "pool 2001:db8::1:0-2001:db8::1:ffff sntp-servers 2001:db8::9",
+        "global never option-59 61 always vendor 3561 1 61:63:73",
+    ];
     let (mut engine, scene) = server(Protocol::V6, &config);
     let mut frames = Vec::new();
     for client in 0..500u32 {
@@ -216,6 +229,7 @@ fn no_dhcpv6_exchange_uses_the_heap() {
             format!("INFORMATION-REQUEST client-id {duid} oro 23"),
             format!("SOLICIT client-id {duid} ia-na 1 relay 2001:db8::9 interface-id 01"),
             format!("RELEASE client-id {duid} server-id us ia-na 1 address {address}"),
+            format!("SOLICIT client-id {duid} oro 23,31,59 option-17 00:00:0d:e9 ia-na 1"),
             format!("SOLICIT client-id {duid} raw 00:01"),
         ] {
             let line = v6::GRAMMAR.parse(&text, |form| scene.us(Protocol::V6, form));

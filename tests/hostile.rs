@@ -239,7 +239,7 @@ fn options_whose_length_lies() {
                     .raw(&vec![0; there])
                     .without_end();
                 // Every other identifier is another client: the pool is for 241 of them at a time.
-                if answers % 100 == 0 {
+                if answers.is_multiple_of(100) {
                     twins.wait(61);
                 }
                 let outcome = twins.ask(&message.packet());

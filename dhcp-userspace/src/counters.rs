@@ -2,7 +2,7 @@
 
 use crate::io::PortStatistics;
 use dhcp_core::Discard;
-use dhcp_core::v4::{Kind, Verdict};
+use dhcp_core::v4::{Kind, Verdict, Written};
 use dhcp_wire::v6::MessageType;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -78,6 +78,8 @@ pub struct Counters {
     pub logs: Counter,
     /// DHCPv4 replies without the relay agent's option, for which there was no room (RFC 3046 section 2.2).
     pub agent_option_left_out: Counter,
+    /// Options that had no room in a DHCPv4 reply.
+    pub options_left_out: Counter,
     rx_dropped: Counter,
     rx_ring_full: Counter,
     fill_ring_empty: Counter,
@@ -99,6 +101,7 @@ impl Default for Counters {
             parked: Counter::default(),
             logs: Counter::default(),
             agent_option_left_out: Counter::default(),
+            options_left_out: Counter::default(),
             rx_dropped: Counter::default(),
             rx_ring_full: Counter::default(),
             fill_ring_empty: Counter::default(),
@@ -145,6 +148,14 @@ impl Counters {
             Verdict::BootReply => 3,
         };
         add(&self.sent_v4, place);
+    }
+
+    /// Counts what had no room in a DHCPv4 reply.
+    pub fn left_out(&self, written: &Written) {
+        self.options_left_out
+            .add(u64::from(written.options_left_out));
+        self.agent_option_left_out
+            .add(u64::from(written.lacks_agent_option));
     }
 
     /// Counts a DHCPv6 message: the client's, whatever relay agents wrapped around it.
@@ -198,6 +209,8 @@ pub struct Totals {
     pub logs: u64,
     /// DHCPv4 replies without the relay agent's option, for which there was no room.
     pub agent_option_left_out: u64,
+    /// Options that had no room in a DHCPv4 reply.
+    pub options_left_out: u64,
     /// What the kernel dropped.
     pub port: PortStatistics,
     /// By [`Discard`], in the order of `Discard::ALL`.
@@ -221,6 +234,7 @@ impl Default for Totals {
             parked: 0,
             logs: 0,
             agent_option_left_out: 0,
+            options_left_out: 0,
             port: PortStatistics::default(),
             discards: [0; Discard::ALL.len()],
             received_v4: Default::default(),
@@ -240,6 +254,7 @@ impl Totals {
         self.parked += counters.parked.get();
         self.logs += counters.logs.get();
         self.agent_option_left_out += counters.agent_option_left_out.get();
+        self.options_left_out += counters.options_left_out.get();
         self.port.rx_dropped += counters.rx_dropped.get();
         self.port.rx_ring_full += counters.rx_ring_full.get();
         self.port.fill_ring_empty += counters.fill_ring_empty.get();

@@ -300,13 +300,11 @@ impl<F> Shard<F> {
         let items = self.items.drain(..).zip(queries);
         for (mut frame, (item, (query_v4, query_v6))) in self.frames.drain(..).zip(items) {
             let written = match &item.step {
-                Step::Answered4(answer) => port
-                    .overwrite(&mut frame, |room| v4::reply(query_v4, answer, policy, room))
-                    .map(|written| {
-                        let lacks = u64::from(written.lacks_agent_option);
-                        self.counters.agent_option_left_out.add(lacks);
-                        (written.len, Label::V4(answer.verdict))
-                    }),
+                Step::Answered4(answer) => port.overwrite(&mut frame, |room| {
+                    let written = v4::reply(query_v4, answer, policy, room)?;
+                    self.counters.left_out(&written);
+                    Ok((written.len, Label::V4(answer.verdict)))
+                }),
                 Step::Answered6(answer) => port.overwrite(&mut frame, |room| {
                     let len = v6::reply(query_v6, answer, policy, room)?;
                     let message_type = room.get(item.payload_offset).copied().unwrap_or(0);

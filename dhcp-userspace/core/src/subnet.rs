@@ -8,7 +8,7 @@ use crate::options::OptionSet;
 pub use crate::reservation::{
     Boot, Host, Hosts, IdentifierOrder, Reservation, Reservations, ReservedBy,
 };
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
@@ -37,6 +37,10 @@ pub struct Policy {
     pub networks_v4: Networks<Subnet4>,
     /// DHCPv6 links.
     pub networks_v6: Networks<Subnet6>,
+    /// DHCPv4 options for everybody.
+    pub options_v4: OptionSet,
+    /// DHCPv6 options for everybody.
+    pub options_v6: OptionSet,
     /// The pools of all subnets, numbered across the whole policy.
     pub pools: Pools,
     /// This server's DUID, kept for ever in the state directory (RFC 8415 section 11).
@@ -155,6 +159,47 @@ pub struct Network<S> {
     pub name: String,
     /// Its subnets, in the order in which pools are tried.
     pub subnets: Vec<S>,
+    /// Its own options, for all its subnets.
+    pub options: OptionSet,
+}
+
+/// The options of a subnet's pools, found by address or prefix.
+#[derive(Clone, Debug, Default)]
+pub struct PoolOptions {
+    /// First and last address as numbers, by the first; no two overlap.
+    sorted: Vec<(u128, u128, OptionSet)>,
+}
+
+impl PoolOptions {
+    /// Those of pools without common addresses, each from its first to its last address. Pools without
+    /// options need not be there.
+    pub fn new(pools: impl IntoIterator<Item = (IpAddr, IpAddr, OptionSet)>) -> Self {
+        let has_options = |(_, _, options): &(IpAddr, IpAddr, OptionSet)| !options.is_empty();
+        let numbered =
+            |(first, last, options)| (address_number(first), address_number(last), options);
+        let mut sorted: Vec<_> = pools
+            .into_iter()
+            .filter(has_options)
+            .map(numbered)
+            .collect();
+        sorted.sort_by_key(|(first, ..)| *first);
+        Self { sorted }
+    }
+
+    /// The options of the pool that a lease's address lies in.
+    pub fn of(&self, address: IpAddr) -> Option<&OptionSet> {
+        let number = address_number(address);
+        let after = self.sorted.partition_point(|(first, ..)| *first <= number);
+        let (_, last, options) = self.sorted.get(after.checked_sub(1)?)?;
+        (number <= *last).then_some(options)
+    }
+}
+
+fn address_number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
 /// The lifetimes that leases of a subnet get, in seconds.
@@ -210,9 +255,10 @@ pub struct Subnet4 {
     pub interface: Option<String>,
     /// Lifetimes.
     pub lifetimes: Lifetimes,
-    /// Options in force for clients without a reservation (all outer levels folded in, the subnet mask
-    /// among them).
+    /// Its own options.
     pub options: OptionSet,
+    /// Options of its pools, where they have any.
+    pub pool_options: PoolOptions,
     /// Reservations by identifier.
     pub reservations: Reservations,
     /// Server identifier to use instead of the interface's address.
@@ -252,8 +298,10 @@ pub struct Subnet6 {
     pub interface_id: Option<Box<[u8]>>,
     /// Lifetimes.
     pub lifetimes: Lifetimes,
-    /// Options in force for clients without a reservation.
+    /// Its own options.
     pub options: OptionSet,
+    /// Options of its pools, where they have any.
+    pub pool_options: PoolOptions,
     /// Reservations by identifier.
     pub reservations: Reservations,
     /// Rapid Commit allowed (RFC 8415 section 21.14).
@@ -297,5 +345,40 @@ impl Subnet6 {
             .checked_shl(128 - u32::from(self.prefix_len.min(128)))
             .unwrap_or(0);
         address.to_bits() & mask == self.network.to_bits() & mask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{ConfiguredOption, Sending};
+
+    #[test]
+    fn pools_have_their_options_from_their_first_address_to_their_last() {
+        let set = |code| {
+            OptionSet::layered([ConfiguredOption {
+                code,
+                data: Box::default(),
+                sending: Sending::Asked,
+            }])
+        };
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let pools = PoolOptions::new([
+            (ip("10.0.0.20"), ip("10.0.0.29"), set(2)),
+            (ip("10.0.0.10"), ip("10.0.0.19"), set(1)),
+            (ip("10.0.0.40"), ip("10.0.0.49"), OptionSet::EMPTY),
+        ]);
+        for (address, code) in [
+            ("10.0.0.9", None),
+            ("10.0.0.10", Some(1)),
+            ("10.0.0.19", Some(1)),
+            ("10.0.0.20", Some(2)),
+            ("10.0.0.29", Some(2)),
+            ("10.0.0.30", None),
+            ("10.0.0.45", None),
+        ] {
+            let found = pools.of(ip(address)).and_then(|set| set.iter().next());
+            assert_eq!(found.map(|option| option.code), code, "{address}");
+        }
     }
 }

@@ -280,6 +280,8 @@ fn stats_text(stats: &Stats) -> String {
         ("batches", stats.batches),
         ("replies delayed", stats.replies_delayed),
         ("change logs", stats.change_logs),
+        ("replies without option 82", stats.agent_option_left_out),
+        ("options left out", stats.options_left_out),
     ];
     let mut rows: Vec<[String; 2]> = single
         .iter()

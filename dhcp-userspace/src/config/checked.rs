@@ -4,6 +4,7 @@
 
 mod lifetimes;
 mod links;
+mod options;
 mod placed;
 mod pools;
 mod relays;
@@ -12,12 +13,14 @@ mod subnets;
 
 use super::file::File;
 use super::notation::Family;
+use super::options::Definitions;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use dhcp_core::Policy;
 use dhcp_core::alarms::Alarms;
 use dhcp_core::networks::Networks;
+use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{Preference, RelayPolicy, Subnet4, Subnet6};
 use dhcp_lease::clock::Guard;
@@ -85,6 +88,8 @@ pub struct Checked {
     networks_v4: Networks<Subnet4>,
     networks_v6: Networks<Subnet6>,
     relays_v4: RelayPolicy,
+    options_v4: OptionSet,
+    options_v6: OptionSet,
     ranges: Vec<PoolRange>,
     allocators: Vec<Allocator>,
     reserved: Vec<Lease>,
@@ -112,6 +117,8 @@ impl Checked {
         Policy {
             networks_v4: self.networks_v4.clone(),
             networks_v6: self.networks_v6.clone(),
+            options_v4: self.options_v4.clone(),
+            options_v6: self.options_v6.clone(),
             pools,
             server_duid: duid.clone(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
@@ -161,7 +168,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         withheld: Vec::new(),
         alarms: Alarms::default(),
         excludes_first_last_24: value_or(&file.exclude_first_last_24, false),
+        definitions: Definitions::default(),
     };
+    checker.define(file);
     let (decline_probation_seconds, decline_probation_seconds_max) = checker.quarantine(file);
     let interfaces = checker.interfaces(file);
     let mut placed = checker.placed(file);
@@ -173,6 +182,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     checker.reserved_twice(file, &placed);
     let hosts_v4 = checker.hosts(&file.hosts4, Family::V4, &placed);
     let hosts_v6 = checker.hosts(&file.hosts6, Family::V6, &placed);
+    let options_v4 = checker.level(&file.dhcp4.options, Family::V4);
+    let options_v6 = checker.level(&file.dhcp6.options, Family::V6);
     let mut networks_v4 = Vec::new();
     let mut networks_v6 = Vec::new();
     let mut relays_v4 = checker.relays(file);
@@ -181,10 +192,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     for placed in &placed {
         match placed.written.family {
             Family::V4 => {
-                let subnet = checker.subnet4(placed, &mut relays_v4.vpns);
-                by_name.add(&mut networks_v4, placed, subnet);
+                let subnet = checker.subnet4(placed, &options_v4, &mut relays_v4.vpns);
+                let options = checker.network_options(placed);
+                by_name.add(&mut networks_v4, placed, subnet, options);
             }
-            Family::V6 => by_name.add(&mut networks_v6, placed, checker.subnet6(placed)),
+            Family::V6 => {
+                let subnet = checker.subnet6(placed);
+                let options = checker.network_options(placed);
+                by_name.add(&mut networks_v6, placed, subnet, options);
+            }
         }
     }
     let Checker {
@@ -229,6 +245,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         networks_v4: networks_v4.into(),
         networks_v6: networks_v6.into(),
         relays_v4,
+        options_v4,
+        options_v6,
         ranges,
         allocators,
         reserved,
@@ -284,6 +302,8 @@ struct Checker<'r> {
     withheld: Vec<Lease>,
     alarms: Alarms,
     excludes_first_last_24: bool,
+    /// The options that the operator defines.
+    definitions: Definitions,
 }
 
 impl Checker<'_> {

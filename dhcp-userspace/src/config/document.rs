@@ -82,6 +82,36 @@ among its `relay`; without relay agent by `interface`, or by an address of the i
 belong in one of `[[shared-networks]]`.
 
 All times are whole seconds.
+
+Options have levels, and the innermost that has an option says what is in it, as in Kea: reservation, pool, subnet, shared
+network, client classes in the order in which they are evaluated, `[dhcp4]` or `[dhcp6]`. A client gets what it asks for of
+that; in DHCPv4 also its mask, routers, name servers and domain name. `always-send` at any level has an option sent
+unasked, `never-send` at any level has it sent to nobody. Options whose space another option holds are written beside that
+option, at the same level:
+
+```toml
+interfaces = [\"eth1\"]
+
+[dhcp4]
+option-def = [
+  { name = \"acs-url\", space = \"vendor-3561\", code = 11, type = \"string\" },
+  { name = \"discovery-control\", space = \"vendor-encapsulated-options-space\", code = 6, type = \"uint8\" },
+]
+option-data = [
+  { name = \"acs-url\", space = \"vendor-3561\", data = \"http://acs.example.net\", always-send = true },
+  { name = \"vendor-encapsulated-options\" },
+  { name = \"discovery-control\", space = \"vendor-encapsulated-options-space\", data = 8 },
+]
+
+[[subnet4]]
+subnet = \"192.0.2.0/24\"
+pools = [{ pool = \"192.0.2.10-192.0.2.99\", option-data = [{ name = \"tftp-server-address\", data = \"192.0.2.7\" }] }]
+option-data = [{ name = \"routers\", data = \"192.0.2.1\" }]
+```
+
+When a DHCPv4 reply has not the room for everything (576 octets, or what the client's option 57 says), what the protocol
+needs goes first, then the relay agent's option, then what is sent in any case, then what the client asks for, in its
+order. `xdhcpd_options_left_out_total` counts what was left out.
 ";
 
 fn document() -> String {
@@ -103,17 +133,31 @@ fn document() -> String {
             text,
             "\n## Options of {heading}\n\n| Code | Name | Data |\n| --- | --- | --- |\n"
         );
-        for known in options::catalogue(family) {
-            let _ = writeln!(
-                text,
-                "| {} | `{}` | {} |",
-                known.code,
-                known.name,
-                known.kind.notation()
-            );
+        options_table(&mut text, options::catalogue(family));
+        for (space, definitions) in options::standard_spaces(family) {
+            let _ = write!(text, "\nSpace `{space}` of {heading}");
+            if definitions.is_empty() {
+                text.push_str(": what `option-def` defines in it.\n");
+                continue;
+            }
+            text.push_str(":\n\n| Code | Name | Data |\n| --- | --- | --- |\n");
+            options_table(&mut text, definitions);
         }
     }
     text
+}
+
+fn options_table(text: &mut String, definitions: &[options::Definition]) {
+    for known in definitions {
+        let (code, name, data) = (known.code, &known.name, known.kind.notation());
+        let _ = match known.encapsulates.as_ref() {
+            "" => writeln!(text, "| {code} | `{name}` | {data} |"),
+            space => writeln!(
+                text,
+                "| {code} | `{name}` | {data}; holds the space `{space}` |"
+            ),
+        };
+    }
 }
 
 /// Compares a file of docs/ with what it should be; `UPDATE=1` rewrites it.
@@ -146,5 +190,5 @@ fn the_examples_of_the_document_are_right() {
         assert_eq!(checked.unwrap().warnings.to_string(), "");
         examples += 1;
     }
-    assert_eq!(examples, 2);
+    assert_eq!(examples, 3);
 }

@@ -6,12 +6,14 @@
 
 mod hosts;
 mod option_data;
+mod option_def;
 mod reservation;
 mod subnet;
 mod values;
 
 pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
+pub(super) use option_def::OptionDef;
 pub(super) use reservation::Reservation;
 pub(super) use subnet::{HandingOut, PdPool, Subnet};
 
@@ -52,6 +54,8 @@ pub(super) struct File {
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
+    pub(super) option_defs_v4: Vec<OptionDef>,
+    pub(super) option_defs_v6: Vec<OptionDef>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     pub(super) hosts4: Hosts,
@@ -133,7 +137,7 @@ pub(super) struct Parameters {
     pub(super) reservations_global: Option<At<bool>>,
     pub(super) reservations_in_subnet: Option<At<bool>>,
     pub(super) reservations_out_of_pool: Option<At<bool>>,
-    /// Outer levels first; what comes later replaces what came earlier.
+    /// Of this level alone.
     pub(super) options: Vec<OptionData>,
 }
 
@@ -183,7 +187,7 @@ impl Parameters {
                 &self.reservations_out_of_pool,
                 &outer.reservations_out_of_pool,
             ),
-            options: outer.options.iter().chain(&self.options).cloned().collect(),
+            options: self.options.clone(),
         }
     }
 }
@@ -266,6 +270,8 @@ impl File {
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
+            option_defs_v4: option_defs(dhcp4.as_ref(), report),
+            option_defs_v6: option_defs(dhcp6.as_ref(), report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
@@ -277,6 +283,11 @@ impl File {
                 .collect(),
         }
     }
+}
+
+fn option_defs(table: Option<&Table<'_>>, report: &mut Report) -> Vec<OptionDef> {
+    let list = table.map(|table| OptionDef::list(table, report));
+    list.unwrap_or_default()
 }
 
 /// The state directory and the control socket of a file, for commands that need nothing else of it.

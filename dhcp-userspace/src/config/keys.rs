@@ -73,6 +73,7 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &SHARED_NETWORK,
     &RELAY,
     &OPTION_DATA,
+    &OPTION_DEF,
     &RESERVATION4,
     &RESERVATION6,
     &RESERVATION_LINE4,
@@ -516,6 +517,7 @@ pub(super) const DHCP4: TableKeys = TableKeys {
         LIFETIMES_V4,
         BOOTSTRAP_V4,
         RULES_V4,
+        &[DEFINITIONS],
         &[
             key(
                 "prefer",
@@ -564,6 +566,7 @@ pub(super) const DHCP6: TableKeys = TableKeys {
         )],
         RESERVATION_MODES,
         HOSTS_V6,
+        &[DEFINITIONS],
     ],
 };
 
@@ -688,6 +691,13 @@ pub(super) const SUBNET6: TableKeys = TableKeys {
     ],
 };
 
+const OPTIONS_OF_POOL: Key = key(
+    "option-data",
+    "list of tables",
+    "none",
+    "Options for clients with a lease of this pool, see `option-data`.",
+);
+
 /// A pool of addresses.
 pub(super) const POOL: TableKeys = TableKeys {
     heading: "`pools`",
@@ -711,6 +721,7 @@ pub(super) const POOL: TableKeys = TableKeys {
             "the subnet's",
             "When to warn that it is nearly full.",
         ),
+        OPTIONS_OF_POOL,
     ]],
 };
 
@@ -749,6 +760,7 @@ pub(super) const PD_POOL: TableKeys = TableKeys {
             "the subnet's",
             "When to warn that it is nearly full.",
         ),
+        OPTIONS_OF_POOL,
     ]],
 };
 
@@ -815,7 +827,7 @@ pub(super) const OPTION_DATA: TableKeys = TableKeys {
         ),
         key(
             "code",
-            "1 to 254 (v4), 1 to 65535 (v6)",
+            "1 to 254 (v4), 1 to 65535 (v6); 0 to 255 inside of an option of DHCPv4",
             "from `name`",
             "Its code.",
         ),
@@ -833,18 +845,82 @@ pub(super) const OPTION_DATA: TableKeys = TableKeys {
         ),
         key(
             "space",
-            "`\"dhcp4\"` or `\"dhcp6\"`",
-            "the protocol around it",
-            "The protocol it belongs to; needed in a shared network with subnets of both.",
+            "name of a space",
+            "`dhcp4` or `dhcp6`, the protocol around it",
+            "The space that it is in: one of the tables below, `vendor-NUMBER` for what one vendor's clients get in option 125 (DHCPv4) or 17 (DHCPv6), or one of `option-def`. Needed in a shared network with subnets of both protocols.",
         ),
         key(
             "always-send",
             "boolean",
             "false",
-            "Send it also to clients that do not ask for it.",
+            "Send it also to clients that do not ask for it. One level that says so is enough.",
+        ),
+        key(
+            "never-send",
+            "boolean",
+            "false",
+            "Send it to nobody, whatever other levels say.",
         ),
     ]],
 };
+
+/// An option of the operator's own.
+pub(super) const OPTION_DEF: TableKeys = TableKeys {
+    heading: "`option-def`",
+    meaning: "An option that is not in the tables below, so that `option-data` can name it and write its data as text: `{ name = \"acs-url\", code = 1, space = \"vendor-3561\", type = \"string\" }`. Names and types are Kea's.",
+    groups: &[&[
+        key(
+            "name",
+            "letters, digits, hyphens, underscores",
+            "required",
+            "Its name.",
+        ),
+        key(
+            "code",
+            "1 to 254 (v4), 1 to 65535 (v6); 0 to 255 inside of an option of DHCPv4",
+            "required",
+            "Its code. Codes that have a form already cannot be defined again, except 43 and 224 to 254 of DHCPv4.",
+        ),
+        key(
+            "type",
+            "`\"binary\"`, `\"boolean\"`, `\"int8\"`, `\"int16\"`, `\"int32\"`, `\"uint8\"`, `\"uint16\"`, `\"uint32\"`, `\"ipv4-address\"`, `\"ipv6-address\"`, `\"ipv6-prefix\"`, `\"psid\"`, `\"tuple\"`, `\"fqdn\"`, `\"string\"`, `\"record\"` or `\"empty\"`",
+            "required",
+            "What its data is.",
+        ),
+        key(
+            "array",
+            "boolean",
+            "false",
+            "Whether its data is any number of values of the type; in a record the last field is.",
+        ),
+        key(
+            "record-types",
+            "types with commas between",
+            "required for `record`",
+            "The fields of a record, as `\"uint8, ipv4-address\"`.",
+        ),
+        key(
+            "space",
+            "name of a space",
+            "`dhcp4` or `dhcp6`",
+            "The space that it is in.",
+        ),
+        key(
+            "encapsulate",
+            "name of a space",
+            "none",
+            "The space whose options stand inside of it as sub-options, after its own data.",
+        ),
+    ]],
+};
+
+/// Where `option-def` stands.
+const DEFINITIONS: Key = key(
+    "option-def",
+    "list of tables",
+    "none",
+    "Options of your own, see `option-def`.",
+);
 
 const IDENTIFIERS: &[Key] = &[
     key(

@@ -1,11 +1,13 @@
 //! Configurations and what becomes of them.
 
 mod mistakes;
+mod options;
 
 use super::keys::{self, TABLES, TableKeys};
 use super::*;
 use crate::settings::{CopyMode, Durability, XdpMode};
 use dhcp_core::networks::VpnNumber;
+use dhcp_core::options::{OptionSet, Sending};
 use dhcp_core::subnet::{ClientKey, Preference, ReservedBy, Rules};
 use dhcp_lease::{Lease, SubnetId};
 use proptest::prelude::*;
@@ -59,7 +61,7 @@ fn the_minimal_file_serves() {
     let policy = checked.policy(&dhcp_wire::id::Duid::EMPTY, None);
     let subnet = &policy.networks_v4[0].subnets[0];
     assert_eq!((subnet.id, subnet.prefix_len), (SubnetId(1), 24));
-    assert_eq!(*subnet.options.find(1).unwrap().data, [255, 255, 255, 0]);
+    assert!(subnet.options.is_empty());
     assert_eq!(
         (subnet.lifetimes.valid, subnet.lifetimes.valid_min),
         (7200, 7200)
@@ -254,10 +256,13 @@ subnet = "203.0.113.0/24"
     let relay = |last| std::net::Ipv4Addr::new(10, 0, 0, last);
     assert_eq!(first.relays, [relay(1)]);
     assert_eq!(second.relays, [relay(2), relay(1)]);
-    assert_eq!(*first.options.find(6).unwrap().data, [192, 0, 2, 1]);
+    let find = |set: &OptionSet, code| set.find(code).unwrap().data.to_vec();
+    assert_eq!(find(&policy.options_v4, 6), [192, 0, 2, 1]);
+    assert_eq!(find(&shared.options, 3), [198, 51, 100, 1]);
+    assert!(first.options.is_empty() && alone.options.is_empty());
     assert_eq!(*second.options.find(6).unwrap().data, [192, 0, 2, 2]);
-    assert!(second.options.find(6).unwrap().always_send);
-    assert_eq!(*second.options.find(42).unwrap().data, [192, 0, 2, 9]);
+    assert_eq!(second.options.find(6).unwrap().sending, Sending::Always);
+    assert_eq!(find(&policy.options_v4, 42), [192, 0, 2, 9]);
     assert_eq!(*second.options.find(224).unwrap().data, [1, 2]);
     let reserved = second
         .reservations
@@ -472,6 +477,7 @@ fn every_documented_key_is_read() {
                     line("[dhcp4]\noption-data = [{ code = 3, @ }]")
                 }
                 it if same(it, &keys::OPTION_DATA) => line("[dhcp4]\noption-data = [{ @ }]"),
+                it if same(it, &keys::OPTION_DEF) => line("[dhcp4]\noption-def = [{ @ }]"),
                 it if same(it, &keys::RESERVATION4) => line("[[subnet4]]\nreservations = [{ @ }]"),
                 it if same(it, &keys::RESERVATION6) => line("[[subnet6]]\nreservations = [{ @ }]"),
                 // Their keys are those of reservations and two that are tested on their own.

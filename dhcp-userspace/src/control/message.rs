@@ -164,6 +164,8 @@ pub struct Stats {
     pub change_logs: u64,
     /// DHCPv4 replies without the relay agent's option, for which there was no room.
     pub agent_option_left_out: u64,
+    /// Options that had no room in a DHCPv4 reply.
+    pub options_left_out: u64,
     /// Frames that the kernel lost on their way, by reason.
     pub lost: BTreeMap<String, u64>,
     /// DHCPv4 messages received, by kind.
@@ -198,6 +200,7 @@ impl Stats {
             replies_delayed: totals.parked,
             change_logs: totals.logs,
             agent_option_left_out: totals.agent_option_left_out,
+            options_left_out: totals.options_left_out,
             lost: LOST
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), count(&totals.port)))

@@ -92,6 +92,12 @@ const METRICS: &[Metric] = &[
         "DHCPv4 replies that went without the relay agent's option (82), because it did not fit whole (RFC 3046 section 2.2): the relay agent may not find the client's port. Send fewer options, or have clients take longer messages (option 57).",
     ),
     metric(
+        "xdhcpd_options_left_out_total",
+        "counter",
+        "",
+        "Options that a DHCPv4 client should have got and for which its reply had no room.",
+    ),
+    metric(
         "xdhcpd_journal_waits_total",
         "counter",
         "",
@@ -375,6 +381,7 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_replies_delayed_total" => one(stats.replies_delayed),
         "xdhcpd_change_logs_total" => one(stats.change_logs),
         "xdhcpd_agent_option_left_out_total" => one(stats.agent_option_left_out),
+        "xdhcpd_options_left_out_total" => one(stats.options_left_out),
         "xdhcpd_journal_waits_total" => one(status.journal_waits),
         "xdhcpd_history_writing" => history(status, |it| Some(u64::from(it.writing))),
         "xdhcpd_history_entries_total" => history(status, |it| Some(it.entries)),

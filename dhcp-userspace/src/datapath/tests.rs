@@ -6,7 +6,8 @@ use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    AgentPolicy, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
+    AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservations, Rules,
+    Subnet4, Subnet6,
 };
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
@@ -55,6 +56,7 @@ fn policy() -> Policy {
         interface: Some("test0".to_owned()),
         lifetimes,
         options: OptionSet::default(),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: Ipv4Addr::UNSPECIFIED,
@@ -75,6 +77,7 @@ fn policy() -> Policy {
         interface_id: None,
         lifetimes,
         options: OptionSet::default(),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         rapid_commit: false,
         preference: 0,
@@ -83,14 +86,18 @@ fn policy() -> Policy {
         networks_v4: vec![Network {
             name: String::new(),
             subnets: vec![subnet4],
+            options: OptionSet::default(),
         }]
         .into(),
         networks_v6: vec![Network {
             name: String::new(),
             subnets: vec![subnet6],
+            options: OptionSet::default(),
         }]
         .into(),
         pools,
+        options_v4: OptionSet::default(),
+        options_v6: OptionSet::default(),
         server_duid: Duid::new(&[0, 4, 1, 2, 3]).unwrap(),
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,

@@ -73,6 +73,11 @@ impl<const N: usize> Octets<N> {
         Ok(())
     }
 
+    /// Forgets all octets after the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = usize::from(self.len).min(len) as u16; // not more than before
+    }
+
     /// Forgets the contents.
     pub fn clear(&mut self) {
         self.len = 0;
@@ -141,5 +146,9 @@ mod tests {
         assert_eq!(octets.as_slice(), [1, 2, 3]);
         octets.push_slice(&[0xff]).unwrap();
         assert_eq!(format!("{octets:?}"), "01:02:03:ff");
+        octets.truncate(7);
+        assert_eq!(octets.len(), 4);
+        octets.truncate(2);
+        assert_eq!(octets.as_slice(), [1, 2]);
     }
 }

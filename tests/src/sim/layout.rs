@@ -3,7 +3,8 @@
 use super::random::Random;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    AgentPolicy, LeaseCache, Lifetimes, Network, Preference, Reservations, Rules, Subnet4, Subnet6,
+    AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservations, Rules,
+    Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -107,6 +108,7 @@ impl Layout {
             interface: Some("sim0".to_owned()),
             lifetimes,
             options: OptionSet::default(),
+            pool_options: PoolOptions::default(),
             reservations: Reservations::default(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
@@ -127,6 +129,7 @@ impl Layout {
             interface_id: None,
             lifetimes,
             options: OptionSet::default(),
+            pool_options: PoolOptions::default(),
             reservations: Reservations::default(),
             rapid_commit: true,
             preference: 0,
@@ -135,14 +138,18 @@ impl Layout {
             networks_v4: vec![Network {
                 name: String::new(),
                 subnets: vec![v4],
+                options: OptionSet::default(),
             }]
             .into(),
             networks_v6: vec![Network {
                 name: String::new(),
                 subnets: vec![v6],
+                options: OptionSet::default(),
             }]
             .into(),
             pools,
+            options_v4: OptionSet::default(),
+            options_v6: OptionSet::default(),
             server_duid: duid,
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,

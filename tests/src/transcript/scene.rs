@@ -5,10 +5,11 @@ use super::v6::link_local;
 use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
 use dhcp_core::alarms::Alarms;
-use dhcp_core::options::{ConfiguredOption, OptionSet};
+use dhcp_core::options::{ConfiguredOption, OptionSet, Sending, VendorOption};
 use dhcp_core::subnet::{
     AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
-    Preference, RelayPolicy, Reservation, Reservations, ReservedBy, Rules, Subnet4, Subnet6,
+    PoolOptions, Preference, RelayPolicy, Reservation, Reservations, ReservedBy, Rules, Subnet4,
+    Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -121,6 +122,21 @@ pub struct Config {
     order: IdentifierOrder,
     global: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
     subnets: Vec<SubnetLine>,
+    everybody: OptionLine,
+    networks: Vec<(String, OptionLine)>,
+}
+
+/// Options of one level.
+#[derive(Debug, Default)]
+struct OptionLine {
+    options: Vec<ConfiguredOption>,
+    vendors: Vec<VendorOption>,
+}
+
+impl From<OptionLine> for OptionSet {
+    fn from(line: OptionLine) -> Self {
+        Self::new(line.options, line.vendors)
+    }
 }
 
 /// One `config subnet` line with the reservations after it.
@@ -138,7 +154,8 @@ struct SubnetLine {
     lifetimes: Lifetimes,
     allocator: Allocator,
     rules: Rules,
-    options: Vec<ConfiguredOption>,
+    options: OptionLine,
+    pool_options: Vec<(IpAddr, IpAddr, OptionSet)>,
     reservations: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
     server_identifier: Option<Ipv4Addr>,
     next_server: Ipv4Addr,
@@ -153,7 +170,7 @@ struct SubnetLine {
 #[derive(Debug, Default)]
 struct ReservationLine {
     leases: Vec<Lease>,
-    options: Vec<ConfiguredOption>,
+    options: OptionLine,
     hostname: Box<[u8]>,
     boot: Boot,
 }
@@ -190,6 +207,8 @@ impl Config {
             order: IdentifierOrder::default(),
             global: Vec::new(),
             subnets: Vec::new(),
+            everybody: OptionLine::default(),
+            networks: Vec::new(),
         }
     }
 
@@ -204,6 +223,17 @@ impl Config {
             Some("server") => self.server_line(&mut words),
             Some("subnet") => self.subnet_line(&mut words),
             Some("reservation") => self.reservation_line(&mut words),
+            Some("pool") => self.pool_line(&mut words),
+            Some("network") => {
+                let name = words.value("network")?;
+                let options = OptionLine::rest(&mut words, self.protocol)?;
+                self.networks.push((name, options));
+                Ok(())
+            }
+            Some("global") => {
+                self.everybody = OptionLine::rest(&mut words, self.protocol)?;
+                Ok(())
+            }
             other => Err(format!(
                 "`config {}` is not known",
                 other.unwrap_or_default()
@@ -299,6 +329,19 @@ impl Config {
         Ok(())
     }
 
+    /// Options of a pool of the subnet before.
+    fn pool_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        let written = words.value("pool")?;
+        let (first, last) = written.split_once('-').unwrap_or((&written, &written));
+        let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address"));
+        let (first, last) = (address(first)?, address(last)?);
+        let options = OptionLine::rest(words, self.protocol)?;
+        let subnet = self.subnets.last_mut();
+        let subnet = subnet.ok_or("options of a pool belong after its subnet")?;
+        subnet.pool_options.push((first, last, options.into()));
+        Ok(())
+    }
+
     fn reservation_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
         let mut kind = words.value("reservation")?;
         let is_global = kind == "global";
@@ -328,9 +371,7 @@ impl Config {
                 "boot-file-name" => {
                     reservation.boot.boot_file_name = words.value(&key)?.into_bytes().into();
                 }
-                _ => reservation
-                    .options
-                    .push(option(&key, words, self.protocol)?),
+                _ => reservation.options.word(&key, words, self.protocol)?,
             }
         }
         if is_global {
@@ -405,9 +446,20 @@ impl Config {
                 add(&mut networks_v6, name, subnet.build_v6(&mut ranges));
             }
         }
+        for (name, line) in self.networks {
+            let options = OptionSet::from(line);
+            let of_name = |known: &String| *known == name;
+            let v4 = networks_v4.iter_mut().filter(|it| of_name(&it.name));
+            v4.for_each(|network| network.options = options.clone());
+            let v6 = networks_v6.iter_mut().filter(|it| of_name(&it.name));
+            v6.for_each(|network| network.options = options.clone());
+        }
+        let everybody = OptionSet::from(self.everybody);
         let policy = Policy {
             networks_v4: networks_v4.into(),
             networks_v6: networks_v6.into(),
+            options_v4: everybody.clone(),
+            options_v6: everybody,
             pools: match previous {
                 Some(previous) => Pools::succeed_with(previous, &ranges, &allocators, &reserved),
                 None => Pools::with_allocators(&ranges, &allocators, &reserved),
@@ -446,6 +498,7 @@ fn add<S>(networks: &mut Vec<Network<S>>, name: String, subnet: S) {
         None => networks.push(Network {
             name,
             subnets: vec![subnet],
+            options: OptionSet::EMPTY,
         }),
     }
 }
@@ -475,7 +528,8 @@ impl SubnetLine {
             },
             allocator: Allocator::Iterative,
             rules: Rules::default(),
-            options: Vec::new(),
+            options: OptionLine::default(),
+            pool_options: Vec::new(),
             reservations: Vec::new(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
@@ -564,7 +618,7 @@ impl SubnetLine {
             }
             "reservations-global" => self.with_global = true,
             "preference" => self.preference = words.parse(key)?,
-            _ => self.options.push(option(key, words, protocol)?),
+            _ => self.options.word(key, words, protocol)?,
         }
         Ok(())
     }
@@ -573,16 +627,6 @@ impl SubnetLine {
         let IpAddr::V4(network) = self.network else {
             panic!("{} is not IPv4", self.network)
         };
-        // The subnet mask is an option like any other (RFC 2132 section 3.3).
-        let mask = u32::MAX
-            .checked_shl(32 - u32::from(self.prefix_len))
-            .unwrap_or(0);
-        let mask = ConfiguredOption {
-            code: 1,
-            data: mask.to_be_bytes().into(),
-            always_send: false,
-        };
-        let options: Vec<_> = [mask].into_iter().chain(self.options).collect();
         Subnet4 {
             id: self.id,
             network,
@@ -599,7 +643,8 @@ impl SubnetLine {
             interface: self.interface,
             lifetimes: self.lifetimes,
             reservations: reservations(self.reservations, self.with_global),
-            options: OptionSet::layered(options),
+            options: self.options.into(),
+            pool_options: PoolOptions::new(self.pool_options),
             server_identifier: self.server_identifier,
             next_server: self.next_server,
             server_hostname: self.server_hostname,
@@ -632,7 +677,8 @@ impl SubnetLine {
             interface_id: self.interface_id,
             lifetimes: self.lifetimes,
             reservations: reservations(self.reservations, self.with_global),
-            options: OptionSet::layered(self.options),
+            options: self.options.into(),
+            pool_options: PoolOptions::new(self.pool_options),
             rapid_commit: self.rapid_commit,
             preference: self.preference,
         }
@@ -656,7 +702,7 @@ fn reservations(
         let boot = line.boot;
         let reservation = Reservation {
             leases: line.leases,
-            options: OptionSet::layered(line.options),
+            options: line.options.into(),
             hostname: line.hostname,
             boot: (boot != Boot::default()).then(|| Box::new(boot)),
         };
@@ -708,30 +754,57 @@ fn pool(written: &str) -> Option<PoolRange> {
     })
 }
 
-/// `[always] NAME VALUE`: an option of the messages' own vocabulary.
-fn option(key: &str, words: &mut Words, protocol: Protocol) -> Result<ConfiguredOption, Complaint> {
-    let always_send = key == "always";
-    let name = if always_send {
-        words.value(key)?
-    } else {
-        key.to_owned()
-    };
-    let unknown = || format!("`{name}` is neither a setting nor an option");
-    let (code, form) = match protocol.grammar().find(&name, Level::Message) {
-        Some(key) if key.code != 0 => (key.code, key.form),
-        Some(_) => return Err(unknown()),
-        None => {
-            let code = name.strip_prefix("option-").and_then(words::number);
-            (code.ok_or_else(unknown)?, Form::Octets)
+impl OptionLine {
+    fn rest(words: &mut Words, protocol: Protocol) -> Result<Self, Complaint> {
+        let mut line = Self::default();
+        while let Some(key) = words.next_word() {
+            line.word(&key, words, protocol)?;
         }
-    };
-    let data = match form {
-        Form::Flag => Vec::new(),
-        form => form.encode(&words.value(&name)?)?,
-    };
-    Ok(ConfiguredOption {
-        code,
-        data: data.into(),
-        always_send,
-    })
+        Ok(line)
+    }
+
+    /// `[always|never] NAME VALUE`: an option of the messages' own vocabulary, or
+    /// `[always|never] vendor ENTERPRISE CODE OCTETS`, a vendor's.
+    fn word(&mut self, key: &str, words: &mut Words, protocol: Protocol) -> Result<(), Complaint> {
+        let sending = match key {
+            "always" => Sending::Always,
+            "never" => Sending::Never,
+            _ => Sending::Asked,
+        };
+        let name = match sending {
+            Sending::Asked => key.to_owned(),
+            Sending::Always | Sending::Never => words.value(key)?,
+        };
+        if name == "vendor" {
+            let enterprise = words.parse(&name)?;
+            let code = words.parse(&name)?;
+            let data = words::octets(&words.value(&name)?).ok_or("no octets")?;
+            let option = ConfiguredOption {
+                code,
+                data: data.into(),
+                sending,
+            };
+            self.vendors.push(VendorOption { enterprise, option });
+            return Ok(());
+        }
+        let unknown = || format!("`{name}` is neither a setting nor an option");
+        let (code, form) = match protocol.grammar().find(&name, Level::Message) {
+            Some(key) if key.code != 0 => (key.code, key.form),
+            Some(_) => return Err(unknown()),
+            None => {
+                let code = name.strip_prefix("option-").and_then(words::number);
+                (code.ok_or_else(unknown)?, Form::Octets)
+            }
+        };
+        let data = match form {
+            Form::Flag => Vec::new(),
+            form => form.encode(&words.value(&name)?)?,
+        };
+        self.options.push(ConfiguredOption {
+            code,
+            data: data.into(),
+            sending,
+        });
+        Ok(())
+    }
 }

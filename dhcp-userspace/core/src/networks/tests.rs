@@ -1,6 +1,7 @@
 //! The index against looking at every subnet in turn.
 
 use super::*;
+use crate::options::OptionSet;
 use crate::subnet::AgentPolicy;
 use proptest::prelude::*;
 
@@ -16,11 +17,16 @@ fn subnet(network: u32, prefix_len: u8, vpn: u16) -> Subnet4 {
     }
 }
 
-fn alone(subnets: Vec<Subnet4>) -> Networks<Subnet4> {
-    let alone = |subnet| Network {
+fn network(subnets: Vec<Subnet4>) -> Network<Subnet4> {
+    Network {
         name: String::new(),
-        subnets: vec![subnet],
-    };
+        subnets,
+        options: OptionSet::default(),
+    }
+}
+
+fn alone(subnets: Vec<Subnet4>) -> Networks<Subnet4> {
+    let alone = |subnet| network(vec![subnet]);
     subnets.into_iter().map(alone).collect::<Vec<_>>().into()
 }
 
@@ -75,7 +81,6 @@ proptest! {
         vpn in 0u16..3,
         interface in 0u8..5,
     ) {
-        let network = |subnets| Network { name: String::new(), subnets };
         let networks: Networks<_> = shares.into_iter().map(network).collect::<Vec<_>>().into();
         let address = Ipv4Addr::from_bits(address);
         let vpn = VpnNumber(vpn);

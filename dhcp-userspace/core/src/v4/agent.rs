@@ -21,8 +21,8 @@ const OPTION_DATA_MAX: usize = 255;
 /// The relay agent's option of one message.
 #[derive(Clone, Debug)]
 pub(super) struct AgentOption {
-    /// For the echo: every piece with code and length, whatever is in it, as of vendors (RFC 4243 section 5
-    /// [vendor-suboption-echo]).
+    /// For the echo: every piece with code and length, whatever is in it.
+    /// RFC 4243 section 5 [vendor-suboption-echo]: what vendors put there too.
     echo: Octets<AGENT_OCTETS_MAX>,
     /// The sub-options, pieces put together (RFC 3396 section 7).
     sub_options: Octets<AGENT_OCTETS_MAX>,
@@ -100,6 +100,7 @@ impl AgentOption {
 
     /// Whether the client had sent its message to a unicast address (RFC 5010).
     pub(super) fn client_sent_unicast(&self) -> bool {
+        // RFC 5010 section 5 [relay-flags]: tells a relayed renewal from a rebinding.
         let flags = self.find(code::AGENT_FLAGS).and_then(|data| data.first());
         flags.is_some_and(|flags| flags & AGENT_FLAG_UNICAST != 0)
     }
@@ -183,14 +184,15 @@ pub(super) fn vpn_of(
     policy: &RelayPolicy,
 ) -> Result<VpnNumber, Discard> {
     // RFC 6607 section 7.2 [vss-unsupported]: who has no VPNs does not know what is meant, and gives option 82
-    // back as it came; section 7.1 [vss-option-unsupported]: and the client's option not at all.
+    // back as it came.
+    // RFC 6607 section 7.1 [vss-option-unsupported]: and the client's option not at all.
     if policy.vpns.is_empty() {
         own.clear();
         return Ok(VpnNumber::GLOBAL);
     }
-    // RFC 6607 section 7.3 [vss-closest]: the relay agent's word goes before the client's; section 7
-    // [vss-selects]: it says where the address is from, section 7 [vss-without-control]: also where nobody asks
-    // whether it was understood.
+    // RFC 6607 section 7.3 [vss-closest]: the relay agent's word goes before the client's.
+    // RFC 6607 section 7 [vss-selects]: it says where the address is from.
+    // RFC 6607 section 7 [vss-without-control]: also where nobody asks whether it was understood.
     if let Some(name) = agent.vpn() {
         let number = policy.vpns.find(name).ok_or(Discard::UnknownVpn)?;
         // RFC 6607 section 7.3 [vss-replicated]: the client is told what was used.

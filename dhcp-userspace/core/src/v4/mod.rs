@@ -9,10 +9,13 @@ mod agent;
 mod context;
 mod decide;
 mod identify;
+mod names;
 mod packet;
+mod parameters;
 mod query;
 mod reply;
 mod select;
+mod vendor;
 
 pub use agent::AGENT_OCTETS_MAX;
 pub use decide::{Answer, Refusal, Verdict, decide};

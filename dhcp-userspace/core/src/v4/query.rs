@@ -18,6 +18,9 @@ use dhcp_wire::v4::{self, Header, Malformed, Message, MessageType, Region, code}
 /// (RFC 2132 section 9.14). Kea's flexible identifier, put in the place of a client's, begins so too.
 const LINE_HEAD: u8 = 0;
 
+/// Bound on what a client says to vendors in one option.
+const VENDOR_OCTETS_MAX: usize = 512;
+
 /// What a message asks for; the four uses of REQUEST are told apart (RFC 2131 section 4.3.2, table 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -79,6 +82,9 @@ pub struct Query {
     pub(super) host_name: Octets<255>,
     /// Option 81.
     pub(super) full_name: Octets<255>,
+    /// Options 124 and 125, as far as they fit.
+    pub(super) vendor_classes: Octets<VENDOR_OCTETS_MAX>,
+    pub(super) vendor_options: Octets<VENDOR_OCTETS_MAX>,
     /// What is kept beside the lease.
     pub(super) context: Context,
     pub(super) rapid_commit: bool,
@@ -121,6 +127,8 @@ impl Default for Query {
             relay_port: v4::SERVER_PORT,
             host_name: Octets::EMPTY,
             full_name: Octets::EMPTY,
+            vendor_classes: Octets::EMPTY,
+            vendor_options: Octets::EMPTY,
             context: Context::EMPTY,
             rapid_commit: false,
             hlen: 0,
@@ -403,6 +411,8 @@ impl Query {
         self.vpn_option.clear();
         self.host_name.clear();
         self.full_name.clear();
+        self.vendor_classes.clear();
+        self.vendor_options.clear();
         self.rapid_commit = false;
         for piece in message.options() {
             let piece = piece.map_err(malformed)?;
@@ -426,6 +436,13 @@ impl Query {
                 }
                 code::CLIENT_FQDN => {
                     let _ = self.full_name.push_slice(piece.data);
+                }
+                // A vendor that does not fit is one that is not answered.
+                code::VENDOR_CLASS => {
+                    let _ = self.vendor_classes.push_slice(piece.data);
+                }
+                code::VENDOR_OPTIONS => {
+                    let _ = self.vendor_options.push_slice(piece.data);
                 }
                 code::CLIENT_IDENTIFIER => {
                     self.client
@@ -516,8 +533,8 @@ impl Query {
         }
     }
 
-    /// The line, by a sub-option of the relay agent's option: its circuit, or RFC 3993 section 5
-    /// [subscriber-id], its subscriber.
+    /// The line, by a sub-option of the relay agent's option.
+    /// RFC 3993 section 5 [subscriber-id]: that may be its subscriber.
     fn take_line(&mut self, message_type: Option<MessageType>, code: u8) -> Result<(), Discard> {
         match self.agent.find(code) {
             Some(line) if !line.is_empty() => {

@@ -1,11 +1,10 @@
 //! How does the answer look on the wire, and where does it go?
 
 use super::decide::{Answer, Refusal, Verdict};
+use super::parameters::Parameters;
 use super::query::{Kind, Query, is_group};
 use crate::discard::Discard;
-use crate::options::{ConfiguredOption, OptionSet};
-use crate::reservation::{Boot, Reservation};
-use crate::subnet::{Lifetimes, Policy, Subnet4};
+use crate::subnet::{Lifetimes, Policy};
 use core::net::Ipv4Addr;
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress};
 use dhcp_wire::v4::{
@@ -13,16 +12,21 @@ use dhcp_wire::v4::{
     code, payload_limit,
 };
 
-/// An answer as it was written.
+/// A reply that was written, and what had no room in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Length of the frame.
+    /// Octets of the whole frame.
     pub len: usize,
-    /// Whether the relay agent's option did not fit whole and was left out (RFC 3046 section 2.2).
+    /// How many options that the client would have got were left out.
+    pub options_left_out: u16,
+    /// Whether the relay agent's option was left out.
     pub lacks_agent_option: bool,
 }
 
 /// Writes the whole frame, Ethernet to UDP payload, over the one it answers.
+///
+/// What goes first when not everything fits: message type, server identifier, client identifier and times,
+/// without which there is no reply; the relay agent's option; the options of the configuration.
 ///
 /// # Errors
 /// [`Discard::ReplyTooLong`] when `frame` has no room for it, [`Discard::NoSubnet`] when `query` and
@@ -47,38 +51,50 @@ pub fn reply(
         Verdict::BootReply => PAYLOAD_SIZE_MIN,
         _ => payload_limit(query.maximum_message_size),
     };
-    let host = answer
-        .host
-        .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-    let header = header(query, answer, subnet, host);
-    let mut builder = Builder::new(payload, limit, &header).map_err(|_| Discard::ReplyTooLong)?;
-    let lacks_agent_option = match answer.verdict {
-        Verdict::Nak(refusal) => push_refusal(&mut builder, query, answer, refusal)?,
+    let begin = |header: &Header, payload| {
+        Builder::new(payload, limit, header).map_err(|_| Discard::ReplyTooLong)
+    };
+    let lacks_agent_option;
+    let mut options_left_out = 0;
+    let payload_len = match answer.verdict {
+        Verdict::Nak(refusal) => {
+            let mut builder = begin(&header(query, answer), payload)?;
+            lacks_agent_option = push_refusal(&mut builder, query, answer, refusal)?;
+            builder.finish()
+        }
         Verdict::BootReply => {
+            let parameters = Parameters::of(query, answer, policy, network, subnet);
+            let mut header = header(query, answer);
+            boot(&mut header, &parameters);
+            let mut builder = begin(&header, payload)?;
             // It knows neither option 52 nor what is of DHCP alone: lease time, server identifier, timers.
             builder.forbid_overload();
-            let lacks = builder.reserve_last(query.agent.echo()).is_err();
-            push_parameters(&mut builder, query, subnet, host);
-            lacks
+            lacks_agent_option = builder.reserve_last(query.agent.echo()).is_err();
+            options_left_out = parameters.push(&mut builder, query);
+            builder.finish()
         }
         Verdict::Offer | Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => {
-            let lacks = push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
-            push_parameters(&mut builder, query, subnet, host);
-            lacks
+            let parameters = Parameters::of(query, answer, policy, network, subnet);
+            let mut header = header(query, answer);
+            boot(&mut header, &parameters);
+            let mut builder = begin(&header, payload)?;
+            lacks_agent_option = push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
+            options_left_out = parameters.push(&mut builder, query);
+            builder.finish()
         }
     };
-    let payload_len = builder.finish();
     let len = envelope
         .emit(frame, payload_len)
         .map_err(|_| Discard::ReplyTooLong)?;
     Ok(Written {
         len,
+        options_left_out,
         lacks_agent_option,
     })
 }
 
 // RFC 2131 section 4.3.1 [header-fields]: table 3. What it does not name is zero.
-fn header(query: &Query, answer: &Answer, subnet: &Subnet4, host: Option<&Reservation>) -> Header {
+fn header(query: &Query, answer: &Answer) -> Header {
     let mut header = Header::new(v4::BOOTREPLY);
     header.htype = query.hardware.htype();
     header.hlen = query.hlen;
@@ -103,21 +119,19 @@ fn header(query: &Query, answer: &Answer, subnet: &Subnet4, host: Option<&Reserv
     if query.kind != Kind::Discover {
         header.ciaddr = query.ciaddr.octets();
     }
-    let boot = host.and_then(|host| host.boot.as_deref());
-    let next_server = boot.and_then(|boot| boot.next_server);
-    header.siaddr = next_server.unwrap_or(subnet.next_server).octets();
-    let of_host = |name: fn(&Boot) -> &[u8]| boot.map(name).filter(|name| !name.is_empty());
-    let sname = of_host(|boot| &boot.server_hostname).unwrap_or(&subnet.server_hostname);
-    put_name(&mut header.sname, sname);
-    let file = of_host(|boot| &boot.boot_file_name).unwrap_or(&subnet.boot_file_name);
-    put_name(&mut header.file, file);
     header
 }
 
-/// Writes a name over zeros, of which one stays: the name is a string of C.
-fn put_name(field: &mut [u8], name: &[u8]) {
-    let room = field.len().saturating_sub(1);
-    for (to, from) in field.iter_mut().take(room).zip(name) {
+/// What a booting client is told. The last octet of both names stays zero: they are strings of C.
+fn boot(header: &mut Header, parameters: &Parameters<'_>) {
+    header.siaddr = parameters.next_server().octets();
+    copy(parameters.server_hostname(), header.sname.split_last_mut());
+    copy(parameters.boot_file_name(), header.file.split_last_mut());
+}
+
+fn copy(name: &[u8], field: Option<(&mut u8, &mut [u8])>) {
+    let field = field.map(|(_, field)| field).unwrap_or_default();
+    for (to, from) in field.iter_mut().zip(name) {
         *to = *from;
     }
 }
@@ -229,8 +243,8 @@ fn push_promised<'q>(
     lifetimes: &Lifetimes,
 ) -> Result<bool, Discard> {
     push_promise(builder, query, answer, lifetimes).map_err(|_| Discard::ReplyTooLong)?;
-    // RFC 3046 section 2.2 [relay-option-echo]: in every answer; [relay-option-left-out]: not, and counted, where
-    // it does not fit whole.
+    // RFC 3046 section 2.2 [relay-option-echo]: in every answer.
+    // RFC 3046 section 2.2 [relay-option-left-out]: not, and counted, where it does not fit whole.
     Ok(builder.reserve_last(query.agent.echo()).is_err())
 }
 
@@ -282,117 +296,4 @@ fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
         .filter(fits)
         .filter(|rebind| *rebind >= renew);
     Some((renew, rebind.unwrap_or(seven_eighths.max(renew))))
-}
-
-/// What the server itself writes, or what belongs into no reply: never taken from the configuration.
-const OWN_CODES: [u8; 16] = [
-    code::PAD,
-    code::REQUESTED_ADDRESS,
-    code::LEASE_TIME,
-    code::OVERLOAD,
-    code::MESSAGE_TYPE,
-    code::SERVER_IDENTIFIER,
-    code::PARAMETER_REQUEST_LIST,
-    code::MAXIMUM_MESSAGE_SIZE,
-    code::RENEWAL_TIME,
-    code::REBINDING_TIME,
-    code::CLIENT_IDENTIFIER,
-    code::RAPID_COMMIT,
-    code::RELAY_AGENT,
-    code::SUBNET_SELECTION,
-    code::VPN,
-    code::END,
-];
-
-// RFC 2131 section 4.3.1 [parameters-requested]: what the client asks for, in its order, as far as it is
-// configured, each once; then what is always sent. A client without a list gets everything. What does
-// not fit is left out, and what comes after it may still fit.
-fn push_parameters(
-    builder: &mut Builder<'_>,
-    query: &Query,
-    subnet: &Subnet4,
-    host: Option<&Reservation>,
-) {
-    let mut parameters = Parameters {
-        layers: [host.map(|host| &host.options), Some(&subnet.options)],
-        hostname: host.map_or(&[], |host| &host.hostname),
-        done: Codes::default(),
-    };
-    OWN_CODES
-        .into_iter()
-        .for_each(|code| parameters.done.insert(code));
-    let asked = query.parameters.as_slice();
-    for &code in asked {
-        // RFC 2132 section 3.3 [mask-before-routers]: the subnet mask goes before the routers, also when the
-        // client lists it after them.
-        if code == code::ROUTERS && asked.contains(&code::SUBNET_MASK) {
-            parameters.push(builder, code::SUBNET_MASK);
-        }
-        parameters.push(builder, code);
-    }
-    for option in parameters
-        .layers
-        .into_iter()
-        .flatten()
-        .flat_map(OptionSet::iter)
-    {
-        if let Ok(code) = u8::try_from(option.code)
-            && (option.always_send || asked.is_empty())
-        {
-            parameters.push(builder, code);
-        }
-    }
-    // The operator named this one client: it is told its name, asked or not.
-    if !parameters.hostname.is_empty() {
-        parameters.push(builder, code::HOST_NAME);
-    }
-}
-
-/// The options to choose from, and what has been chosen.
-struct Parameters<'p> {
-    /// Inner levels first.
-    layers: [Option<&'p OptionSet>; 2],
-    hostname: &'p [u8],
-    done: Codes,
-}
-
-impl<'p> Parameters<'p> {
-    fn find(&self, code: u8) -> Option<&'p ConfiguredOption> {
-        let mut layers = self.layers.into_iter().flatten();
-        layers.find_map(|layer| layer.find(u16::from(code)))
-    }
-
-    /// Writes an option if there is one with this code that has not had its turn.
-    fn push(&mut self, builder: &mut Builder<'_>, code: u8) {
-        if self.done.contains(code) {
-            return;
-        }
-        let data = match code {
-            code::HOST_NAME if !self.hostname.is_empty() => self.hostname,
-            _ => match self.find(code) {
-                Some(option) => &option.data,
-                None => return,
-            },
-        };
-        self.done.insert(code);
-        let _ = builder.push(code, data);
-    }
-}
-
-/// A set of option codes.
-#[derive(Default)]
-struct Codes([u128; 2]);
-
-impl Codes {
-    fn contains(&self, code: u8) -> bool {
-        let [low, high] = self.0;
-        let half = if code < 128 { low } else { high };
-        half >> (code % 128) & 1 == 1
-    }
-
-    fn insert(&mut self, code: u8) {
-        let [low, high] = &mut self.0;
-        let half = if code < 128 { low } else { high };
-        *half |= 1 << (code % 128);
-    }
 }

@@ -15,6 +15,7 @@ mod packet;
 mod query;
 mod reply;
 mod select;
+mod vendor;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::context::surroundings;
 use super::select;
+use super::vendor::Vendors;
 use crate::own::OwnAddresses;
 use crate::{Discard, Interface, Policy};
 use core::net::Ipv6Addr;
@@ -71,6 +72,8 @@ pub struct Query {
     pub(super) relays: RelayRecord,
     /// What is kept beside the leases.
     pub(super) context: Context,
+    /// The vendors that it names.
+    pub(super) vendors: Vendors,
     /// The client's full name option.
     full_name: Octets<255>,
     /// The headers of the answer.
@@ -100,6 +103,7 @@ impl Default for Query {
             rapid_commit: false,
             relays: RelayRecord::default(),
             context: Context::EMPTY,
+            vendors: Vendors::default(),
             full_name: Octets::EMPTY,
             answer_envelope: Envelope {
                 source_mac: MacAddress::default(),
@@ -213,6 +217,9 @@ impl Query {
                 // A name decides nothing: one that is too long is as if it were not there.
                 OptionCode::CLIENT_FQDN => {
                     let _ = self.full_name.set(option.data);
+                }
+                OptionCode::VENDOR_CLASS | OptionCode::VENDOR_OPTIONS => {
+                    self.vendors.take(option.code, option.data);
                 }
                 OptionCode::RAPID_COMMIT => self.rapid_commit = v6::rapid_commit(option.data),
                 // RFC 8415 section 16 [unknown-options-ignored]: an option that we do not know, or do
@@ -453,6 +460,7 @@ fn read(message: &Message<'_>, policy: &Policy, query: &mut Query) -> Result<(),
     query.requested_count = 0;
     query.rapid_commit = false;
     query.full_name.clear();
+    query.vendors.clear();
     let server = query.read(&message.options)?;
     let ours = server.map(|server| server == policy.server_duid.as_slice());
     query.addressee = validate(query, ours)?;

@@ -3,7 +3,8 @@
 use super::answer::{Answer, Granted, IaAnswer};
 use super::choose::Link;
 use super::query::{IaKind, Query};
-use crate::options::OptionSet;
+use super::vendor;
+use crate::options::{ConfiguredOption, Layers, Sending};
 use crate::{Discard, Policy};
 use dhcp_lease::Lease;
 use dhcp_wire::frame::FRAME_SIZE_MAX;
@@ -93,7 +94,7 @@ fn message(
         self::ia(builder, ia, answer)?;
     }
     if answer.with_options {
-        configured(builder, query, layers(answer, link));
+        configured(builder, query, &layers(answer, link));
     }
     Ok(())
 }
@@ -129,37 +130,56 @@ fn lease(builder: &mut Builder<'_>, granted: &Granted) -> Result<(), NoRoom> {
     }
 }
 
-/// The client's own options, then those of the subnet that its lease is of.
-fn layers<'a>(answer: &Answer, link: &Link<'a>) -> [Option<&'a OptionSet>; 2] {
-    let granting = || {
-        link.network
-            .subnets
-            .iter()
-            .find(|subnet| Some(subnet.id) == answer.subnet)
-    };
-    [
-        link.reserved.map(|(_, reservation)| &reservation.options),
-        Some(&granting().unwrap_or(link.selected).options),
-    ]
+/// The levels that hold for the client, the innermost first: reservation, pools of its leases, the subnet that
+/// its first lease is of, shared network, classes in the order in which they were evaluated, everybody.
+fn layers<'a>(answer: &Answer, link: &Link<'a>) -> Layers<'a> {
+    let mut layers = Layers::new();
+    if let Some((_, reservation)) = link.reserved {
+        layers.push(&reservation.options);
+    }
+    let mut subnets = link.network.subnets.iter();
+    let granting = subnets.find(|subnet| Some(subnet.id) == answer.subnet);
+    let of_reservation = link.reserved.map(|(subnet, _)| subnet);
+    let subnet = granting.or(of_reservation).unwrap_or(link.selected);
+    for granted in answer.ias().iter().flat_map(IaAnswer::leases) {
+        if granted.valid > 0
+            && let Some(options) = subnet.pool_options.of(granted.lease.address())
+        {
+            layers.push(options);
+        }
+    }
+    layers.push(&subnet.options);
+    layers.push(&link.network.options);
+    layers.push_last(&link.policy.options_v6);
+    layers
 }
 
 /// What the configuration has of what the client asks for, and what is always sent. What does not fit is
 /// left out, and what comes after it may still fit: the leases in front of it are committed already.
-fn configured(builder: &mut Builder<'_>, query: &Query, [own, outer]: [Option<&OptionSet>; 2]) {
+fn configured(builder: &mut Builder<'_>, query: &Query, layers: &Layers<'_>) {
     // RFC 8415 section 18.3 [requested-options]
     let wanted = |code: u16| query.has_requested(code);
     let is_information = query.message_type == MessageType::InformationRequest;
-    let replaced = |code: u16| own.is_some_and(|own| own.find(code).is_some());
-    let outer = outer.into_iter().flat_map(OptionSet::iter);
-    let chosen = own
-        .into_iter()
-        .flat_map(OptionSet::iter)
-        .chain(outer.filter(|option| !replaced(option.code)))
-        .filter(|option| (option.always_send && !is_max_rt(option.code)) || wanted(option.code))
-        .filter(|option| !is_ours_to_write(option.code))
-        // RFC 8415 section 21.23 [refresh-time-in-stateless-reply]: leases have their own times.
-        .filter(|option| is_information || option.code != OptionCode::INFORMATION_REFRESH_TIME);
-    for option in chosen {
+    let is_sent = |code: u16, sending: Sending| match sending {
+        Sending::Never => false,
+        Sending::Always => !is_max_rt(code) || wanted(code),
+        Sending::Asked => wanted(code),
+    };
+    let chosen = || {
+        layers
+            .each()
+            .filter(|(option, sending)| is_sent(option.code, *sending))
+            .filter(|(option, _)| !is_ours_to_write(option.code))
+            // RFC 8415 section 21.23 [refresh-time-in-stateless-reply]: leases have their own times.
+            .filter(|(option, _)| {
+                is_information || option.code != OptionCode::INFORMATION_REFRESH_TIME
+            })
+    };
+    let is_of_vendor = |option: &ConfiguredOption| option.code == OptionCode::VENDOR_OPTIONS;
+    let mut options = chosen().map(|(option, _)| option);
+    let of_vendor = options.find(|option| is_of_vendor(option));
+    vendor::options(builder, query, layers, of_vendor);
+    for (option, _) in chosen().filter(|(option, _)| !is_of_vendor(option)) {
         let _ = builder.option(option.code, &option.data);
     }
 }

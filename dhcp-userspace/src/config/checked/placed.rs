@@ -2,10 +2,9 @@
 //! the parameters that hold for it.
 
 use super::{Checker, value_or};
-use crate::config::file::{File, OptionData, Parameters, Reservation, SharedNetwork, Subnet};
+use crate::config::file::{File, Parameters, Reservation, SharedNetwork, Subnet};
 use crate::config::notation::Family;
 use crate::config::report::{At, Spot};
-use dhcp_core::options::ConfiguredOption;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -52,17 +51,6 @@ impl<'f> Placed<'f> {
             Some(network) => std::ptr::from_ref(network).cast(),
             None => std::ptr::from_ref(self.written).cast(),
         }
-    }
-
-    /// Its options, outer levels first.
-    pub(super) fn options(&self) -> Vec<ConfiguredOption> {
-        let ours = |it: &&OptionData| it.family == self.written.family;
-        self.parameters
-            .options
-            .iter()
-            .filter(ours)
-            .map(|it| it.option.clone())
-            .collect()
     }
 }
 

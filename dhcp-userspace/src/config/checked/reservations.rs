@@ -7,7 +7,6 @@ use super::{Checker, ipv6, value_or};
 use crate::config::file::{File, Hosts, PdPool, Reservation};
 use crate::config::notation::{Family, Prefix, Range, number};
 use crate::config::report::{At, Spot};
-use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::{self, Boot, IdentifierOrder, Reservations, ReservedBy};
 use dhcp_lease::Lease;
 use std::collections::HashMap;
@@ -221,10 +220,12 @@ impl Checker<'_> {
             .iter()
             .filter_map(|it| Some(Lease::Prefix(ipv6(it.value.address)?, it.value.len)));
         let leases: Vec<_> = addresses.chain(prefixes).collect();
+        // All are of the protocol of their subnet.
+        let family = written.options.first().map_or(Family::V4, |it| it.family);
         self.reserved.extend(&leases);
         let reservation = reservation::Reservation {
             leases,
-            options: OptionSet::layered(written.options.iter().map(|it| it.option.clone())),
+            options: self.level(&written.options, family),
             hostname: text(&written.hostname),
             boot: boot(written),
         };

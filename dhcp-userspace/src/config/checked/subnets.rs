@@ -7,8 +7,8 @@ use crate::config::file::Parameters;
 use crate::config::notation::Family;
 use crate::config::report::At;
 use dhcp_core::networks::Vpns;
-use dhcp_core::options::{ConfiguredOption, OptionSet};
-use dhcp_core::subnet::{Network, Rules, Subnet4, Subnet6};
+use dhcp_core::options::OptionSet;
+use dhcp_core::subnet::{Network, PoolOptions, Rules, Subnet4, Subnet6};
 use dhcp_lease::SubnetId;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,12 +18,14 @@ use std::net::{IpAddr, Ipv4Addr};
 pub(super) struct ByName(HashMap<(Family, String), usize>);
 
 impl ByName {
-    /// Puts a subnet into the network of its shared network, or into one of its own.
+    /// Puts a subnet into the network of its shared network, or into one of its own. `options` are the shared
+    /// network's.
     pub(super) fn add<S>(
         &mut self,
         networks: &mut Vec<Network<S>>,
         placed: &Placed<'_>,
         subnet: Option<S>,
+        options: OptionSet,
     ) {
         let Some(subnet) = subnet else { return };
         let name = placed.network.and_then(|network| network.name.as_ref());
@@ -41,6 +43,7 @@ impl ByName {
             None => networks.push(Network {
                 name,
                 subnets: vec![subnet],
+                options,
             }),
         }
     }
@@ -63,7 +66,28 @@ pub(super) fn text(written: &Option<At<String>>) -> Box<[u8]> {
 }
 
 impl Checker<'_> {
-    pub(super) fn subnet4(&mut self, placed: &Placed<'_>, vpns: &mut Vpns) -> Option<Subnet4> {
+    /// The options of the shared network around a subnet.
+    pub(super) fn network_options(&mut self, placed: &Placed<'_>) -> OptionSet {
+        let written = placed.network.map(|it| &it.parameters.options[..]);
+        self.level(written.unwrap_or_default(), placed.written.family)
+    }
+
+    fn pool_options(&mut self, placed: &Placed<'_>) -> PoolOptions {
+        let family = placed.written.family;
+        let pools = placed.written.pool_options.iter();
+        PoolOptions::new(pools.map(|(range, options)| {
+            let (first, last) = (family.address(range.first), family.address(range.last));
+            (first, last, self.level(options, family))
+        }))
+    }
+
+    /// A DHCPv4 subnet; `outer` are the options that hold for everybody.
+    pub(super) fn subnet4(
+        &mut self,
+        placed: &Placed<'_>,
+        outer: &OptionSet,
+        vpns: &mut Vpns,
+    ) -> Option<Subnet4> {
         let written = placed.written;
         let lifetimes = self.lifetimes(placed);
         let subnet = written.subnet.as_ref()?;
@@ -72,20 +96,8 @@ impl Checker<'_> {
         };
         let prefix_len = subnet.value.len;
         let pools = self.address_pools(placed, subnet.value);
-        let mut options = placed.options();
-        if !options.iter().any(|option| option.code == 1) {
-            let mask = subnet.value.range().count_less_one() as u32; // an IPv4 subnet: 32 bits
-            let data: Box<[u8]> = (!mask).to_be_bytes().into();
-            options.insert(
-                0,
-                ConfiguredOption {
-                    code: 1,
-                    data,
-                    always_send: false,
-                },
-            );
-        }
-        self.routers(placed, &options);
+        let options = self.level(&written.parameters.options, Family::V4);
+        self.routers(placed, outer, &options);
         self.server_identifier(placed);
         let parameters = &placed.parameters;
         Some(Subnet4 {
@@ -97,7 +109,8 @@ impl Checker<'_> {
             interface: placed.interface().map(|it| it.value.clone()),
             lifetimes,
             reservations: self.reservations(placed),
-            options: OptionSet::layered(options),
+            options,
+            pool_options: self.pool_options(placed),
             server_identifier: parameters.server_identifier.as_ref().map(|it| it.value),
             next_server: value_or(&parameters.next_server, Ipv4Addr::UNSPECIFIED),
             server_hostname: text(&parameters.server_hostname),
@@ -114,7 +127,6 @@ impl Checker<'_> {
         let IpAddr::V6(network) = subnet.value.address else {
             return None;
         };
-        let options = placed.options();
         Some(Subnet6 {
             id: SubnetId(placed.id),
             network,
@@ -128,17 +140,20 @@ impl Checker<'_> {
                 .map(|it| it.value.clone().into_boxed_slice()),
             lifetimes,
             reservations: self.reservations(placed),
-            options: OptionSet::layered(options),
+            options: self.level(&placed.written.parameters.options, Family::V6),
+            pool_options: self.pool_options(placed),
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
         })
     }
 
     /// A subnet without routers is rarely meant, and a router in a pool never.
-    fn routers(&mut self, placed: &Placed<'_>, options: &[ConfiguredOption]) {
+    fn routers(&mut self, placed: &Placed<'_>, outer: &OptionSet, own: &OptionSet) {
         const ROUTERS: u16 = 3;
         const CLASSLESS_ROUTES: u16 = 121;
-        let find = |code| options.iter().rev().find(|option| option.code == code);
+        let network = self.network_options(placed);
+        let levels = [own, &network, outer];
+        let find = |code| levels.into_iter().find_map(|set| set.find(code));
         let (routers, routes) = (find(ROUTERS), find(CLASSLESS_ROUTES));
         if routers.is_none() && routes.is_none() && !placed.written.pools.is_empty() {
             let message = "has no `routers` option; its clients get no default route";

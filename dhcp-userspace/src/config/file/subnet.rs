@@ -1,7 +1,7 @@
 //! A subnet with its pools and reservations.
 
 use super::values::{allocator, interface_name, percent, relays, text_or_octets};
-use super::{Parameters, Reservation};
+use super::{OptionData, Parameters, Reservation};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
@@ -22,6 +22,8 @@ pub(in crate::config) struct Subnet {
     /// How each of the pools is handed out, in the same order.
     pub(in crate::config) handing_out: Vec<HandingOut>,
     pub(in crate::config) pd_pools: Vec<At<PdPool>>,
+    /// Options of those pools and pd-pools that have any.
+    pub(in crate::config) pool_options: Vec<(Range, Vec<OptionData>)>,
     pub(in crate::config) interface: Option<At<String>>,
     pub(in crate::config) interface_id: Option<At<Vec<u8>>>,
     pub(in crate::config) relays: Vec<At<IpAddr>>,
@@ -71,17 +73,21 @@ impl Subnet {
         let subnet = table.require("subnet", report);
         let pools = table.list("pools", report);
         let (mut pd_pools, mut interface_id) = (Vec::new(), None);
+        let mut pool_options = Vec::new();
         if family == Family::V6 {
             let tables = table.tables("pd-pools", &keys::PD_POOL, report);
-            pd_pools = tables
-                .iter()
-                .filter_map(|it| PdPool::read(it, report))
-                .collect();
+            for table in &tables {
+                let options = OptionData::list(table, &[family], report);
+                if let Some(pool) = PdPool::read(table, report) {
+                    pool_options.push((pool.value.prefix.range(), options));
+                    pd_pools.push(pool);
+                }
+            }
             interface_id = table.read("interface-id", report, text_or_octets);
         }
         let (pools, handing_out) = pools
             .into_iter()
-            .filter_map(|it| pool(it, family, report))
+            .filter_map(|it| pool(it, family, &mut pool_options, report))
             .unzip();
         Self {
             family,
@@ -92,6 +98,7 @@ impl Subnet {
             pools,
             handing_out,
             pd_pools,
+            pool_options,
             interface: table.read("interface", report, interface_name),
             interface_id,
             relays: relays(table, &[family], report),
@@ -102,18 +109,26 @@ impl Subnet {
 }
 
 /// A pool is a text, or a table with a text in it as Kea has it.
-fn pool(value: Value<'_>, family: Family, report: &mut Report) -> Option<(At<Range>, HandingOut)> {
+fn pool(
+    value: Value<'_>,
+    family: Family,
+    pool_options: &mut Vec<(Range, Vec<OptionData>)>,
+    report: &mut Report,
+) -> Option<(At<Range>, HandingOut)> {
     let mut handing_out = HandingOut::default();
+    let mut options = Vec::new();
     let value = match value.value {
         DeValue::Table(_) => {
             let table = value.table(&keys::POOL, report)?;
             handing_out = HandingOut::read(&table, "allocator", report);
+            options = OptionData::list(&table, &[family], report);
             table.require("pool", report)?
         }
         _ => value,
     };
-    let range = value.read(report, |value| notation::range(family, value.text()?))?;
-    Some((range, handing_out))
+    let pool = value.read(report, |value| notation::range(family, value.text()?))?;
+    pool_options.push((pool.value, options));
+    Some((pool, handing_out))
 }
 
 impl PdPool {

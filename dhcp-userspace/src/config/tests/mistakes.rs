@@ -329,7 +329,7 @@ fn options_say_what_is_wrong_with_them() {
         ),
         (
             r#"{name="dhcp-message-type",data="1"}"#,
-            "name: \"dhcp-message-type\" is no known option; use a name of docs/configuration.md, or `code` with csv-format = false",
+            "name: \"dhcp-message-type\" is no known option; use a name of docs/configuration.md, define it with `option-def`, or use `code` with csv-format = false",
         ),
         (
             r#"{name="routers",data="192.0.2.1 192.0.2.2"}"#,
@@ -357,7 +357,7 @@ fn options_say_what_is_wrong_with_them() {
         ),
         (
             r#"{code=224,data="1"}"#,
-            "data: option 224 is not among the known ones; write its octets in hexadecimal and csv-format = false",
+            "data: option 224 is not among the known ones; write its octets in hexadecimal and csv-format = false, or define it with `option-def`",
         ),
         (
             r#"{name="routers",data="192.0.2.1",space="dhcp6"}"#,

@@ -27,6 +27,12 @@ pub struct NoRoom {
     pub need: usize,
 }
 
+/// A place in a message that is being written, see [`Builder::mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    used: [usize; 3],
+}
+
 /// How long a message to a client may be, from its option 57 if it sent one.
 ///
 /// RFC 2132 section 9.10 [max-message-size]: the smallest value that means anything is 576, the datagram
@@ -81,6 +87,16 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// Where the message has got to, to go back to.
+    pub fn mark(&self) -> Mark {
+        Mark { used: self.used }
+    }
+
+    /// Forgets all options that were pushed after `mark` was taken.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.take_back(mark.used);
+    }
+
     /// Keeps options out of `file` and `sname` from here on (a NAK must not use them, RFC 2131 table 3).
     pub fn forbid_overload(&mut self) {
         self.free = [false; 2];
@@ -90,6 +106,7 @@ impl<'a> Builder<'a> {
     ///
     /// RFC 3396 section 6 [split-long-options]: data of more than 255 octets is split, and the pieces stand
     /// in the order in which the regions are read. Shorter data stays whole: not every client joins.
+    /// RFC 3442 section 3 [classless-long]: that is what a server of option 121 must be able to.
     ///
     /// # Errors
     /// [`NoRoom`]; nothing was written then.

@@ -7,6 +7,10 @@ pub const PAD: u8 = 0;
 pub const SUBNET_MASK: u8 = 1;
 /// Routers (RFC 2132 section 3.5).
 pub const ROUTERS: u8 = 3;
+/// Domain name servers (RFC 2132 section 3.8).
+pub const DOMAIN_NAME_SERVERS: u8 = 6;
+/// Domain name (RFC 2132 section 3.17).
+pub const DOMAIN_NAME: u8 = 15;
 /// Host name (RFC 2132 section 3.14).
 pub const HOST_NAME: u8 = 12;
 /// Requested IP address (RFC 2132 section 9.1).

@@ -10,13 +10,15 @@ pub mod code;
 mod header;
 mod message;
 mod suboption;
+mod vendor;
 
-pub use build::{Builder, NoRoom, PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, payload_limit};
+pub use build::{Builder, Mark, NoRoom, PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, payload_limit};
 pub use header::{
     BOOTREPLY, BOOTREQUEST, CLIENT_PORT, COOKIE, FLAG_BROADCAST, Header, SERVER_PORT,
 };
 pub use message::{Malformed, Message, MessageType, Options, Piece, Region};
 pub use suboption::{SubOption, SubOptions};
+pub use vendor::{VendorBlock, VendorBlocks};
 
 #[cfg(test)]
 mod fixtures;

@@ -119,6 +119,7 @@ fn nothing_is_sent_to_addresses_that_are_no_hosts() {
 fn a_nak_says_who_to_whom_and_why_and_nothing_else() {
     let mut world = World::new();
     world.subnet(0, 0).next_server = ip("10.0.0.77");
+    world.subnet(0, 0).server_hostname = b"server"[..].into();
     world.subnet(0, 0).boot_file_name = b"boot"[..].into();
     let client = Client::new(1).with_id(b"\x01identity");
     let wrong = ip("198.51.100.1");
@@ -351,10 +352,13 @@ fn the_server_identifier_is_the_address_on_the_clients_subnet() {
 fn parameters_come_in_the_clients_order_each_once() {
     let cases: [(&[u8], &[u8]); 6] = [
         (&[6, 3, 1, 15], &[6, 1, 3, 15, 42]),
-        (&[15, 15, 6, 6, 200], &[15, 6, 42]),
-        (&[42, 3], &[42, 3]),
-        (&[3], &[3, 42]),
-        (&[53, 54, 51, 58, 61, 82, 0, 255, 52, 50, 80], &[42]),
+        (&[15, 15, 6, 6, 200], &[15, 6, 1, 3, 42]),
+        (&[42, 3], &[42, 1, 3, 6, 15]),
+        (&[3], &[1, 3, 6, 15, 42]),
+        (
+            &[53, 54, 51, 58, 61, 82, 0, 255, 52, 50, 80],
+            &[1, 3, 6, 15, 42],
+        ),
         (&[], &[1, 3, 6, 15, 42]),
     ];
     for (asked, sent) in cases {
@@ -404,6 +408,7 @@ fn bootstrap_fields_and_the_clients_name_are_filled_in() {
     let mut world = World::new();
     world.reserve(ReservedBy::HardwareAddress, &mac(1), "10.0.0.50");
     world.subnet(0, 0).next_server = ip("10.0.0.77");
+    world.subnet(0, 0).server_hostname = b"server"[..].into();
     world.subnet(0, 0).boot_file_name = b"pxelinux.0"[..].into();
     for list in [&[12, 3][..], &[3], &[]] {
         let discover = Client::new(1)
@@ -412,6 +417,7 @@ fn bootstrap_fields_and_the_clients_name_are_filled_in() {
         let offer = world.serve(&discover.frame()).unwrap();
         assert_eq!(offer.header.siaddr(), ip("10.0.0.77"));
         assert_eq!(offer.header.file[..11], *b"pxelinux.0\0");
+        assert_eq!(offer.header.sname[..7], *b"server\0");
         assert_eq!(offer.options[&12], b"named");
     }
     let other = world.serve(&Client::new(2).discover().frame()).unwrap();

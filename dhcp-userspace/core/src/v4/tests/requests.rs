@@ -312,7 +312,7 @@ fn inform_gets_parameters_and_no_lease() {
         assert_eq!(reply.message_type(), MessageType::ACK);
         assert_eq!(reply.yiaddr(), NONE);
         assert_eq!(reply.header.ciaddr(), address);
-        assert_eq!(reply.order, [53, 54, 3, 6, 42]);
+        assert_eq!(reply.order, [53, 54, 3, 6, 15, 42]);
         assert_eq!(
             reply.options[&3],
             [10, 0, 1, 1],

@@ -78,7 +78,10 @@ fn who_a_client_is_can_be_a_matter_of_its_hardware_address_alone() {
     // A lease from before the switch was thrown is the other client's: a stranger's, as far as we can tell.
     world.set_rules(|rules| rules.match_client_id = true);
     let request = first.renewing(address);
-    assert_eq!(refusal(world.serve(&request.frame())), crate::v4::Refusal::InUse);
+    assert_eq!(
+        refusal(world.serve(&request.frame())),
+        crate::v4::Refusal::InUse
+    );
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! A server in a test tube, made of public types only: a policy, an interface, partitions, a clock.
 
 use crate::networks::Place;
-use crate::options::{ConfiguredOption, OptionSet};
+use crate::options::{ConfiguredOption, OptionSet, Sending};
 use crate::subnet::{
-    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, Preference, Reservation,
-    Reservations, ReservedBy, Rules, Subnet4,
+    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions, Preference,
+    Reservation, Reservations, ReservedBy, Rules, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -40,7 +40,11 @@ pub(super) fn options(list: &[(u16, &[u8], bool)]) -> OptionSet {
             .map(|&(code, data, always_send)| ConfiguredOption {
                 code,
                 data: data.into(),
-                always_send,
+                sending: if always_send {
+                    Sending::Always
+                } else {
+                    Sending::Asked
+                },
             }),
     )
 }
@@ -72,12 +76,12 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             adaptive_millionths: None,
         },
         options: options(&[
-            (1, &[255, 255, 255, 0], false),
             (3, &[a, b, c, 1], false),
             (6, &[9, 9, 9, 9], false),
             (15, b"example.net", false),
             (42, &[10, 0, 0, 7], true),
         ]),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: NONE,
@@ -165,10 +169,12 @@ impl World {
                 Network {
                     name: "here".into(),
                     subnets: here,
+                    options: OptionSet::default(),
                 },
                 Network {
                     name: String::new(),
                     subnets: vec![relayed],
+                    options: OptionSet::default(),
                 },
             ]
             .into(),
@@ -216,10 +222,8 @@ impl World {
     pub(super) fn reserve(&mut self, by: ReservedBy, identifier: &[u8], address: &str) {
         let lease = Lease::V4(ip(address));
         let mut subnet = self.subnet(0, 0);
-        let options = subnet.options.clone();
         let reservation = Reservation {
             leases: vec![lease],
-            options,
             hostname: b"named"[..].into(),
             ..Reservation::default()
         };
@@ -271,8 +275,10 @@ impl World {
         let answer = decide(query, policy, &mut partition, log, *now);
         drop(partition);
         assert!(before);
-        let granted = answer
-            .is_ok_and(|answer| matches!(answer.verdict, v4::Verdict::Ack | v4::Verdict::RapidAck));
+        let granted = answer.is_ok_and(|answer| {
+            use v4::Verdict::{Ack, BootReply, RapidAck};
+            matches!(answer.verdict, Ack | RapidAck | BootReply)
+        });
         let ended = matches!(
             answer,
             Err(Discard::Released | Discard::Declined | Discard::DeclineOverLimit)

@@ -2,9 +2,10 @@
 
 pub(super) use super::super::{Query, classify, decide, reply};
 use crate::networks::Place;
-pub(super) use crate::options::{ConfiguredOption, OptionSet};
+pub(super) use crate::options::{ConfiguredOption, OptionSet, Sending};
 pub(super) use crate::subnet::{
-    LeaseCache, Lifetimes, Network, Preference, Reservation, Reservations, ReservedBy, Subnet6,
+    LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservation, Reservations, ReservedBy,
+    Subnet6,
 };
 pub(super) use crate::{Discard, Interface, Policy};
 pub(super) use core::net::Ipv6Addr;
@@ -65,6 +66,7 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
             adaptive_millionths: None,
         },
         options: OptionSet::default(),
+        pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
         rapid_commit: false,
         preference: 0,
@@ -136,6 +138,7 @@ impl World {
         let alone = |subnet| Network {
             name: String::new(),
             subnets: vec![subnet],
+            options: OptionSet::default(),
         };
         let policy = Policy {
             networks_v6: vec![alone(one), alone(two)].into(),
@@ -187,11 +190,8 @@ impl World {
     }
 
     pub(super) fn reserve(&mut self, by: ReservedBy, identifier: &[u8], leases: &[Lease]) {
-        let options = self.own().options.clone();
         let reservation = Reservation {
             leases: leases.into(),
-            options,
-            hostname: Default::default(),
             ..Reservation::default()
         };
         self.own().reservations.insert(by, identifier, reservation);
@@ -496,6 +496,10 @@ pub(super) fn option(code: u16, data: &[u8], always_send: bool) -> ConfiguredOpt
     ConfiguredOption {
         code,
         data: data.into(),
-        always_send,
+        sending: if always_send {
+            Sending::Always
+        } else {
+            Sending::Asked
+        },
     }
 }
