@@ -224,7 +224,7 @@ fn every_mistake_has_its_sentence() {
         ),
         (
             "pools = [\"2001:db8::1-2001:db8::2\"]\nmax-valid-lifetime = 1",
-            "6:1: subnet6[0].max-valid-lifetime: unknown key here; it belongs in `[dhcp4]`",
+            "6:1: subnet6[0].max-valid-lifetime: unknown key; did you mean `min-valid-lifetime`?",
         ),
         (
             "pd-pools = [{prefix=\"2001:db8:8000::/40\",delegated-len=48}]\nreservations = [{duid=\"0001\",prefixes=[\"2001:db8:8000::/47\"]}]",
