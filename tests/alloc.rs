@@ -71,10 +71,17 @@ const LONG: &str = "01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f:10:11:12:13:14:
 #[test]
 fn no_dhcpv4_exchange_uses_the_heap() {
     let config = [
+        "server forcerenew yes",
         "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 dns-servers 10.3.0.53 routers 10.3.0.1
-         domain-name example.net next-server 10.3.0.69 server-hostname boot vendor 4491 2 0a:03:00:45",
+         domain-name example.net next-server 10.3.0.69 server-hostname boot reservations-global
+         vendor 4491 2 0a:03:00:45",
         "pool 10.3.1.0-10.3.16.255 ntp-servers 10.3.0.123",
         "global always mtu 1492 never option-43 01:02 always vendor 3561 1 61:63:73",
+        // Every identifier is looked for, and what relay agents told is read back for renewals.
+        "reservation circuit-id 77 address 10.3.0.200 hostname seven",
+        "reservation global client-id 01:aa hostname nobody",
+        "reservation global hw-address 02:00:00:01:00:07 hostname seven dns-servers 10.3.0.54",
+        "leasequery requestor 10.3.0.1",
     ];
     let (mut engine, scene) = server(Protocol::V4, &config);
     let mut frames = Vec::new();
@@ -86,16 +93,22 @@ fn no_dhcpv4_exchange_uses_the_heap() {
             format!("DISCOVER chaddr {mac} requested {address} parameters 1,3,6,15"),
             format!("REQUEST chaddr {mac} requested {address} server-id us parameters 1,3,6,15"),
             format!("REQUEST chaddr {mac} ciaddr {address}"),
+            format!("REQUEST chaddr {mac} ciaddr {address} forcerenew-capable 01"),
+            format!("REQUEST chaddr {mac} requested {address} forcerenew-capable 01"),
             format!("REQUEST chaddr {mac} requested {address}"),
             format!(
                 "REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"
             ),
             format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id 01"),
-            format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id 01"),
+            format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent remote-id 0a:0b"),
             format!("REQUEST chaddr {mac} requested 192.0.2.1"),
             format!("INFORM chaddr {mac} ciaddr {address}"),
             format!("DISCOVER chaddr {mac} giaddr 10.3.0.1 agent circuit-id 01:02"),
+            format!("LEASEQUERY ciaddr {address} giaddr 10.3.0.1 parameters 51,58,82,91,3"),
+            format!("LEASEQUERY chaddr {mac} giaddr 10.3.0.1 parameters 51"),
+            "LEASEQUERY giaddr 10.3.0.1 agent remote-id 0a:0b parameters 51,92".to_owned(),
             format!("RELEASE chaddr {mac} ciaddr {address} server-id us"),
+            format!("LEASEQUERY chaddr {mac} giaddr 10.3.0.1 parameters 51"),
             format!(
                 "DISCOVER chaddr {mac} hostname Name-{client} option-81 05:00:00:04:68:6f:73:74"
             ),
@@ -114,7 +127,67 @@ fn no_dhcpv4_exchange_uses_the_heap() {
             );
         }
     }
-    assert_no_heap(&mut engine, &frames, 3000);
+    assert_no_heap(&mut engine, &frames, 5000);
+}
+
+/// Classes of every kind: tests that fail, that make texts, that match a pattern; templates; guards.
+const CLASSES: [&str; 24] = [
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'long'",
+    "toml test = \"option[82].option[1].hex + option[82].option[1].hex == relay4[1].hex\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'texts'",
+    "toml test = \"match('0[1-9a-f:]+', lcase(hexstring(pkt4.mac, ':'))) or addrtotext(option[61].hex) == ''\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'line'",
+    "toml template-test = \"hexstring(relay4[1].hex, '')\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'late'",
+    "toml test = \"unknown and member('texts') and not member('SPAWN_line_01')\"",
+    "toml valid-lifetime = 1800",
+    "toml next-server = '10.3.0.9'",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'DROP'",
+    "toml test = \"split(option[60].text, '/', 2) == 'drop'\"",
+    "toml [[dhcp4.client-classes]]",
+    "toml name = 'asked'",
+    "toml test = \"ifelse(known, '', 'x') == 'x'\"",
+    "toml only-in-additional-list = true",
+    "toml [[subnet4]]",
+    "toml subnet = '10.3.0.0/16'",
+    "toml pools = [{ pool = '10.3.1.0-10.3.16.255', client-classes = ['texts', 'SPAWN_line_01'], evaluate-additional-classes = ['asked'] }]",
+];
+
+#[test]
+fn classes_use_no_heap() {
+    let (mut engine, scene) = server(Protocol::V4, &CLASSES);
+    let mut frames = Vec::new();
+    for client in 0..500u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+        let address = format!("10.3.{}.{b}", u32::from(a) + 1);
+        for text in [
+            format!("DISCOVER chaddr {mac} requested {address} vendor-class any"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us client-id 01:02:03"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us"),
+            format!("REQUEST chaddr {mac} ciaddr {address}"),
+            format!(
+                "REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"
+            ),
+            format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id 01"),
+            format!("DISCOVER chaddr {mac} vendor-class a/drop"),
+            format!("RELEASE chaddr {mac} ciaddr {address} server-id us"),
+        ] {
+            let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+            let packet = line.and_then(|line| v4::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 1000);
 }
 
 /// What depends on how a subnet is configured: every allocator, DECLINE, BOOTP, leases by hardware address.

@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod engine;
 pub mod exchange;
+pub mod forcerenew;
 pub mod lease_file;
 pub mod link;
 pub mod neighbour;

@@ -2,6 +2,7 @@
 
 use crate::io::PortStatistics;
 use dhcp_core::Discard;
+use dhcp_core::v4::leasequery::LeaseAnswer;
 use dhcp_core::v4::{Kind, Verdict, Written};
 use dhcp_wire::v6::MessageType;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +32,7 @@ impl Counter {
 }
 
 /// Names of DHCPv4 messages received, in the order of their counters.
-pub const RECEIVED_V4: [&str; 10] = [
+pub const RECEIVED_V4: [&str; 11] = [
     "discover",
     "request_selecting",
     "request_other_server",
@@ -42,9 +43,18 @@ pub const RECEIVED_V4: [&str; 10] = [
     "release",
     "inform",
     "bootp",
+    "leasequery",
 ];
 /// Names of DHCPv4 messages sent, in the order of their counters.
-pub const SENT_V4: [&str; 4] = ["offer", "ack", "nak", "bootp_reply"];
+pub const SENT_V4: [&str; 7] = [
+    "offer",
+    "ack",
+    "nak",
+    "bootp_reply",
+    "lease_unassigned",
+    "lease_unknown",
+    "lease_active",
+];
 /// Names of DHCPv6 messages by their number (RFC 9915 section 7.3), received and sent.
 pub const MESSAGES_V6: [&str; 14] = [
     "unknown",
@@ -146,6 +156,21 @@ impl Counters {
             Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => 1,
             Verdict::Nak(_) => 2,
             Verdict::BootReply => 3,
+        };
+        add(&self.sent_v4, place);
+    }
+
+    /// Counts a leasequery that is looked into.
+    pub fn received_leasequery(&self) {
+        add(&self.received_v4, 10);
+    }
+
+    /// Counts the answer to a leasequery.
+    pub fn sent_lease(&self, answer: LeaseAnswer) {
+        let place = match answer {
+            LeaseAnswer::Unassigned => 4,
+            LeaseAnswer::Unknown => 5,
+            LeaseAnswer::Active => 6,
         };
         add(&self.sent_v4, place);
     }

@@ -13,14 +13,18 @@
 
 use crate::commit::{Handle, LOGS_PER_WORKER, Returned};
 use crate::counters::Counters;
+use crate::datapath::desk::Desk;
 use crate::io::{BATCH_FRAMES, Port};
 use crossbeam::utils::CachePadded;
+use dhcp_core::v4::leasequery::LeaseAnswer;
 use dhcp_core::{Discard, Interface, Policy, v4, v6};
 use dhcp_lease::{ChangeLog, Partitions, Timestamp};
 use dhcp_wire::frame::{Addresses, Datagram, Malformed};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod desk;
 
 /// Records that a change log has room for: eight for each frame of a batch (an address and a prefix, each
 /// with three extensions of context). A batch that changes more costs an allocation, once.
@@ -60,6 +64,8 @@ pub struct Shard<F> {
     spare: Vec<(ChangeLog, Vec<Reply<F>>)>,
     /// How often the store had ceased to take commits when that was last looked at.
     outages: u64,
+    /// Where leasequeries are answered.
+    desk: Box<Desk>,
 }
 
 /// How far a frame has come.
@@ -81,6 +87,8 @@ enum Step {
     Discarded(Discard),
     Asked4,
     Asked6,
+    /// A relay agent's question, answered in its turn among the replies.
+    Leasequery,
     Answered4(v4::Answer),
     Answered6(v6::Answer),
 }
@@ -98,6 +106,7 @@ struct Reply<F> {
 enum Label {
     V4(v4::Verdict),
     V6(u8),
+    Lease(LeaseAnswer),
 }
 
 impl<F> Shard<F> {
@@ -120,6 +129,7 @@ impl<F> Shard<F> {
             waiting: VecDeque::with_capacity(LOGS_PER_WORKER),
             spare: (0..LOGS_PER_WORKER).map(|_| spare()).collect(),
             outages: 0,
+            desk: Box::default(),
         }
     }
 
@@ -195,8 +205,13 @@ impl<F> Shard<F> {
                     payload_offset = envelope.header_len();
                     match envelope.addresses {
                         Addresses::V4 { .. } => {
-                            v4::classify(payload, envelope, interface, policy, query_v4)
-                                .map(|()| Step::Asked4)
+                            match v4::classify(payload, envelope, interface, policy, query_v4) {
+                                Ok(()) => Ok(Step::Asked4),
+                                Err(Discard::LeasequeryOff) if policy.leasequery.is_some() => {
+                                    Ok(Step::Leasequery)
+                                }
+                                Err(reason) => Err(reason),
+                            }
                         }
                         Addresses::V6 { .. } => {
                             v6::classify(payload, envelope, interface, policy, query_v6)
@@ -277,7 +292,10 @@ impl<F> Shard<F> {
                     Step::Asked6 => self.queries_v6.get(place).map(|query| {
                         v6::decide(query, policy, &mut partition, log, now).map(Step::Answered6)
                     }),
-                    Step::Discarded(_) | Step::Answered4(_) | Step::Answered6(_) => None,
+                    Step::Discarded(_)
+                    | Step::Leasequery
+                    | Step::Answered4(_)
+                    | Step::Answered6(_) => None,
                 };
                 if let Some(answer) = answer {
                     item.step = answer.unwrap_or_else(Step::Discarded);
@@ -310,6 +328,10 @@ impl<F> Shard<F> {
                     let message_type = room.get(item.payload_offset).copied().unwrap_or(0);
                     Ok((len, Label::V6(message_type)))
                 }),
+                Step::Leasequery => self
+                    .desk
+                    .answer(port, &mut frame, context, &self.partitions, &self.counters)
+                    .map(|(len, answer)| (len, Label::Lease(answer))),
                 Step::Discarded(reason) => Err(*reason),
                 // Its partition does not exist, which `index_of` rules out.
                 Step::Asked4 | Step::Asked6 => Err(Discard::StoreUnavailable),
@@ -383,6 +405,7 @@ fn depart<P: Port>(port: &mut P, counters: &Counters, reply: Reply<P::Frame>) {
     match reply.label {
         Label::V4(verdict) => counters.sent_v4(verdict),
         Label::V6(message_type) => counters.sent_v6(message_type),
+        Label::Lease(answer) => counters.sent_lease(answer),
     }
     counters.sent.add(1);
     port.send(reply.frame, reply.len);

@@ -1,6 +1,7 @@
 //! How does the answer meet the world? The shell around the pure core: devices, files, clock, people.
 #![deny(unsafe_code)]
 
+pub mod campaign;
 pub mod cli;
 pub mod clock;
 pub mod commit;

@@ -8,6 +8,7 @@ mod status;
 
 pub use status::{InterfaceStatus, LinkStatus, Status, WorkerStatus};
 
+use crate::campaign::{self, Campaigns, Plan, Report, Selection, forcerenew};
 use crate::clock::{self, BeginError, Begun, Clock};
 use crate::commit::{self, Handle, StoreState, Trouble};
 use crate::counters::Totals;
@@ -113,8 +114,12 @@ struct Inner {
     /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
     /// once the server stops.
     operator: Mutex<Option<Operator>>,
+    /// Clients that are told to come.
+    campaigns: Campaigns,
     /// Whether the file system of the state directory was full when it was last looked at.
     is_full: AtomicBool,
+    /// The thread that files the leases for leasequery, once that is configured.
+    filing: Mutex<Option<JoinHandle<()>>>,
     stop: Mutex<bool>,
     stopped: Condvar,
 }
@@ -192,7 +197,9 @@ impl Server {
             unopened: AtomicU64::new(0),
             alarms: Mutex::default(),
             operator: Mutex::new(operator),
+            campaigns: Campaigns::default(),
             is_full: AtomicBool::new(false),
+            filing: Mutex::default(),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
             settings,
@@ -206,6 +213,7 @@ impl Server {
         // From here on dropping `server` takes down what is up.
         shared.seat(handles);
         shared.bring_up_all(&devices)?;
+        shared.file_leases();
         server.keeper = Some(
             Builder::new()
                 .name("links".to_owned())
@@ -263,6 +271,7 @@ impl Server {
         let generation = shared.policy.replace(policy);
         shared.unopened.store(generation, Ordering::Relaxed);
         shared.configure_programs();
+        shared.file_leases();
         let deadline = Instant::now() + RELOAD_PATIENCE;
         while !shared.open_pools() {
             if Instant::now() > deadline {
@@ -321,6 +330,41 @@ impl Server {
             now: shared.clock.now(),
         };
         operator.import(bindings, how, target)
+    }
+
+    /// Has clients of DHCPv4 come for their leases; see [`forcerenew`].
+    ///
+    /// # Errors
+    /// [`campaign::StartError`].
+    pub fn reconfigure(
+        &self,
+        whom: &Selection,
+        what: String,
+        plan: Plan,
+    ) -> Result<Report, campaign::StartError> {
+        let shared = &self.shared;
+        if *shared.stop.lock() {
+            return Err(campaign::StartError::Ending);
+        }
+        let links = shared.links.lock();
+        let own = links
+            .iter()
+            .flat_map(|link| link.interface.load().v4.clone());
+        let surroundings = forcerenew::Surroundings {
+            partitions: Arc::clone(&shared.partitions),
+            policy: Arc::clone(&shared.policy),
+            clock: shared.clock,
+            store: Arc::clone(&shared.store),
+            own: own.collect(),
+        };
+        drop(links);
+        let prepare = || forcerenew::prepare(surroundings, whom, what, plan);
+        shared.campaigns.start(prepare)
+    }
+
+    /// The campaigns.
+    pub fn campaigns(&self) -> &Campaigns {
+        &self.shared.campaigns
     }
 
     /// The operator's word that the wall clock is right: the next start takes it over.
@@ -407,6 +451,11 @@ impl Drop for Server {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
+        if let Some(filing) = self.shared.filing.lock().take() {
+            let _ = filing.join();
+        }
+        // Whoever came now would not be answered.
+        let _ = self.shared.campaigns.abort(None);
         self.shared.store.close();
         drop(self.shared.operator.lock().take());
         for link in self.shared.links.lock().iter_mut() {
@@ -471,6 +520,30 @@ fn longest_lifetime(policy: &Policy) -> u32 {
 }
 
 impl Inner {
+    /// Lets leases be found by what relay agents ask for, if they may ask. That takes seconds for millions of
+    /// leases, so it has a thread of its own; until it ends no leasequery is answered. Once filed, leases stay
+    /// filed: switching leasequery off and on again costs nothing.
+    fn file_leases(self: &Arc<Self>) {
+        let mut filing = self.filing.lock();
+        if filing.is_some() || self.policy.load().leasequery.is_none() {
+            return;
+        }
+        let server = Arc::clone(self);
+        let spawned = Builder::new().name("filing".to_owned()).spawn(move || {
+            let began = Instant::now();
+            server.partitions.file_all(|| *server.stop.lock());
+            let milliseconds = began.elapsed().as_millis() as u64; // it does not take an age
+            tracing::info!(milliseconds, "the leases are filed for leasequery");
+        });
+        match spawned {
+            Ok(thread) => *filing = Some(thread),
+            Err(error) => tracing::error!(
+                %error,
+                "no thread to file the leases for leasequery; reload the configuration to try again"
+            ),
+        }
+    }
+
     fn seat(&self, handles: Vec<Handle>) {
         let mut handles = handles.into_iter();
         for seat in self

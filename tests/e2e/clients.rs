@@ -57,11 +57,6 @@ fn udhcpc() {
 }
 
 #[test]
-fn networkd() {
-    whole_life(Program::Networkd4, V4);
-}
-
-#[test]
 fn dhcpcd_v4() {
     whole_life(Program::Dhcpcd4, V4);
 }

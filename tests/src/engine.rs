@@ -1,5 +1,6 @@
 //! The engine without a network: one frame in, at most one frame out, with leases in plain memory.
 
+use dhcp_core::v4::leasequery::{self, Finding, LeaseQuery};
 use dhcp_core::{Discard, Interface, Policy, v4, v6};
 use dhcp_lease::{Binding, ChangeLog, Durability, Partitions, State, Timestamp};
 use dhcp_wire::frame::{Addresses, Datagram, FRAME_SIZE_MAX, Malformed};
@@ -18,6 +19,7 @@ pub struct Engine {
     now: Timestamp,
     query4: v4::Query,
     query6: v6::Query,
+    leasequery: Box<(LeaseQuery, Finding)>,
 }
 
 /// The frame that is served, and later answered, in a buffer as large as a UMEM chunk leaves it.
@@ -26,15 +28,20 @@ pub type Buffer = [u8; FRAME_SIZE_MAX];
 impl Engine {
     /// One without leases.
     pub fn new(policy: Policy, interface: Interface, partitions: usize) -> Self {
+        let partitions = Partitions::in_memory(partitions, 4096, Durability::Power);
+        if policy.leasequery.is_some() {
+            partitions.file_all(|| false);
+        }
         Self {
             policy,
             interface,
-            partitions: Partitions::in_memory(partitions, 4096, Durability::Power),
+            partitions,
             log: ChangeLog::with_capacity(64),
             has_written: false,
             now: BEGINNING,
             query4: v4::Query::default(),
             query6: v6::Query::default(),
+            leasequery: Box::default(),
         }
     }
 
@@ -90,7 +97,12 @@ impl Engine {
         match (envelope.addresses, envelope.destination_port) {
             (Addresses::V4 { .. }, 67) => {
                 let query = &mut self.query4;
-                v4::classify(payload, &envelope, &self.interface, &self.policy, query)?;
+                match v4::classify(payload, &envelope, &self.interface, &self.policy, query) {
+                    Err(Discard::LeasequeryOff) if self.policy.leasequery.is_some() => {
+                        return self.answer_leasequery(frame, length, wipe);
+                    }
+                    classified => classified?,
+                }
                 let place = self.partitions.index_of(query.key().spread_octets());
                 let mut partition = self
                     .partitions
@@ -120,6 +132,21 @@ impl Engine {
             }
             (Addresses::V4 { .. } | Addresses::V6 { .. }, _) => Err(Discard::NotForUs),
         }
+    }
+
+    fn answer_leasequery(
+        &mut self,
+        frame: &mut Buffer,
+        length: usize,
+        wipe: impl FnOnce(&mut Buffer),
+    ) -> Result<usize, Discard> {
+        let (query, finding) = &mut *self.leasequery;
+        let octets = frame.get(..length).ok_or(Discard::Frame)?;
+        let Datagram { envelope, payload } = Datagram::parse(octets).map_err(|_| Discard::Frame)?;
+        leasequery::classify(payload, &envelope, &self.interface, &self.policy, query)?;
+        leasequery::search(query, &self.policy, &self.partitions, self.now, finding)?;
+        wipe(frame);
+        leasequery::reply(query, finding, &self.policy, frame)
     }
 
     /// Serves octets; the answer's octets.

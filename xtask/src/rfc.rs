@@ -188,13 +188,20 @@ fn citations_of(path: &Path, text: &str, citations: &mut BTreeMap<String, Citati
             .components()
             .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs");
     let mut in_tests = is_test_file;
-    for (line_number, line) in text.lines().enumerate() {
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((line_number, line)) = lines.next() {
         in_tests |= line.trim_start().starts_with("#[cfg(test)]");
-        let is_comment = line.contains("//") || line.trim_start().starts_with('#');
-        if !is_comment {
+        let Some(comment) = comment(line) else {
             continue;
+        };
+        // A citation may go on in the next line.
+        let mut whole = comment.to_owned();
+        while let Some(more) = lines.peek().and_then(|(_, line)| whole_line_comment(line)) {
+            whole.push(' ');
+            whole.push_str(more);
+            lines.next();
         }
-        for id in ids_of(line) {
+        for id in ids_of(&whole) {
             let place = format!("{}:{}", path.display(), line_number + 1);
             let of_id = citations.entry(id).or_default();
             let list = if in_tests {
@@ -207,27 +214,56 @@ fn citations_of(path: &Path, text: &str, citations: &mut BTreeMap<String, Citati
     }
 }
 
-/// The ids in a line like `// RFC 2131 section 4.1 [relayed-reply-to-giaddr]: ...`.
-fn ids_of(line: &str) -> Vec<String> {
-    let mut ids = Vec::new();
-    for (at, _) in line.match_indices("RFC ") {
-        let Some(rest) = line.get(at..) else { continue };
-        let Some((before, after)) = rest.split_once('[') else {
-            continue;
-        };
-        let is_reference = before.contains("section") && before.len() < 60;
-        let Some((id, _)) = after.split_once(']') else {
-            continue;
-        };
-        let is_id = !id.is_empty()
-            && id
-                .bytes()
-                .all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-');
-        if is_reference && is_id && !ids.iter().any(|known| known == id) {
-            ids.push(id.to_owned());
+/// The comment in a line, whatever stands before it.
+fn comment(line: &str) -> Option<&str> {
+    let behind_code = line.split_once("//").map(|(_, comment)| comment);
+    whole_line_comment(line).or(behind_code)
+}
+
+/// The comment that a line is.
+fn whole_line_comment(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let rust = line.strip_prefix("//");
+    let rust = rust.map(|comment| comment.trim_start_matches(['/', '!']));
+    let data = || line.strip_prefix('#').filter(|rest| !rest.starts_with('['));
+    rust.or_else(data).map(str::trim)
+}
+
+/// The ids in a comment like `RFC 2131 section 4.1 [relayed-reply-to-giaddr], section 3.2 [nak-to-giaddr]: ...`: behind
+/// a section, once an RFC was named, or behind another id.
+fn ids_of(comment: &str) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    let words: Vec<&str> = comment.split_whitespace().collect();
+    let mut has_rfc = false;
+    let mut before = ["", ""];
+    let mut is_behind_id = false;
+    for word in words {
+        has_rfc |= word.trim_start_matches('(') == "RFC";
+        let id = word
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .map(|(id, _)| id)
+            .filter(|id| is_id(id));
+        let [section, number] = before;
+        let is_behind_section = section.starts_with("section")
+            && number.starts_with(|sign: char| sign.is_ascii_digit());
+        match id {
+            Some(id) if has_rfc && (is_behind_section || is_behind_id) => {
+                if !ids.iter().any(|known| known == id) {
+                    ids.push(id.to_owned());
+                }
+                is_behind_id = true;
+            }
+            _ => is_behind_id &= word == "and",
         }
+        before = [number, word];
     }
     ids
+}
+
+fn is_id(id: &str) -> bool {
+    let is_sign = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+    !id.is_empty() && id.bytes().all(is_sign)
 }
 
 /// The report and how many requirements are open.
@@ -312,6 +348,23 @@ mod tests {
         assert_eq!(cited, ["relayed-reply-to-giaddr"]);
         assert!(ids_of("let x = octets[some-thing];").is_empty());
         assert!(ids_of("// see RFC 2131 section 4.1, octets [0..4]").is_empty());
+        assert!(ids_of("RFC 2131 section 4.1 asks for [something]").is_empty());
+    }
+
+    #[test]
+    fn a_citation_may_name_several_rules_and_go_on_in_the_next_line() {
+        let mut citations = BTreeMap::new();
+        let rule = |letter: char| format!("[rule-{letter}]");
+        let text = format!(
+            "/// What it is (RFC 1 section 2\n/// {}, section 3.1 {} and {}).\nfn x() {{}}\n# RFC 1 section 4\n# {}.\n",
+            rule('a'),
+            rule('b'),
+            rule('c'),
+            rule('d'),
+        );
+        citations_of(Path::new("src/x.rs"), &text, &mut citations);
+        let found: Vec<&str> = citations.keys().map(String::as_str).collect();
+        assert_eq!(found, ["rule-a", "rule-b", "rule-c", "rule-d"]);
     }
 
     #[test]

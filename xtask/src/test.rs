@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// The kernel takes namespaces and programs down in the background.
 const LEFTOVER_TRIES: u32 = 50;
 const LEFTOVER_PAUSE: Duration = Duration::from_millis(100);
-const OUR_PROGRAMS: [&str; 3] = ["xdhcpd", "xdhcp-blaster", "xdhcp-crash"];
+const OUR_PROGRAMS: [&str; 4] = ["xdhcpd", "xdhcp-blaster", "xdhcp-forcerenew", "xdhcp-crash"];
 /// How the folders of the crash campaigns begin, below which they mount.
 const CRASH_FOLDER: &str = "/xdhcp-crash-";
 /// How the folders of the end-to-end tests begin, below which one of them mounts.
@@ -154,6 +154,10 @@ fn end_to_end(project: &Project, args: &Args, count: &mut Count) -> Result<()> {
         (
             "XDHCP_BLASTER_BIN",
             project.binary("xdhcp-blaster", Profile::Release),
+        ),
+        (
+            "XDHCP_FORCERENEW_BIN",
+            project.binary("xdhcp-forcerenew", Profile::Release),
         ),
         ("XDHCPD_BPF_OBJECT", project.bpf_object()),
     ];

@@ -54,6 +54,8 @@ discards! {
     Invalid = "invalid_message",
     /// A DHCPv6 message was sent to a unicast address by a client (RFC 8415 section 16, RFC 9915).
     Unicast = "unicast_v6",
+    /// The client is in the class `DROP`.
+    DropClass = "drop_class",
     /// More relay agents, IAs, or octets of either than one message may have.
     TooMany = "too_many",
     /// A REQUEST for an address we know nothing of, which another server may (RFC 2131 section 4.3.2).
@@ -87,6 +89,16 @@ discards! {
     /// A DISCOVER, or a claim that did not come by the client's link, for which no address is free for sure: the
     /// lease store is a restored copy (`xdhcpd ctl restore`).
     Withheld = "withheld",
+    /// A leasequery (RFC 4388), which is not switched on (`leasequery`).
+    LeasequeryOff = "leasequery_off",
+    /// A leasequery whose sender, or whose giaddr, is not among the requestors (`leasequery.requestors`).
+    LeasequeryRefused = "leasequery_refused",
+    /// A leasequery that asks for nothing or for several things at once, or does not say for whom.
+    LeasequeryInvalid = "leasequery_invalid",
+    /// More leasequeries than one worker may answer in a second (`leasequery.rate-max`).
+    LeasequeryRate = "leasequery_rate",
+    /// A leasequery while the leases are still being filed, shortly after the start.
+    LeasequeryUnready = "leasequery_unready",
     /// A relayed message whose `giaddr` is an address of ours: nobody can be answered there.
     GiaddrOurs = "giaddr_is_ours",
     /// A relayed message from an interface behind which there are no relay agents (`accept-relayed = false`).

@@ -4,6 +4,7 @@
 //! and one for each different prefix length for an address: its cost does not grow with the subnets.
 //! Subnets of one VPN (RFC 6607) are never found in another.
 
+use crate::class::{Guard, Memberships};
 use crate::subnet::{Network, Subnet4, Subnet6};
 use core::hash::Hash;
 use core::net::{IpAddr, Ipv4Addr};
@@ -42,6 +43,8 @@ pub trait Linked {
     fn port(&self) -> Option<&[u8]>;
     /// The VPN that it belongs to.
     fn vpn(&self) -> VpnNumber;
+    /// Who may use it.
+    fn guard(&self) -> Guard;
 }
 
 impl Linked for Subnet4 {
@@ -66,6 +69,10 @@ impl Linked for Subnet4 {
     fn vpn(&self) -> VpnNumber {
         self.agents.vpn
     }
+
+    fn guard(&self) -> Guard {
+        self.access.guard
+    }
 }
 
 impl Linked for Subnet6 {
@@ -89,6 +96,10 @@ impl Linked for Subnet6 {
 
     fn vpn(&self) -> VpnNumber {
         VpnNumber::GLOBAL
+    }
+
+    fn guard(&self) -> Guard {
+        self.access.guard
     }
 }
 
@@ -175,6 +186,21 @@ impl<S: Linked> Networks<S> {
         found
             .and_then(|vpn| self.containing(vpn, address))
             .is_some_and(|found| found.network == place.network)
+    }
+
+    /// The subnet at a place, if a client with these classes may use it; else the first of the same network that
+    /// it may use, for all of them are on its link.
+    pub fn permitted(&self, place: Place, classes: &Memberships) -> Option<Place> {
+        let network = self.networks.get(place.network)?;
+        if !network.access.guard.permits(classes) {
+            return None;
+        }
+        let may_use = |subnet: &S| subnet.guard().permits(classes);
+        if self.subnet(place).is_some_and(may_use) {
+            return Some(place);
+        }
+        let subnet = network.subnets.iter().position(may_use)?;
+        Some(Place { subnet, ..place })
     }
 
     /// The subnet at a place.

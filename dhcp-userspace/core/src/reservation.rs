@@ -1,5 +1,6 @@
 //! What is fixed for one client, and by what the client is known.
 
+use crate::class::ClassId;
 use crate::options::OptionSet;
 use core::net::Ipv4Addr;
 use dhcp_lease::Lease;
@@ -97,6 +98,8 @@ pub struct Reservation {
     pub options: OptionSet,
     /// `hostname`, sent as option 12.
     pub hostname: Box<[u8]>,
+    /// The client's classes (`client-classes`).
+    pub classes: Box<[ClassId]>,
     /// What a client boots with, where it differs from its subnet's. `None` for most.
     pub boot: Option<Box<Boot>>,
 }

@@ -3,11 +3,14 @@
 //! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
 
 use crate::alarms::Alarms;
+use crate::class::{Access, ClassId, Classes, Guard};
+use crate::leasequery::Leasequery;
 use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
 use crate::options::OptionSet;
 pub use crate::reservation::{
     Boot, Host, Hosts, IdentifierOrder, Reservation, Reservations, ReservedBy,
 };
+use crate::v4::NonceSecret;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId, Timestamp};
 use dhcp_wire::frame::MacAddress;
@@ -43,6 +46,12 @@ pub struct Policy {
     pub options_v6: OptionSet,
     /// The pools of all subnets, numbered across the whole policy.
     pub pools: Pools,
+    /// Who may use each of the pools, by their numbers; one that is not among them is for everybody.
+    pub pool_access: Vec<Access>,
+    /// The classes of DHCPv4 clients.
+    pub classes_v4: Classes,
+    /// The classes of DHCPv6 clients.
+    pub classes_v6: Classes,
     /// This server's DUID, kept for ever in the state directory (RFC 8415 section 11).
     pub server_duid: Duid,
     /// How long an offered lease is held for its client, in seconds.
@@ -57,6 +66,10 @@ pub struct Policy {
     pub preference_v6: Preference,
     /// When the operator wants to know how full pools are.
     pub alarms: Alarms,
+    /// Who may ask for others' leases, if anybody may.
+    pub leasequery: Option<Leasequery>,
+    /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
+    pub forcerenew: Option<NonceSecret>,
     /// What holds for all DHCPv4 relay agents.
     pub relays_v4: RelayPolicy,
     /// How DHCPv4 clients with reservations are known, and reservations of no subnet.
@@ -161,6 +174,8 @@ pub struct Network<S> {
     pub subnets: Vec<S>,
     /// Its own options, for all its subnets.
     pub options: OptionSet,
+    /// Who may use them.
+    pub access: Access,
 }
 
 /// The options of a subnet's pools, found by address or prefix.
@@ -261,6 +276,8 @@ pub struct Subnet4 {
     pub pool_options: PoolOptions,
     /// Reservations by identifier.
     pub reservations: Reservations,
+    /// Who may use it.
+    pub access: Access,
     /// Server identifier to use instead of the interface's address.
     pub server_identifier: Option<Ipv4Addr>,
     /// `siaddr`, the next server in bootstrap (`next-server`); unspecified unless configured.
@@ -304,6 +321,8 @@ pub struct Subnet6 {
     pub pool_options: PoolOptions,
     /// Reservations by identifier.
     pub reservations: Reservations,
+    /// Who may use it.
+    pub access: Access,
     /// Rapid Commit allowed (RFC 8415 section 21.14).
     pub rapid_commit: bool,
     /// Preference sent in Advertise, when not 0 (RFC 8415 section 21.8).
@@ -325,6 +344,31 @@ impl Lifetimes {
         // A pool has 2^24 leases at most, and a subnet not 2^20 pools.
         let taken = size.saturating_sub(free);
         taken.saturating_mul(1_000_000) > size.saturating_mul(u64::from(threshold))
+    }
+}
+
+impl Policy {
+    /// Who may have leases of a pool.
+    pub fn pool_guard(&self, pool: PoolIndex) -> Guard {
+        self.pool_access(pool)
+            .map_or(Guard::default(), |access| access.guard)
+    }
+
+    fn pool_access(&self, pool: PoolIndex) -> Option<&Access> {
+        self.pool_access.get(pool.0 as usize)
+    }
+
+    /// The additional classes that are asked for around a lease: by its pool, its subnet and its shared
+    /// network.
+    pub fn additional<'p>(
+        &'p self,
+        lease: Option<Lease>,
+        around: [&'p Access; 2],
+    ) -> impl Iterator<Item = ClassId> + use<'p> {
+        let pool = lease.and_then(|lease| self.pools.pool_of(lease));
+        let pool = pool.and_then(|pool| self.pool_access(pool));
+        let all = pool.into_iter().chain(around);
+        all.flat_map(|access| access.additional.iter().copied())
     }
 }
 

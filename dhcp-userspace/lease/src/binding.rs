@@ -31,6 +31,11 @@ impl Timestamp {
         }
         u32::try_from(self.0.saturating_sub(now.0)).unwrap_or(u32::MAX - 1)
     }
+
+    /// Seconds from an earlier moment until this one; 0 if it is a later one.
+    pub fn seconds_since(self, earlier: Timestamp) -> u32 {
+        u32::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(u32::MAX)
+    }
 }
 
 /// For how long after its end a lease stays out of its pool.

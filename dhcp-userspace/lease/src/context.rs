@@ -47,6 +47,9 @@ impl ItemKind {
     pub const HOST_NAME: Self = Self(10);
     /// What kind of client it is (option 60 of DHCPv4, 16 of DHCPv6).
     pub const VENDOR_CLASS: Self = Self(11);
+    /// DHCPv4, beside a [`ItemKind::RECONFIGURE_KEY`]: `xid` of the client's last exchange, 4 octets, big-endian.
+    /// Clients take no message with another one, a FORCERENEW neither.
+    pub const TRANSACTION: Self = Self(12);
 }
 
 impl fmt::Debug for ItemKind {
@@ -334,6 +337,12 @@ impl Context {
         octets.push_slice(address).is_ok()
             && octets.push_slice(port).is_ok()
             && self.insert(ItemKind::RELAY_SOURCE, octets.as_slice())
+    }
+
+    /// `xid` of a DHCPv4 client's last exchange.
+    pub fn transaction(&self) -> Option<u32> {
+        let octets = self.of_kind(ItemKind::TRANSACTION).next()?;
+        Some(u32::from_be_bytes(octets.try_into().ok()?))
     }
 
     /// The Reconfigure key.

@@ -27,6 +27,7 @@ pub mod table;
 pub mod wheel;
 
 mod declines;
+mod directory;
 mod index;
 mod overlay;
 mod sip;
@@ -39,10 +40,11 @@ pub use binding::{
 };
 pub use context::{Context, ItemKind};
 pub use declines::DECLINES_MAX;
+pub use directory::{NotFiled, Sought, remote_id, sub_option};
 pub use headers::{HeaderError, StoreHeader};
 pub use journal::{ChangeLog, Journal};
 pub use offers::Offer;
-pub use partition::{Occupancy, Partition, Room, SlotNumber, TableFull, Ticked};
+pub use partition::{Occupancy, Partition, Room, SEEK_ENTRIES_MAX, SlotNumber, TableFull, Ticked};
 pub use recovery::{OpenError, Opening, Recovery, TableRegions};
 pub use store::{Durability, Partitions};
 pub use table::Region;

@@ -11,6 +11,7 @@ use crate::allocator::{Claim, Past, Pools};
 use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Terms, Timestamp};
 use crate::context::Context;
 use crate::declines::Declines;
+use crate::directory::Directory;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
 use crate::history::{Entry, Tracker};
 use crate::index::{ClientIndex, Digest, Digester, Identity};
@@ -25,9 +26,11 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 mod commit;
+mod seek;
 mod trust;
 
 use commit::{Earlier, WANTED};
+pub use seek::SEEK_ENTRIES_MAX;
 pub(crate) use trust::Unseen;
 
 /// The place of a binding in its partition's table.
@@ -142,6 +145,8 @@ pub struct Partition {
     pub(crate) overlay: Overlay,
     digester: Digester,
     pub(crate) index: ClientIndex,
+    /// Where live leases are found by more than their clients; `None`: nobody asked for that.
+    directory: Option<Box<Directory>>,
     pub(crate) wheel: Wheel,
     pub(crate) roles: Vec<Role>,
     /// What nobody has looked at; `None`: all was.
@@ -158,6 +163,8 @@ pub struct Partition {
     role_counts: [u32; Role::COUNT],
     /// Until when the leases of damaged slots are set aside.
     pub(crate) quarantine_end: Timestamp,
+    /// Bindings that were not written since then are no longer known well enough; see [`Partition::want_news`].
+    news_since: Option<Timestamp>,
 }
 
 /// Room in memory for what is not in the table.
@@ -207,6 +214,7 @@ impl Partition {
             digester: Digester::new(&checksum),
             role_counts: count_roles(&roles),
             index,
+            directory: None,
             wheel,
             roles,
             unseen: None,
@@ -216,6 +224,7 @@ impl Partition {
             leaving: VecDeque::with_capacity(unsettled),
             free_count: 0,
             quarantine_end: now,
+            news_since: None,
             table,
         }
     }
@@ -323,7 +332,25 @@ impl Partition {
     /// and when the lease ends), and what is recorded is as durable as it ever will be. A reply that
     /// promises no more than the recorded end may leave without a commit then.
     pub fn is_known(&self, slot: SlotNumber, binding: &Binding) -> bool {
-        self.is_durable(slot) && self.is_same_but_times(slot, binding)
+        let is_news = |since| {
+            let terms = self.terms(slot);
+            terms.is_none_or(|terms| terms.last_transaction <= since)
+        };
+        !self.news_since.is_some_and(is_news)
+            && self.is_durable(slot)
+            && self.is_same_but_times(slot, binding)
+    }
+
+    /// From now on every client that comes for the first time after `since` is written down, however early its
+    /// renewal ([`Partition::is_known`]): somebody wants to see from the records who has come. `None`: nobody
+    /// does any more. In memory only.
+    pub fn want_news(&mut self, since: Option<Timestamp>) {
+        self.news_since = since;
+    }
+
+    /// Reads the binding in a slot, if there is one: live, former or declined. `into` is overwritten then.
+    pub fn read_slot(&self, SlotNumber(slot): SlotNumber, into: &mut Binding) -> bool {
+        self.read_any(slot, into)
     }
 
     /// Whether `slot` says what committing `binding` would say, times excepted, but is not durable yet.
@@ -415,6 +442,9 @@ impl Partition {
             .is_some_and(|earlier| earlier.is_armed_before(binding));
         if role != Role::Live || !is_armed {
             self.assign(head, role, role.ends(binding.expires.max(now)));
+        }
+        if let Some(directory) = &mut self.directory {
+            directory.file(head, binding, role == Role::Live);
         }
         let held = role.holds_its_lease().then_some(binding.lease);
         let let_go = earlier
@@ -685,6 +715,13 @@ impl Partition {
             return;
         };
         let before = core::mem::replace(place, role);
+        if let Some(directory) = self.directory.as_mut().filter(|_| before.is_binding()) {
+            match role {
+                Role::Live => {}
+                Role::Former | Role::Declined => directory.end(slot),
+                Role::Free | Role::Extension | Role::Damaged => directory.forget(slot),
+            }
+        }
         if let Some(count) = self.role_counts.get_mut(before as usize) {
             *count -= 1;
         }

@@ -2,6 +2,7 @@
 
 use super::{
     ClockCommand, CtlArgs, CtlCommand, DeclinedCommand, Failure, RestoreCommand, print, print_json,
+    reconfigure,
 };
 use crate::control::Client;
 use crate::control::message::{
@@ -95,6 +96,7 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
                 print(&released_text(&released.released))
             }
         }
+        CtlCommand::Reconfigure(what) => reconfigure::run(&client, what, args.json),
         CtlCommand::Reload => {
             let reloaded: Reloaded = client.post("/v1/reload", &())?;
             if args.json {

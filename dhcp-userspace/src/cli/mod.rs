@@ -2,12 +2,14 @@
 //!
 //! A command-line option wins, then the environment, then the configuration file, then the default.
 
+mod convert;
 mod ctl;
 mod export;
 mod history;
 mod import;
 mod leases;
 mod meter;
+mod reconfigure;
 #[cfg(feature = "afxdp")]
 mod run;
 
@@ -47,6 +49,12 @@ enum Command {
     /// Check a configuration: every error with line and column, and what is legal but suspicious.
     #[command(after_help = "Example:\n  xdhcpd check --config xdhcpd.toml")]
     Check(CheckArgs),
+    /// Turn configurations of other servers into ours.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  xdhcpd config import-kea --dhcp4 /etc/kea/kea-dhcp4.conf -o xdhcpd.toml"
+    )]
+    Config(convert::ConfigCommand),
     /// Read the lease store of a running or a stopped server.
     #[command(
         subcommand,
@@ -448,6 +456,19 @@ enum CtlCommand {
     /// What is to be said of a store that is a restored copy.
     #[command(subcommand, after_help = "Example:\n  xdhcpd ctl restore accept")]
     Restore(RestoreCommand),
+    /// Have clients come for their leases at once (DHCPv4 FORCERENEW): one, a subnet, those behind a relay agent,
+    /// or all. Without a selection nothing is begun.
+    #[command(
+        visible_alias = "forcerenew",
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true,
+        arg_required_else_help = true,
+        after_help = "Examples:\n  xdhcpd ctl reconfigure 192.0.2.10\n  xdhcpd ctl reconfigure --subnet 192.0.2.0/24 \
+                      --rate 500 --follow\n  xdhcpd ctl reconfigure --all --rate 2000 --tries 4\n  \
+                      xdhcpd ctl reconfigure status --follow\n  xdhcpd ctl reconfigure deaf --json\n  \
+                      xdhcpd ctl reconfigure abort"
+    )]
+    Reconfigure(reconfigure::ReconfigureArgs),
     /// Put the configuration file in force; if anything is wrong with it, nothing changes.
     #[command(after_help = "Example:\n  xdhcpd check && xdhcpd ctl reload")]
     Reload,
@@ -583,6 +604,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(not(feature = "afxdp"))]
         Command::Run(_) => Err(Failure::NoAfXdp),
         Command::Check(args) => check(&args),
+        Command::Config(command) => convert::run(&command),
         Command::Leases(command) => leases::run(command),
         Command::Ctl(args) => ctl::run(&args),
         Command::Version { json: false } => {
@@ -674,6 +696,8 @@ mod tests {
             "run -c a.toml --state-dir /s --socket /c --log debug --log-format json",
             "run --xdp-log --log xdp=info",
             "check --config a.toml --json",
+            "config import-kea --dhcp4 a.conf --dhcp6 b.conf -o c.toml --lenient",
+            "config import-kea --dhcp6 b.conf",
             "leases list --family v6 --state leased --subnet 3 --client 0x0102 --limit 5 --format csv",
             "leases get 192.0.2.1 --json",
             "leases export --format kea-csv --family v4 --kea-version 2.2 -o leases.csv --state live",
@@ -689,6 +713,14 @@ mod tests {
             "ctl clock --json",
             "ctl clock accept",
             "ctl restore accept",
+            "ctl reconfigure 192.0.2.10 --json",
+            "ctl forcerenew --all --rate 100 --timeout 3 --tries 4 --follow",
+            "ctl reconfigure --subnet 192.0.2.0/24 --socket /c",
+            "ctl reconfigure --relay 192.0.2.1",
+            "ctl reconfigure --hw-address 02:00:00:00:00:01",
+            "ctl reconfigure status --follow",
+            "ctl reconfigure abort --campaign 3",
+            "ctl reconfigure deaf --json",
             "leases adopt --state-dir /s",
             "run --accept-clock",
             "ctl release 192.0.2.10",
@@ -707,10 +739,16 @@ mod tests {
             "serve",
             "leases list --client zz",
             "leases get",
+            "config import-kea",
             "ctl release",
             "ctl release printer",
             "ctl restore",
             "ctl clock set",
+            "ctl reconfigure",
+            "ctl reconfigure printer",
+            "ctl reconfigure --rate 100",
+            "ctl reconfigure --all --subnet-id 3",
+            "ctl reconfigure --all abort",
             "leases list --json --format csv",
             "leases import",
             "leases import --keep --replace a.csv",

@@ -1,6 +1,7 @@
 //! `xdhcpd run`: brings the server up, minds signals and systemd, takes it down.
 
 use super::{Failure, LogFormat, RunArgs, plural};
+use crate::campaign::{Campaigns, Plan, Report, Selection, StartError};
 use crate::clock::ClockStatus;
 use crate::commit::StoreStatus;
 use crate::config::{self, Checked};
@@ -375,6 +376,19 @@ impl Source for Running {
 
     fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
         self.server.import(bindings, how)
+    }
+
+    fn reconfigure(
+        &self,
+        whom: &Selection,
+        what: String,
+        plan: Plan,
+    ) -> Result<Report, StartError> {
+        self.server.reconfigure(whom, what, plan)
+    }
+
+    fn campaigns(&self) -> &Campaigns {
+        self.server.campaigns()
     }
 
     fn accept(&self, what: Acceptable) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! Everything that takes two values to judge is judged here, and all of it before anything is refused.
 
+mod classes;
 mod lifetimes;
 mod links;
 mod options;
@@ -17,12 +18,16 @@ use super::options::Definitions;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
+use classes::Book;
 use dhcp_core::Policy;
 use dhcp_core::alarms::Alarms;
+use dhcp_core::class::{Access, Classes};
+use dhcp_core::leasequery::Leasequery;
 use dhcp_core::networks::Networks;
 use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::Hosts;
 use dhcp_core::subnet::{Preference, RelayPolicy, Subnet4, Subnet6};
+use dhcp_core::v4::NonceSecret;
 use dhcp_lease::clock::Guard;
 use dhcp_lease::{Allocator, Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
@@ -87,6 +92,9 @@ pub struct Checked {
     pub warnings: Findings,
     networks_v4: Networks<Subnet4>,
     networks_v6: Networks<Subnet6>,
+    classes_v4: Classes,
+    classes_v6: Classes,
+    pool_access: Vec<Access>,
     relays_v4: RelayPolicy,
     options_v4: OptionSet,
     options_v6: OptionSet,
@@ -100,6 +108,8 @@ pub struct Checked {
     decline_probation_seconds_max: u32,
     preference_v4: Preference,
     preference_v6: Preference,
+    leasequery: Option<Leasequery>,
+    forcerenew_nonce: bool,
     hosts_v4: Hosts,
     hosts_v6: Hosts,
 }
@@ -120,6 +130,9 @@ impl Checked {
             options_v4: self.options_v4.clone(),
             options_v6: self.options_v6.clone(),
             pools,
+            pool_access: self.pool_access.clone(),
+            classes_v4: self.classes_v4.clone(),
+            classes_v6: self.classes_v6.clone(),
             server_duid: duid.clone(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
@@ -127,10 +140,29 @@ impl Checked {
             preference_v4: self.preference_v4,
             preference_v6: self.preference_v6,
             alarms: self.alarms.clone(),
+            leasequery: self.leasequery.clone(),
+            forcerenew: self.nonce_secret(previous),
             relays_v4: self.relays_v4.clone(),
             hosts_v4: self.hosts_v4.clone(),
             hosts_v6: self.hosts_v6.clone(),
         }
+    }
+
+    /// From what nonces are made: what they were made from before, or else 128 random bits.
+    fn nonce_secret(&self, previous: Option<&Policy>) -> Option<NonceSecret> {
+        if !self.forcerenew_nonce {
+            return None;
+        }
+        previous.and_then(|policy| policy.forcerenew).or_else(|| {
+            let mut secret = [0; 16];
+            // Without random numbers there are no nonces, and leases all the same.
+            getrandom::fill(&mut secret)
+                .inspect_err(
+                    |error| tracing::error!(%error, "no random numbers; no client gets a nonce"),
+                )
+                .ok()
+                .map(|()| NonceSecret(secret))
+        })
     }
 
     /// The pools of the whole configuration, in the order of their [`PoolIndex`].
@@ -169,10 +201,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         alarms: Alarms::default(),
         excludes_first_last_24: value_or(&file.exclude_first_last_24, false),
         definitions: Definitions::default(),
+        classes_v4: Book::new(Family::V4),
+        classes_v6: Book::new(Family::V6),
+        pool_access: Vec::new(),
     };
     checker.define(file);
     let (decline_probation_seconds, decline_probation_seconds_max) = checker.quarantine(file);
     let interfaces = checker.interfaces(file);
+    checker.classes(&file.classes4, Family::V4);
+    checker.classes(&file.classes6, Family::V6);
     let mut placed = checker.placed(file);
     checker.ids(&placed);
     checker.subnet_overlaps(&placed);
@@ -193,13 +230,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         match placed.written.family {
             Family::V4 => {
                 let subnet = checker.subnet4(placed, &options_v4, &mut relays_v4.vpns);
+                let access = checker.network_access(placed);
                 let options = checker.network_options(placed);
-                by_name.add(&mut networks_v4, placed, subnet, options);
+                by_name.add(&mut networks_v4, placed, access, subnet, options);
             }
             Family::V6 => {
                 let subnet = checker.subnet6(placed);
+                let access = checker.network_access(placed);
                 let options = checker.network_options(placed);
-                by_name.add(&mut networks_v6, placed, subnet, options);
+                by_name.add(&mut networks_v6, placed, access, subnet, options);
             }
         }
     }
@@ -209,6 +248,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         reserved,
         withheld,
         alarms,
+        classes_v4,
+        classes_v6,
+        pool_access,
         ..
     } = checker;
     if report.has_errors() {
@@ -244,6 +286,9 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         warnings: report.finish(),
         networks_v4: networks_v4.into(),
         networks_v6: networks_v6.into(),
+        classes_v4: classes_v4.finish(),
+        classes_v6: classes_v6.finish(),
+        pool_access,
         relays_v4,
         options_v4,
         options_v6,
@@ -257,6 +302,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         decline_probation_seconds_max,
         preference_v4: value_or(prefer_v4, Preference::Former),
         preference_v6: value_or(prefer_v6, Preference::Requested),
+        leasequery: file.leasequery.clone(),
+        forcerenew_nonce: value_or(&file.forcerenew_nonce, true),
         hosts_v4,
         hosts_v6,
     })
@@ -304,6 +351,10 @@ struct Checker<'r> {
     excludes_first_last_24: bool,
     /// The options that the operator defines.
     definitions: Definitions,
+    classes_v4: Book,
+    classes_v6: Book,
+    /// Who may use the pools, by their numbers.
+    pool_access: Vec<Access>,
 }
 
 impl Checker<'_> {

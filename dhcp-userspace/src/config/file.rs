@@ -4,13 +4,16 @@
 //! what takes two values to judge is judged in `checked`. A value that is wrong is reported and then
 //! missing, so that the rest can still be judged.
 
+mod classes;
 mod hosts;
+mod leasequery;
 mod option_data;
 mod option_def;
 mod reservation;
 mod subnet;
 mod values;
 
+pub(super) use classes::{ClassNames, ClientClass};
 pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
 pub(super) use option_def::OptionDef;
@@ -22,6 +25,7 @@ use super::notation::{Family, Prefix};
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::settings::{CopyMode, Durability, XdpMode};
+use dhcp_core::leasequery::Leasequery;
 use dhcp_core::subnet::{ClientKey, Preference};
 use dhcp_lease::Allocator;
 use std::net::{IpAddr, Ipv4Addr};
@@ -51,11 +55,15 @@ pub(super) struct File {
     /// DHCPv4, DHCPv6.
     pub(super) prefer: [Option<At<Preference>>; 2],
     pub(super) exclude_first_last_24: Option<At<bool>>,
+    pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
+    pub(super) leasequery: Option<Leasequery>,
     pub(super) option_defs_v4: Vec<OptionDef>,
     pub(super) option_defs_v6: Vec<OptionDef>,
+    pub(super) classes4: Vec<ClientClass>,
+    pub(super) classes6: Vec<ClientClass>,
     pub(super) dhcp4: Parameters,
     pub(super) dhcp6: Parameters,
     pub(super) hosts4: Hosts,
@@ -200,6 +208,7 @@ pub(super) struct SharedNetwork {
     pub(super) interface: Option<At<String>>,
     pub(super) interface_id: Option<At<Vec<u8>>>,
     pub(super) relays: Vec<At<IpAddr>>,
+    pub(super) class_names: ClassNames,
     pub(super) parameters: Parameters,
     pub(super) subnets: Vec<Subnet>,
 }
@@ -213,6 +222,7 @@ impl File {
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
         let history = section("history", &keys::HISTORY, report);
+        let leasequery = section("leasequery", &keys::LEASEQUERY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
         subnets.extend(Subnet::list(top, Family::V6, report));
@@ -261,6 +271,9 @@ impl File {
                 .and_then(|table| table.get("compatibility"))
                 .and_then(|value| value.table(&keys::COMPATIBILITY, report))
                 .and_then(|table| table.read("exclude-first-last-24", report, Value::boolean)),
+            forcerenew_nonce: dhcp4
+                .as_ref()
+                .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
             allowed_relays: dhcp4
                 .as_ref()
                 .and_then(|table| allowed_relays(table, report)),
@@ -270,8 +283,11 @@ impl File {
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
+            leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),
+            classes4: ClientClass::list(dhcp4.as_ref(), Family::V4, report),
+            classes6: ClientClass::list(dhcp6.as_ref(), Family::V6, report),
             dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
@@ -440,6 +456,7 @@ impl SharedNetwork {
             interface: table.read("interface", report, interface_name),
             interface_id: table.read("interface-id", report, text_or_octets),
             relays: relays(table, &both, report),
+            class_names: ClassNames::read(table, report),
             parameters: Parameters::of_table(Some(table), &both, &families, report),
             subnets,
         }

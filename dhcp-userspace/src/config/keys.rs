@@ -63,9 +63,12 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &TOP,
     &INTERFACE,
     &HISTORY,
+    &LEASEQUERY,
     &DHCP4,
     &COMPATIBILITY,
     &DHCP6,
+    &CLIENT_CLASS4,
+    &CLIENT_CLASS6,
     &SUBNET4,
     &SUBNET6,
     &POOL,
@@ -167,6 +170,12 @@ pub(super) const TOP: TableKeys = TableKeys {
             "The record of who had which address when, see `[history]`.",
         ),
         key(
+            "leasequery",
+            "table",
+            "none",
+            "Who may ask whose leases are whose (RFC 4388), see `[leasequery]`. Without it nobody may.",
+        ),
+        key(
             "dhcp4",
             "table",
             "",
@@ -261,6 +270,32 @@ pub(super) const HISTORY: TableKeys = TableKeys {
             "MiB, 1 to 1024",
             "32",
             "After how much a new segment (a file) is begun; at midnight UTC and at a start one is begun too. What is deleted is deleted by segments.",
+        ),
+    ]],
+};
+
+/// Who may ask for others' leases.
+pub(super) const LEASEQUERY: TableKeys = TableKeys {
+    heading: "`[leasequery]`",
+    meaning: "Answers to relay agents and other systems that ask whose leases are whose, for DHCPv4 (RFC 4388, RFC 6148). Off unless this table is there. It tells who is where: see docs/leasequery.md.",
+    groups: &[&[
+        key(
+            "requestors",
+            "list of IPv4 addresses and prefixes",
+            "required",
+            "Who may ask. Both the sender of a query and its `giaddr`, where the answer goes, must be among them; anybody else is refused and counted (`leasequery_refused`).",
+        ),
+        key(
+            "rate-max",
+            "queries per second, 1 to 1000000",
+            "2000",
+            "How many queries each worker answers in a second; what is more is dropped and counted (`leasequery_rate`), and asked again by the requestor.",
+        ),
+        key(
+            "options",
+            "list of option codes, 1 to 254",
+            "1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92",
+            "Which options are told to a requestor that asks for them (the non-sensitive options of RFC 4388). Addresses and hardware addresses are told in any case.",
         ),
     ]],
 };
@@ -518,6 +553,7 @@ pub(super) const DHCP4: TableKeys = TableKeys {
         BOOTSTRAP_V4,
         RULES_V4,
         &[DEFINITIONS],
+        &[CLASSES_V4],
         &[
             key(
                 "prefer",
@@ -530,6 +566,12 @@ pub(super) const DHCP4: TableKeys = TableKeys {
                 "table",
                 "none",
                 "Kea's switches for old habits, see `compatibility`.",
+            ),
+            key(
+                "forcerenew-nonce",
+                "boolean",
+                "true",
+                "Whether a client that says it can (option 145) gets a nonce with its lease, by which it knows a FORCERENEW of `xdhcpd ctl reconfigure` (RFC 6704). Without it no client can be told to renew.",
             ),
             key(
                 "allowed-relays",
@@ -567,6 +609,7 @@ pub(super) const DHCP6: TableKeys = TableKeys {
         RESERVATION_MODES,
         HOSTS_V6,
         &[DEFINITIONS],
+        &[CLASSES_V6],
     ],
 };
 
@@ -583,6 +626,144 @@ pub(super) const COMPATIBILITY: TableKeys = TableKeys {
 };
 
 const PREFERENCES: &str = "`\"former\"` or `\"requested\"`";
+const CLASSES_V4: Key = key(
+    "client-classes",
+    "list of tables",
+    "none",
+    "The classes of DHCPv4 clients, see `[[dhcp4.client-classes]]`.",
+);
+
+const CLASSES_V6: Key = key(
+    "client-classes",
+    "list of tables",
+    "none",
+    "The classes of DHCPv6 clients, see `[[dhcp6.client-classes]]`.",
+);
+
+const CLASS: &[Key] = &[
+    key(
+        "name",
+        "text, at most 255 octets",
+        "required",
+        "Its name, once in the protocol. `DROP`: its members get no answer.",
+    ),
+    key(
+        "test",
+        "expression",
+        "none",
+        "Who is in it, in Kea's expression language, see docs/client-classes.md. Without a test: clients whose reservation names it.",
+    ),
+    key(
+        "template-test",
+        "expression",
+        "none",
+        "Instead of `test`: a value. Whoever it is not empty for is in the class, and in the class `SPAWN_NAME_VALUE`.",
+    ),
+    key(
+        "only-in-additional-list",
+        "boolean",
+        "false",
+        "Look at it only where `evaluate-additional-classes` names it: for its options, when a lease has been chosen.",
+    ),
+    key(
+        "only-if-required",
+        "boolean",
+        "false",
+        "The former name of `only-in-additional-list`.",
+    ),
+    key(
+        "valid-lifetime",
+        SECONDS,
+        "that of the subnet",
+        "Lifetime of its members' leases. Of several classes the first that has one counts; it wins over subnet and shared network.",
+    ),
+    key(
+        "option-data",
+        "list of tables",
+        "none",
+        "Options for its members, see `option-data`. They replace global ones; shared networks, subnets, pools and reservations replace them.",
+    ),
+];
+
+/// A class of DHCPv4 clients.
+pub(super) const CLIENT_CLASS4: TableKeys = TableKeys {
+    heading: "`[[dhcp4.client-classes]]`",
+    meaning: "DHCPv4 clients that something holds for. Classes are looked at in their order. Built in are `ALL`, `KNOWN` and `UNKNOWN` (with and without reservation), `VENDOR_CLASS_` with what option 60 says, and `DROP`. There may be 256, the built-in ones included.",
+    groups: &[
+        CLASS,
+        LIFETIMES_V4,
+        &[
+            key(
+                "next-server",
+                "IPv4 address",
+                "that of the subnet",
+                "`siaddr` for its members.",
+            ),
+            key(
+                "server-hostname",
+                "text, at most 63 octets",
+                "none",
+                "`sname` for its members.",
+            ),
+            key(
+                "boot-file-name",
+                "text, at most 127 octets",
+                "that of the subnet",
+                "`file` for its members.",
+            ),
+        ],
+    ],
+};
+
+/// A class of DHCPv6 clients.
+pub(super) const CLIENT_CLASS6: TableKeys = TableKeys {
+    heading: "`[[dhcp6.client-classes]]`",
+    meaning: "DHCPv6 clients that something holds for; `VENDOR_CLASS_` with the first data of option 16.",
+    groups: &[
+        CLASS,
+        &[key(
+            "preferred-lifetime",
+            SECONDS,
+            "that of the subnet",
+            "Preferred lifetime of its members' leases.",
+        )],
+    ],
+};
+
+/// Where clients are told apart by their classes.
+const CLASS_NAMES: &[Key] = &[
+    key(
+        "client-classes",
+        "list of class names",
+        "everybody",
+        "Only members of one of these classes get leases from it. A lease whose client is no member any more is not extended.",
+    ),
+    key(
+        "client-class",
+        "class name",
+        "everybody",
+        "The same with a single class, as Kea 2 has it.",
+    ),
+    key(
+        "evaluate-additional-classes",
+        "list of class names",
+        "none",
+        "Classes that clients with a lease of it may be in besides: those with `only-in-additional-list`, and those without a test, which then hold for all.",
+    ),
+    key(
+        "require-client-classes",
+        "list of class names",
+        "none",
+        "The former name of `evaluate-additional-classes`.",
+    ),
+];
+
+const RESERVED_CLASSES: Key = key(
+    "client-classes",
+    "list of class names",
+    "none",
+    "Classes that the client is in besides.",
+);
 
 const LINK: &[Key] = &[
     key(
@@ -627,6 +808,7 @@ pub(super) const SUBNET4: TableKeys = TableKeys {
             ),
         ],
         LINK,
+        CLASS_NAMES,
         LIFETIMES,
         ALLOCATION,
         LIFETIMES_V4,
@@ -676,6 +858,7 @@ pub(super) const SUBNET6: TableKeys = TableKeys {
             ),
         ],
         LINK,
+        CLASS_NAMES,
         &[INTERFACE_ID],
         LIFETIMES,
         ALLOCATION,
@@ -702,66 +885,72 @@ const OPTIONS_OF_POOL: Key = key(
 pub(super) const POOL: TableKeys = TableKeys {
     heading: "`pools`",
     meaning: "A pool is a text, or a table as in Kea: `{ pool = \"192.0.2.10-192.0.2.200\" }`. The first 16777216 addresses of a pool are handed out, the whole of a /8; what lies beyond is not.",
-    groups: &[&[
-        key(
-            "pool",
-            "text",
-            "required",
-            "First and last address, or a prefix.",
-        ),
-        key(
-            "allocator",
-            ALLOCATORS,
-            "the subnet's",
-            "In which order it hands out free addresses, see `allocator` in `[[subnet4]]`.",
-        ),
-        key(
-            "low-water-percent",
-            "percent of the pool, 0 to 100",
-            "the subnet's",
-            "When to warn that it is nearly full.",
-        ),
-        OPTIONS_OF_POOL,
-    ]],
+    groups: &[
+        &[
+            key(
+                "pool",
+                "text",
+                "required",
+                "First and last address, or a prefix.",
+            ),
+            key(
+                "allocator",
+                ALLOCATORS,
+                "the subnet's",
+                "In which order it hands out free addresses, see `allocator` in `[[subnet4]]`.",
+            ),
+            key(
+                "low-water-percent",
+                "percent of the pool, 0 to 100",
+                "the subnet's",
+                "When to warn that it is nearly full.",
+            ),
+            OPTIONS_OF_POOL,
+        ],
+        CLASS_NAMES,
+    ],
 };
 
 /// A pool of prefixes.
 pub(super) const PD_POOL: TableKeys = TableKeys {
     heading: "`pd-pools`",
     meaning: "Prefixes that are delegated to routers of clients, each of the same length. The first 16777216 of a pool are handed out.",
-    groups: &[&[
-        key(
-            "prefix",
-            "IPv6 prefix or address",
-            "required",
-            "What is cut up. No two pd-pools overlap.",
-        ),
-        key(
-            "prefix-len",
-            "0 to 128",
-            "from `prefix`",
-            "Length of `prefix`, if that is an address.",
-        ),
-        key(
-            "delegated-len",
-            "`prefix-len` to 128",
-            "required",
-            "Length of each delegated prefix.",
-        ),
-        key(
-            "pd-allocator",
-            ALLOCATORS,
-            "the subnet's",
-            "In which order it hands out free prefixes.",
-        ),
-        key(
-            "low-water-percent",
-            "percent of the pool, 0 to 100",
-            "the subnet's",
-            "When to warn that it is nearly full.",
-        ),
-        OPTIONS_OF_POOL,
-    ]],
+    groups: &[
+        &[
+            key(
+                "prefix",
+                "IPv6 prefix or address",
+                "required",
+                "What is cut up. No two pd-pools overlap.",
+            ),
+            key(
+                "prefix-len",
+                "0 to 128",
+                "from `prefix`",
+                "Length of `prefix`, if that is an address.",
+            ),
+            key(
+                "delegated-len",
+                "`prefix-len` to 128",
+                "required",
+                "Length of each delegated prefix.",
+            ),
+            key(
+                "pd-allocator",
+                ALLOCATORS,
+                "the subnet's",
+                "In which order it hands out free prefixes.",
+            ),
+            key(
+                "low-water-percent",
+                "percent of the pool, 0 to 100",
+                "the subnet's",
+                "When to warn that it is nearly full.",
+            ),
+            OPTIONS_OF_POOL,
+        ],
+        CLASS_NAMES,
+    ],
 };
 
 /// A link with several subnets.
@@ -776,6 +965,7 @@ pub(super) const SHARED_NETWORK: TableKeys = TableKeys {
             "Its name, once in the file.",
         )],
         LINK,
+        CLASS_NAMES,
         &[INTERFACE_ID],
         LIFETIMES,
         ALLOCATION,
@@ -992,6 +1182,7 @@ const RESERVED_V4: &[Key] = &[
         "the subnet's",
         "`file` for it alone.",
     ),
+    RESERVED_CLASSES,
     RESERVED_OPTIONS,
 ];
 
@@ -1008,6 +1199,7 @@ const RESERVED_V6: &[Key] = &[
         "none",
         "The prefixes delegated to it; in a pd-pool (then of its delegated length) or not.",
     ),
+    RESERVED_CLASSES,
     RESERVED_OPTIONS,
 ];
 

@@ -1,5 +1,6 @@
 //! Configurations and what becomes of them.
 
+mod classes;
 mod mistakes;
 mod options;
 
@@ -72,6 +73,7 @@ fn the_minimal_file_serves() {
     );
     assert_eq!(checked.pool_ranges()[0].count, 191);
     assert_eq!(subnet.rules, Rules::default());
+    assert!(policy.forcerenew.is_some());
 }
 
 #[test]
@@ -446,6 +448,45 @@ fn the_history_has_sizes_with_units() {
 }
 
 #[test]
+fn leasequery_is_off_unless_somebody_may_ask() {
+    let base = "interfaces = [\"e\"]\n[leasequery]\n";
+    assert_eq!(policy("interfaces = [\"e\"]\n").leasequery, None);
+    let of = |text: &str| policy(&format!("{base}{text}")).leasequery.unwrap();
+    let short = of("requestors = [\"192.0.2.1\", \"198.51.100.0/24\"]");
+    assert_eq!((short.rate_max, short.requestors.len()), (2000, 2));
+    assert!(short.tells(82) && !short.tells(6));
+    let asked = |address: &str| short.permits(address.parse().unwrap());
+    assert!(asked("192.0.2.1") && asked("198.51.100.255"));
+    assert!(!asked("192.0.2.2") && !asked("198.51.101.0"));
+    let long = of("requestors = [\"0.0.0.0/0\"]\nrate-max = 7\noptions = [82, 6, 82]");
+    assert_eq!((long.rate_max, &*long.options), (7, &[6, 82][..]));
+    for (text, wanted) in [
+        (
+            "",
+            "f.toml:2:1: leasequery: `requestors` is missing; add it (list of IPv4 addresses and prefixes)",
+        ),
+        (
+            "requestors = []",
+            "f.toml:3:14: leasequery.requestors: is empty; name who may ask, or leave [leasequery] out",
+        ),
+        (
+            "requestors = [\"192.0.2.1/24\"]",
+            "f.toml:3:15: leasequery.requestors[0]: 192.0.2.1/24 has bits set after its length; write \"192.0.2.0/24\"",
+        ),
+        (
+            "requestors = [\"2001:db8::1\"]",
+            "f.toml:3:15: leasequery.requestors[0]: \"2001:db8::1\" is not an IPv4 address",
+        ),
+        (
+            "requestors = [\"192.0.2.1\"]\noptions = [255]",
+            "f.toml:4:12: leasequery.options[0]: is the number 255; it must be 1 to 254",
+        ),
+    ] {
+        assert_eq!(said(&format!("{base}{text}\n")), wanted, "{text}");
+    }
+}
+
+#[test]
 fn the_default_capacity_holds_every_lease_of_all_pools_in_two_slots() {
     let text =
         "interfaces=[\"e\"]\n[[subnet4]]\nsubnet = \"10.0.0.0/12\"\npools = [\"10.0.0.0/12\"]";
@@ -464,6 +505,7 @@ fn every_documented_key_is_read() {
                 it if same(it, &keys::TOP) => line("@"),
                 it if same(it, &keys::INTERFACE) => line("interfaces = [{ @ }]"),
                 it if same(it, &keys::HISTORY) => line("[history]\n@"),
+                it if same(it, &keys::LEASEQUERY) => line("[leasequery]\n@"),
                 it if same(it, &keys::DHCP4) => line("[dhcp4]\n@"),
                 it if same(it, &keys::COMPATIBILITY) => line("[dhcp4]\ncompatibility = { @ }"),
                 it if same(it, &keys::DHCP6) => line("[dhcp6]\n@"),
@@ -667,7 +709,7 @@ fn what_is_wrong_with_a_file_of_reservations_is_said_with_line_and_column() {
     );
 }
 
-/// Ten for each of ten thousand; the time that it takes is in docs/performance.md.
+/// How long such a file takes is measured with the command in docs/migration.md.
 #[test]
 fn a_hundred_thousand_reservations_are_all_found() {
     let lines: Vec<_> = (0u32..100_000)

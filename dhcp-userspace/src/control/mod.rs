@@ -3,14 +3,17 @@
 //! The server side runs on a thread of its own and only reads what workers publish: no request, however
 //! many there are, makes a packet wait. Bounds: connections, time for a request, octets of a body.
 
+mod campaign;
 mod client;
 pub mod message;
 mod metrics;
 mod server;
 
+pub use campaign::{Abort, CampaignStatus, DeafClient, DeafClients, Reconfigure};
 pub use client::{Client, ClientError};
 pub use server::{BindError, Control};
 
+use crate::campaign::{Campaigns, Plan, Report, Selection, StartError};
 use crate::counters::Totals;
 use crate::leases::Filter;
 use crate::leases::import::{How, Imported};
@@ -64,6 +67,14 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`ReleaseError`]; the same leases may be imported again then.
     fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError>;
+    /// Has many clients come for their leases, one campaign at a time; `what` says in words whom.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    fn reconfigure(&self, whom: &Selection, what: String, plan: Plan)
+    -> Result<Report, StartError>;
+    /// The campaigns.
+    fn campaigns(&self) -> &Campaigns;
     /// Takes the operator's word for something; it is durable when this returns.
     ///
     /// # Errors

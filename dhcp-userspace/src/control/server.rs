@@ -4,7 +4,7 @@ use super::message::{
     self, Accepted, ClearDeclined, Cleared, Import, Leases, Problem, Release, Released, Reloaded,
     Stats,
 };
-use super::{Acceptable, Source};
+use super::{Acceptable, Source, campaign};
 use crate::leases::import::How;
 use crate::leases::{self, Filter, LeaseView};
 use crate::operator::ReleaseError;
@@ -180,7 +180,7 @@ async fn accept(
     }
 }
 
-type Shared = State<Arc<dyn Source>>;
+pub(super) type Shared = State<Arc<dyn Source>>;
 
 fn router(source: Arc<dyn Source>) -> Router {
     Router::new()
@@ -195,6 +195,12 @@ fn router(source: Arc<dyn Source>) -> Router {
             "/v1/import",
             post(import).layer(DefaultBodyLimit::max(IMPORT_OCTETS_MAX)),
         )
+        .route(
+            "/v1/reconfigure",
+            get(campaign::status).post(campaign::start),
+        )
+        .route("/v1/reconfigure/abort", post(campaign::abort))
+        .route("/v1/reconfigure/deaf", get(campaign::deaf))
         .route("/v1/clock/accept", post(accept_clock))
         .route("/v1/restore/accept", post(accept_restored))
         .route("/metrics", get(metrics))
@@ -203,7 +209,7 @@ fn router(source: Arc<dyn Source>) -> Router {
         .with_state(source)
 }
 
-fn problem(code: StatusCode, errors: Vec<String>) -> Response {
+pub(super) fn problem(code: StatusCode, errors: Vec<String>) -> Response {
     (code, Json(Problem { errors })).into_response()
 }
 
@@ -380,7 +386,7 @@ async fn import(State(source): Shared, request: Result<Json<Import>, JsonRejecti
 }
 
 /// Runs what reads files or walks tables beside the thread that answers everybody.
-async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+pub(super) async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response {
     match tokio::task::spawn_blocking(work).await {
         Ok(response) => response,
         Err(_) => problem(
@@ -393,8 +399,12 @@ async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response 
 #[cfg(test)]
 mod tests {
     use super::super::message::Status;
+    use super::super::{Abort, CampaignStatus, DeafClients, Reconfigure};
     use super::super::{Client, ClientError};
     use super::*;
+    use crate::campaign::{
+        Campaigns, Deaf, Plan, Reach, Report, Seen, Selection, Start, StartError,
+    };
     use crate::counters::Totals;
     use crate::leases::import::{Imported, Outcome};
     use dhcp_core::Policy;
@@ -402,7 +412,31 @@ mod tests {
     use std::net::Ipv4Addr;
 
     /// A server with one lease, 192.0.2.7, that can be released again and again.
-    struct OneLease;
+    #[derive(Default)]
+    struct OneLease(Campaigns);
+
+    /// Targets of which there are none.
+    struct Nobody;
+
+    impl Reach for Nobody {
+        fn look(&mut self, _: u32) -> Seen {
+            Seen::Gone
+        }
+
+        fn send(&mut self, _: u32, _: u16) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn pause(&self) -> Option<&'static str> {
+            Some("for a test")
+        }
+
+        fn describe(&mut self, _: u32) -> Option<Deaf> {
+            None
+        }
+
+        fn end(&mut self) {}
+    }
 
     const HELD: Lease = Lease::V4(Ipv4Addr::new(192, 0, 2, 7));
 
@@ -457,6 +491,28 @@ mod tests {
             }
         }
 
+        fn reconfigure(
+            &self,
+            whom: &Selection,
+            what: String,
+            plan: Plan,
+        ) -> Result<Report, StartError> {
+            assert_eq!(*whom, Selection::Lease(HELD));
+            self.0.start(|| {
+                Ok(Start {
+                    reach: Box::new(Nobody),
+                    what,
+                    plan,
+                    targets: 0,
+                    unable: 1,
+                })
+            })
+        }
+
+        fn campaigns(&self) -> &Campaigns {
+            &self.0
+        }
+
         fn import(&self, bindings: Vec<Binding>, _: How) -> Result<Imported, ReleaseError> {
             Ok(Imported {
                 outcomes: vec![Outcome::Added; bindings.len()],
@@ -474,7 +530,7 @@ mod tests {
     fn what_the_server_does_and_refuses_reaches_the_client() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
-        let control = Control::start(&path, Arc::new(OneLease)).unwrap();
+        let control = Control::start(&path, Arc::new(OneLease::default())).unwrap();
         let client = Client::new(&path);
         let released = release(&client, "192.0.2.7").unwrap().released;
         assert_eq!(
@@ -544,6 +600,35 @@ mod tests {
         let refused = client.post::<Accepted>("/v1/restore/accept", &());
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("mend the disk"), "{refused}");
+        let none: CampaignStatus = client.get("/v1/reconfigure").unwrap();
+        assert_eq!(none, CampaignStatus::default());
+        let request = Reconfigure {
+            address: Some("192.0.2.7".to_owned()),
+            ..Reconfigure::default()
+        };
+        let begun: CampaignStatus = client.post("/v1/reconfigure", &request).unwrap();
+        assert_eq!((begun.campaign, begun.unable), (1, 1));
+        assert_eq!(begun.whom, "the holder of 192.0.2.7");
+        let busy = client.post::<CampaignStatus>("/v1/reconfigure", &request);
+        let busy = busy.unwrap_err().to_string();
+        assert!(busy.contains("campaign 1 is still running"), "{busy}");
+        let whom = client.post::<CampaignStatus>("/v1/reconfigure", &Reconfigure::default());
+        let whom = whom.unwrap_err().to_string();
+        assert!(whom.contains("exactly one of"), "{whom}");
+        let deaf: DeafClients = client.get("/v1/reconfigure/deaf?first=0").unwrap();
+        assert_eq!(deaf, DeafClients::default());
+        let other = Abort { campaign: Some(2) };
+        let refused = client.post::<CampaignStatus>("/v1/reconfigure/abort", &other);
+        assert!(
+            refused
+                .unwrap_err()
+                .to_string()
+                .contains("no such campaign")
+        );
+        let ended: CampaignStatus = client
+            .post("/v1/reconfigure/abort", &Abort::default())
+            .unwrap();
+        assert_eq!(ended.state, "aborted");
         drop(control);
         assert!(!path.exists());
     }

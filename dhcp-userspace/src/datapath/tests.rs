@@ -4,6 +4,7 @@ use crate::commit::{
 };
 use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
+use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
     AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservations, Rules,
@@ -48,6 +49,7 @@ fn policy() -> Policy {
         adaptive_millionths: None,
     };
     let subnet4 = Subnet4 {
+        access: Default::default(),
         id: SubnetId(1),
         network: Ipv4Addr::new(10, 0, 0, 0),
         prefix_len: 24,
@@ -67,6 +69,7 @@ fn policy() -> Policy {
         agents: AgentPolicy::default(),
     };
     let subnet6 = Subnet6 {
+        access: Default::default(),
         id: SubnetId(2),
         network: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
         prefix_len: 64,
@@ -84,12 +87,14 @@ fn policy() -> Policy {
     };
     Policy {
         networks_v4: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet4],
             options: OptionSet::default(),
         }]
         .into(),
         networks_v6: vec![Network {
+            access: Default::default(),
             name: String::new(),
             subnets: vec![subnet6],
             options: OptionSet::default(),
@@ -335,7 +340,7 @@ fn a_v4_exchange_promises_nothing_that_is_not_durable() {
         (totals.frames, totals.sent, totals.parked, totals.logs),
         (3, 2, 1, 1)
     );
-    assert_eq!(totals.sent_v4, [1, 1, 0, 0]);
+    assert_eq!(totals.sent_v4, [1, 1, 0, 0, 0, 0, 0]);
     assert_eq!(totals.discarded(Discard::Duplicate), 1);
 
     // Once the lease is durable, saying so again takes no disk.
@@ -506,4 +511,77 @@ fn while_every_log_is_under_way_nothing_more_is_received() {
     assert_eq!(bench.sync(true), LOGS_PER_WORKER);
     assert_eq!(bench.settle(), LOGS_PER_WORKER);
     assert_eq!(bench.serve(), 1);
+}
+
+/// A leasequery of 10.0.0.9 for an address.
+fn leasequery(address: Ipv4Addr) -> Vec<u8> {
+    let requestor = Ipv4Addr::new(10, 0, 0, 9);
+    let mut header = Header::new(1);
+    header.ciaddr = address.octets();
+    header.giaddr = requestor.octets();
+    let addresses = Addresses::V4 {
+        source: requestor,
+        destination: SERVER,
+    };
+    frame([2, 0, 0, 0, 2, 9], addresses, (67, 67), |room| {
+        let mut builder = dhcp_wire::v4::Builder::new(room, 548, &header).unwrap();
+        let kind = MessageType::LEASEQUERY;
+        builder.push(code::MESSAGE_TYPE, &[kind.0]).unwrap();
+        builder.finish()
+    })
+}
+
+// RFC 4388 section 7 [leasequery-flood]: what is beyond the rate is dropped, and the next second is a new one.
+#[test]
+fn leasequeries_are_answered_once_filed_and_up_to_the_rate() {
+    let mut bench = Bench::new(Durability::Process);
+    let free = Ipv4Addr::new(192, 0, 2, 250);
+    bench.port.arrive(&leasequery(free));
+    bench.serve();
+    assert_eq!(bench.sent_v4(), None, "nobody may ask");
+    bench.policy.leasequery = Some(Leasequery {
+        requestors: vec![Requestors {
+            network: Ipv4Addr::new(10, 0, 0, 9),
+            prefix_len: 32,
+        }],
+        rate_max: 3,
+        options: Box::new([code::LEASE_TIME]),
+    });
+    bench.port.arrive(&leasequery(free));
+    bench.serve();
+    assert_eq!(bench.sent_v4(), None, "the leases are not filed");
+
+    bench.port.arrive(&discover(1));
+    bench.serve();
+    let (_, address) = bench.sent_v4().unwrap();
+    bench.port.arrive(&request(1, address));
+    bench.serve();
+    assert!(bench.sent_v4().is_some());
+    bench.shard.partitions.file_all(|| false);
+    for _ in 0..2 {
+        bench.port.arrive(&leasequery(address));
+    }
+    bench.port.arrive(&leasequery(free));
+    // A client in between has its answer whatever the requestors do.
+    bench.port.arrive(&discover(2));
+    assert_eq!(bench.serve(), 4);
+    let kinds: Vec<_> = std::iter::from_fn(|| bench.sent_v4())
+        .map(|(kind, _)| kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            MessageType::LEASEACTIVE,
+            MessageType::LEASEACTIVE,
+            MessageType::OFFER
+        ],
+        "one of the three was there before the leases were filed, in the same second"
+    );
+    let totals = bench.counters.totals();
+    let counted = |reason| totals.discarded(reason);
+    assert_eq!(counted(dhcp_core::Discard::LeasequeryOff), 1);
+    assert_eq!(counted(dhcp_core::Discard::LeasequeryUnready), 1);
+    assert_eq!(counted(dhcp_core::Discard::LeasequeryRate), 1);
+    assert_eq!(totals.received_v4[9], 4);
+    assert_eq!(totals.sent_v4[3..], [0, 0, 2]);
 }

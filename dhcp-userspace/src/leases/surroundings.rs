@@ -84,7 +84,7 @@ impl ContextView {
             view.relay_source = format!("{address}{port}");
         }
         let mut known = context.clone();
-        known.retain(|kind| kind != ItemKind::RECONFIGURE_KEY);
+        known.retain(|kind| kind != ItemKind::RECONFIGURE_KEY && kind != ItemKind::TRANSACTION);
         if !known.is_empty() {
             view.octets = notation::hex(known.as_octets());
         }

@@ -43,7 +43,7 @@ pub const TARGETS: &[Target] = &[
         name: "engine-v4",
         about: "DHCPv4 messages, each behind two octets of length, served one after the other",
         run: packets::engine_v4,
-        seeds: || conversations(67),
+        seeds: || [conversations(67), packets::leasequeries()].concat(),
     },
     Target {
         name: "engine-v6",
@@ -104,6 +104,12 @@ pub const TARGETS: &[Target] = &[
         about: "a configuration file",
         run: text::config,
         seeds: text::config_seeds,
+    },
+    Target {
+        name: "expression",
+        about: "an expression of a client class, and behind a zero octet a message that it is asked of",
+        run: text::expression,
+        seeds: text::expression_seeds,
     },
 ];
 

@@ -3,6 +3,7 @@
 use crate::engine::{Buffer, Engine};
 use crate::packet::Packet;
 use crate::transcript::scene::{Config, Protocol};
+use crate::transcript::v4 as v4_words;
 use dhcp_core::Discard;
 use dhcp_wire::frame::FRAME_SIZE_MAX;
 use dhcp_wire::{v4, v6};
@@ -77,8 +78,29 @@ fn server_v4() -> Engine {
             "subnet 10.77.0.0/24 pool 10.77.0.100-10.77.0.110 rapid-commit dns-servers 10.77.0.53
              domain-name example.net boot-file-name x routers 10.77.0.1",
             "subnet 10.77.1.0/24 pool 10.77.1.100-10.77.1.104",
+            "leasequery requestor 0.0.0.0/0",
         ],
     )
+}
+
+/// Leasequeries of each kind.
+pub(super) fn leasequeries() -> Vec<Vec<u8>> {
+    let scene = Config::new(Protocol::V4).build().scene;
+    let lines = [
+        "LEASEQUERY giaddr 10.77.0.2 ciaddr 10.77.0.100 parameters 51,58,59,61,82,91,92",
+        "LEASEQUERY giaddr 10.77.0.2 chaddr 1 parameters 51,1,3,6",
+        "LEASEQUERY giaddr 10.77.0.2 client-id 01:02 max-size 1500",
+        "LEASEQUERY giaddr 10.77.0.2 agent remote-id 0a:0b parameters 92",
+    ];
+    let payloads = lines.map(|text| {
+        let line = v4_words::GRAMMAR.parse(text, |form| scene.us(Protocol::V4, form));
+        let packet = line.and_then(|line| v4_words::encode(&line, &scene));
+        let payload = packet
+            .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+            .payload;
+        [&(payload.len() as u16).to_be_bytes(), payload.as_slice()].concat()
+    });
+    vec![payloads.concat()]
 }
 
 /// A server for the captured clients, DHCPv6.

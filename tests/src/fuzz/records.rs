@@ -232,11 +232,11 @@ pub(super) fn index_seeds() -> Vec<Vec<u8>> {
 /// A context with an item of every kind.
 pub(super) fn context_seeds() -> Vec<Vec<u8>> {
     let mut context = Context::EMPTY;
-    for kind in 1..=12 {
+    for kind in 1..=13 {
         let octets = [kind; 40];
         let length = match ItemKind(kind) {
             ItemKind::RECONFIGURE_KEY => 24,
-            ItemKind::GIADDR | ItemKind::RELAY_SOURCE => 4,
+            ItemKind::GIADDR | ItemKind::RELAY_SOURCE | ItemKind::TRANSACTION => 4,
             _ => usize::from(kind) * 3,
         };
         context.insert(ItemKind(kind), &octets[..length]);

@@ -100,6 +100,7 @@ impl Layout {
             adaptive_millionths: None,
         };
         let v4 = Subnet4 {
+            access: Default::default(),
             id: SubnetId(1),
             network: Ipv4Addr::new(10, 0, 0, 0),
             prefix_len: 24,
@@ -119,6 +120,7 @@ impl Layout {
             agents: AgentPolicy::default(),
         };
         let v6 = Subnet6 {
+            access: Default::default(),
             id: SubnetId(2),
             network: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
             prefix_len: 64,
@@ -136,12 +138,14 @@ impl Layout {
         };
         Policy {
             networks_v4: vec![Network {
+                access: Default::default(),
                 name: String::new(),
                 subnets: vec![v4],
                 options: OptionSet::default(),
             }]
             .into(),
             networks_v6: vec![Network {
+                access: Default::default(),
                 name: String::new(),
                 subnets: vec![v6],
                 options: OptionSet::default(),

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! config subnet 10.3.0.0/22 pool 10.3.0.10-10.3.3.250 lifetime 3600   what the operator wrote
+//! config toml [[subnet4]]                                             a line of a file as operators write it
 //! >  DISCOVER  chaddr 1  parameters 1,3                               a client or relay agent sends
 //! <  OFFER  to 10.3.0.10:68  yiaddr 10.3.0.10                         the server answers
 //! <  nothing  no_subnet                                               it does not, for this reason

@@ -5,17 +5,21 @@ use super::v6::link_local;
 use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
 use dhcp_core::alarms::Alarms;
+use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::{ConfiguredOption, OptionSet, Sending, VendorOption};
 use dhcp_core::subnet::{
     AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
     PoolOptions, Preference, RelayPolicy, Reservation, Reservations, ReservedBy, Rules, Subnet4,
     Subnet6,
 };
+use dhcp_core::v4::NonceSecret;
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange, Pools, SubnetId};
+use dhcp_userspace::config;
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 /// The server and its link, as far as packets show them.
 #[derive(Debug)]
@@ -109,6 +113,8 @@ impl Protocol {
 /// `config` lines, read one after the other.
 #[derive(Debug)]
 pub struct Config {
+    /// `config toml` lines: a configuration as operators write it, which stands for all else.
+    toml: String,
     protocol: Protocol,
     interface: Interface,
     server_duid: Vec<u8>,
@@ -117,6 +123,8 @@ pub struct Config {
     decline_probation_seconds_max: u32,
     preferences: [Preference; 2],
     authoritative: bool,
+    leasequery: Option<Leasequery>,
+    forcerenew: Option<NonceSecret>,
     partitions: usize,
     relays_v4: RelayPolicy,
     order: IdentifierOrder,
@@ -202,6 +210,9 @@ impl Config {
             decline_probation_seconds_max: 604_800,
             preferences: [Preference::Former, Preference::Requested],
             authoritative: true,
+            toml: String::new(),
+            leasequery: None,
+            forcerenew: None,
             partitions: 4,
             relays_v4: RelayPolicy::default(),
             order: IdentifierOrder::default(),
@@ -217,12 +228,18 @@ impl Config {
     /// # Errors
     /// The first word that means nothing.
     pub fn line(&mut self, text: &str) -> Result<(), Complaint> {
+        if let Some(line) = text.trim_start().strip_prefix("toml ") {
+            self.toml.push_str(line);
+            self.toml.push('\n');
+            return Ok(());
+        }
         let mut words = Words::of(text)?;
         match words.next_word().as_deref() {
             Some("interface") => self.interface_line(&mut words),
             Some("server") => self.server_line(&mut words),
             Some("subnet") => self.subnet_line(&mut words),
             Some("reservation") => self.reservation_line(&mut words),
+            Some("leasequery") => self.leasequery_line(&mut words),
             Some("pool") => self.pool_line(&mut words),
             Some("network") => {
                 let name = words.value("network")?;
@@ -239,6 +256,34 @@ impl Config {
                 other.unwrap_or_default()
             )),
         }
+    }
+
+    /// `config leasequery requestor 10.0.0.0/8 options 51,82`: off without such a line.
+    fn leasequery_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
+        let mut leasequery = Leasequery {
+            rate_max: u32::MAX,
+            options: Box::new([1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92]),
+            ..Leasequery::default()
+        };
+        while let Some(key) = words.next_word() {
+            match key.as_str() {
+                "requestor" => {
+                    let written = words.value(&key)?;
+                    let (network, length) = written.split_once('/').unwrap_or((&written, "32"));
+                    leasequery.requestors.push(Requestors {
+                        network: network.parse().map_err(|_| "no IPv4 address")?,
+                        prefix_len: length.parse().map_err(|_| "no prefix length")?,
+                    });
+                }
+                "options" => {
+                    let written = words.value(&key)?;
+                    leasequery.options = Form::Codes8.encode(&written)?.into();
+                }
+                _ => return Err(format!("`config leasequery {key}` is not known")),
+            }
+        }
+        self.leasequery = Some(leasequery);
+        Ok(())
     }
 
     fn interface_line(&mut self, words: &mut Words) -> Result<(), Complaint> {
@@ -283,6 +328,11 @@ impl Config {
                     self.preferences = [preference; 2];
                 }
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
+                // Nonces that are the same in every run.
+                "forcerenew" => {
+                    let is_on = words.value(&key)? == "yes";
+                    self.forcerenew = is_on.then_some(NonceSecret([0x5e; 16]));
+                }
                 "subnet-selection" => self.relays_v4.client_selects = true,
                 "allowed-relay" => {
                     let written = words.value(&key)?;
@@ -404,6 +454,26 @@ impl Config {
     pub fn build_after(self, previous: Option<&Pools>) -> Built {
         let mut interface = self.interface;
         interface.link_local = interface.link_local.or(Some(link_local(interface.mac.0)));
+        if !self.toml.is_empty() {
+            assert!(previous.is_none(), "a reload cannot be written in TOML");
+            let policy = written(&self.toml, &self.server_duid);
+            let v4 = policy.networks_v4.iter().flat_map(|it| &it.subnets);
+            let v4 = v4.map(|subnet| Ipv4Addr::from_bits(subnet.network.to_bits() + 2));
+            let v6 = policy.networks_v6.iter().flat_map(|it| &it.subnets);
+            let v6 = v6.map(|subnet| Ipv6Addr::from_bits(subnet.network.to_bits() + 2));
+            interface.v4.extend(v4.take(1));
+            interface.v6.extend(v6.take(1));
+            let scene = Scene {
+                interface,
+                server_duid: self.server_duid,
+                sequence: 0,
+            };
+            return Built {
+                policy,
+                scene,
+                partitions: self.partitions,
+            };
+        }
         for subnet in &self.subnets {
             match subnet.network {
                 IpAddr::V4(network) if interface.v4.is_empty() => {
@@ -471,9 +541,12 @@ impl Config {
             preference_v4: self.preferences[0],
             preference_v6: self.preferences[1],
             alarms: Alarms::default(),
+            leasequery: self.leasequery,
+            forcerenew: self.forcerenew,
             relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),
             hosts_v6: hosts,
+            ..Policy::default()
         };
         let scene = Scene {
             interface,
@@ -488,6 +561,14 @@ impl Config {
     }
 }
 
+/// The policy of a configuration as operators write it.
+fn written(toml: &str, server_duid: &[u8]) -> Policy {
+    let text = format!("interfaces = [\"lan0\"]\n{toml}");
+    let checked = config::check(Path::new("transcript.toml"), &text);
+    let checked = checked.unwrap_or_else(|findings| panic!("{findings}"));
+    checked.policy(&Duid::new(server_duid).unwrap(), None)
+}
+
 /// Puts a subnet into the shared network of its name, or into one of its own.
 fn add<S>(networks: &mut Vec<Network<S>>, name: String, subnet: S) {
     match networks
@@ -496,6 +577,7 @@ fn add<S>(networks: &mut Vec<Network<S>>, name: String, subnet: S) {
     {
         Some(network) => network.subnets.push(subnet),
         None => networks.push(Network {
+            access: Default::default(),
             name,
             subnets: vec![subnet],
             options: OptionSet::EMPTY,
@@ -628,6 +710,7 @@ impl SubnetLine {
             panic!("{} is not IPv4", self.network)
         };
         Subnet4 {
+            access: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,
@@ -660,6 +743,7 @@ impl SubnetLine {
             panic!("{} is not IPv6", self.network)
         };
         Subnet6 {
+            access: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,
@@ -701,6 +785,7 @@ fn reservations(
     for (by, identifier, line) in lines {
         let boot = line.boot;
         let reservation = Reservation {
+            classes: Default::default(),
             leases: line.leases,
             options: line.options.into(),
             hostname: line.hostname,

@@ -17,8 +17,20 @@ const PAD: u8 = 0;
 const END: u8 = 255;
 
 /// Names of the message types, from 1.
-const TYPES: [&str; 8] = [
-    "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM",
+const TYPES: [&str; 13] = [
+    "DISCOVER",
+    "OFFER",
+    "REQUEST",
+    "DECLINE",
+    "ACK",
+    "NAK",
+    "RELEASE",
+    "INFORM",
+    "FORCERENEW",
+    "LEASEQUERY",
+    "LEASEUNASSIGNED",
+    "LEASEUNKNOWN",
+    "LEASEACTIVE",
 ];
 
 /// All words of a DHCPv4 message.
@@ -72,9 +84,13 @@ pub const GRAMMAR: Grammar = Grammar {
         Key::option("user-class", 77, Form::Octets),
         Key::option("rapid-commit", 80, Form::Flag),
         Key::option("relay-agent", 82, Form::Octets),
+        Key::option("last-transaction", 91, Form::U32),
+        Key::option("associated", 92, Form::V4s),
+        Key::option("authentication", 90, Form::Octets),
         Key::option("subnet-selection", 118, Form::V4),
         Key::option("domain-search", 119, Form::Names),
         Key::option("classless-routes", 121, Form::Octets),
+        Key::option("forcerenew-capable", 145, Form::Octets),
         Key::option("vpn-option", 221, Form::Octets),
         // Sub-options of option 82 (RFC 3046, 3527, 5107 and others), together one option.
         Key::option("circuit-id", 1, Form::Octets).at(Level::Relay),
@@ -103,13 +119,19 @@ pub const GRAMMAR: Grammar = Grammar {
 /// A message type that does not exist, or two fields that contradict each other.
 pub fn encode(line: &Line, scene: &Scene) -> Result<Packet, Complaint> {
     let value = |key: &str, form: Form, or: &str| form.encode(line.value(key).unwrap_or(or));
-    let chaddr = value("chaddr", Form::Mac, "1")?;
+    // RFC 4388 section 6.2: a leasequery is about a hardware address only if it says so.
+    let is_named = line.kind != "LEASEQUERY" || line.has("chaddr");
+    let (htype, hlen) = if is_named { ("1", "6") } else { ("0", "0") };
+    let chaddr = match is_named {
+        true => value("chaddr", Form::Mac, "1")?,
+        false => Vec::new(),
+    };
     let giaddr = value("giaddr", Form::V4, "0.0.0.0")?;
     let ciaddr = value("ciaddr", Form::V4, "0.0.0.0")?;
     let mut payload = Vec::new();
     payload.extend(value("op", Form::U8, "1")?);
-    payload.extend(value("htype", Form::U8, "1")?);
-    payload.extend(value("hlen", Form::U8, "6")?);
+    payload.extend(value("htype", Form::U8, htype)?);
+    payload.extend(value("hlen", Form::U8, hlen)?);
     payload.extend(value(
         "hops",
         Form::U8,
@@ -241,6 +263,10 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
     if header[0] != 2 {
         return Err(format!("the answer's op is {}", header[0]));
     }
+    let options = read_options(payload)?;
+    let is_of_lease = options
+        .first()
+        .is_some_and(|(_, kind)| matches!(kind.as_slice(), [11..=13]));
     // RFC 2131 section 4.3.1 table 3: what every answer takes from the request.
     for (name, range) in [
         ("htype and hlen", 1..3),
@@ -248,7 +274,9 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
         ("giaddr", 24..28),
         ("chaddr", 28..44),
     ] {
-        if header[range.clone()] != asked[range.clone()] {
+        if header[range.clone()] != asked[range.clone()]
+            && !(is_of_lease && [1, 28].contains(&range.start))
+        {
             return Err(format!("the answer's {name} is not the request's"));
         }
     }
@@ -262,7 +290,6 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
     if header[236..240] != COOKIE {
         return Err("the answer has no magic cookie".to_owned());
     }
-    let options = read_options(payload)?;
     let kind = match options.first() {
         Some((MESSAGE_TYPE, kind)) => match kind.as_slice() {
             [kind] => TYPES
@@ -287,6 +314,14 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
         line.push("vlan", tag.to_string());
     }
     decode_header(header, &mut line);
+    if is_of_lease {
+        // RFC 4388 section 6.4.2: whose lease it is.
+        let length = usize::from(header[2]).min(16);
+        if length > 0 {
+            line.push("htype", header[1].to_string());
+            line.push("chaddr", words::hex(&header[28..28 + length]));
+        }
+    }
     for (code, data) in options.iter().filter(|(code, _)| *code != MESSAGE_TYPE) {
         if *code == RELAY_AGENT && decode_suboptions(data, &mut line).is_some() {
             continue;

@@ -224,8 +224,11 @@ impl<'t, 'n> Parser<'t, 'n> {
         match word {
             "option" | "relay4" | "relay6" | "pkt" | "pkt4" | "pkt6" | "vendor"
             | "vendor-class" => self.field(word, start),
-            "known" => Ok(Node::Condition(known())),
-            "unknown" => Ok(Node::Condition(Condition::Not(Box::new(known())))),
+            "known" => self.known(start).map(Node::Condition),
+            "unknown" => {
+                let known = self.known(start)?;
+                Ok(Node::Condition(Condition::Not(Box::new(known))))
+            }
             "member" => self.member(),
             "match" => self.pattern(),
             _ => {
@@ -233,6 +236,14 @@ impl<'t, 'n> Parser<'t, 'n> {
                 function.map(Node::Expression)
             }
         }
+    }
+
+    fn known(&mut self, start: usize) -> Result<Condition, SyntaxError> {
+        const KNOWN: &str = "KNOWN";
+        let class = self.names.class(KNOWN);
+        let class = class.map_err(|message| SyntaxError::at(start, message))?;
+        let name = KNOWN.into();
+        Ok(Condition::Member { class, name })
     }
 
     fn member(&mut self) -> Result<Node, SyntaxError> {
@@ -422,13 +433,6 @@ impl<'t, 'n> Parser<'t, 'n> {
             Token::End => "its end".to_owned(),
         };
         SyntaxError::at(self.offset, format!("here must stand {what}, not {found}"))
-    }
-}
-
-fn known() -> Condition {
-    Condition::Member {
-        class: ClassId::KNOWN,
-        name: "KNOWN".into(),
     }
 }
 

@@ -22,6 +22,7 @@ fn network(subnets: Vec<Subnet4>) -> Network<Subnet4> {
         name: String::new(),
         subnets,
         options: OptionSet::default(),
+        access: Default::default(),
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn surroundings(query: &Query, source: Ipv4Addr, into: &mut Context) 
             into.insert_relay_source(source.into(), port);
         }
     }
+    // RFC 4388 section 6.7 [leasequery-storage]: kept with the lease.
     // RFC 6925 section 5 [relay-id]: with who the relay agent is, for those who ask by that.
     // Of a message that was not relayed only where the operator trusts it: otherwise it is forgotten by now.
     let agent = query.agent.kept(|code| !OF_ONE_MESSAGE.contains(&code));

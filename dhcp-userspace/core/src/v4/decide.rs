@@ -1,6 +1,7 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
 use super::context::{recorded_override, way};
+use super::forcerenew::key_for_ack;
 use super::identify::Identifiers;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
@@ -10,6 +11,7 @@ use crate::reservation::Host;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Preference, Rules, Subnet4};
 use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
+use dhcp_lease::context::{ItemKind, ReconfigureKey};
 use dhcp_lease::{
     Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State,
     SubnetId, Timestamp,
@@ -27,6 +29,8 @@ pub struct Answer {
     pub lease_seconds: u32,
     /// Position of the lease's subnet in the client's network.
     pub subnet: usize,
+    /// In an ACK, the nonce by which the client is to know a FORCERENEW, if it is to be told.
+    pub nonce: Option<ReconfigureKey>,
     /// What the client's relay agent gave for our identifier when we last heard of it, where this message came
     /// past it.
     pub server_override: Option<Ipv4Addr>,
@@ -202,6 +206,9 @@ impl<'a> Case<'a> {
     fn find_reserved(&self) -> Option<Candidate> {
         let mut subnets = self.network.subnets.iter().enumerate();
         subnets.find_map(|(subnet, entry)| {
+            if !entry.access.guard.permits(&self.query.classes) {
+                return None;
+            }
             let host = self.identifiers.host(self.policy, entry)?;
             let hosts = &self.policy.hosts_v4;
             let reservation = hosts.reservation(&entry.reservations, host)?;
@@ -279,11 +286,12 @@ impl<'a> Case<'a> {
         self.policy.pools.withholds(self.now)
     }
 
-    /// The next free address of the network's pools, in the order of the configuration.
+    /// The next free address of the network's pools that the client may use, in the order of the configuration.
     fn new_address(&self) -> Option<Candidate> {
         let subnets = self.network.subnets.iter().enumerate();
-        let mut pools =
+        let pools =
             subnets.flat_map(|(subnet, entry)| entry.pools.iter().map(move |&pool| (subnet, pool)));
+        let mut pools = pools.filter(|(subnet, pool)| self.may_use(*subnet, *pool));
         pools.find_map(|(subnet, pool)| {
             let address = self.next_of(pool)?;
             Some(Candidate { address, subnet })
@@ -347,6 +355,7 @@ impl<'a> Case<'a> {
             if reserved.address == asked {
                 return self.grant_if_permitted(asked);
             }
+            // RFC 3203 section 2.2 [forcerenew-nak]: upon the NAK it asks anew, and is offered the other address.
             if self.can_move_to(reserved) {
                 return Ok(self.refuse(Refusal::Reserved));
             }
@@ -469,6 +478,7 @@ impl<'a> Case<'a> {
             lease_seconds: 0,
             subnet,
             host: entry.and_then(|entry| self.identifiers.host(self.policy, entry)),
+            nonce: None,
             server_override: None,
         }
     }
@@ -500,8 +510,30 @@ impl<'a> Case<'a> {
             .subnets
             .iter()
             .position(|subnet| subnet.pools.contains(&pool))?;
-        let free_to_all = !self.policy.pools.is_reserved(lease);
+        let free_to_all = !self.policy.pools.is_reserved(lease)
+            && (self.may_use(subnet, pool) || self.goes_past_its_relay_agent(address));
         free_to_all.then_some(Candidate { address, subnet })
+    }
+
+    /// Whether this is the renewal by unicast of a lease that was asked for through a relay agent: it tells
+    /// nothing of that agent, so what it lacks of classes says nothing.
+    fn goes_past_its_relay_agent(&self, address: Ipv4Addr) -> bool {
+        let mut context = Context::EMPTY;
+        matches!(self.record, Record::Live(held) if held == address)
+            && way(self.query) == Way::Unknown
+            && self
+                .slot
+                .is_some_and(|slot| self.partition.context(slot, &mut context))
+            && context.of_kind(ItemKind::GIADDR).next().is_some()
+    }
+
+    /// Whether the client's classes let it have addresses of a pool, which is of this subnet of the network. A
+    /// lease that the client got when they did is not extended any more.
+    fn may_use(&self, subnet: usize, pool: PoolIndex) -> bool {
+        let classes = &self.query.classes;
+        let subnet = self.network.subnets.get(subnet);
+        subnet.is_some_and(|subnet| subnet.access.guard.permits(classes))
+            && self.policy.pool_guard(pool).permits(classes)
     }
 
     /// Makes the address the client's, if it is not already: a claim, unless its binding or its offer has
@@ -562,6 +594,9 @@ impl<'a> Case<'a> {
         let mut binding = self.binding(candidate.address, subnet.id);
         binding.valid_seconds = answer.lease_seconds;
         binding.expires = self.now.after(answer.lease_seconds);
+        let secret = self.policy.forcerenew;
+        let context = &mut binding.context;
+        answer.nonce = key_for_ack(self.query, secret, candidate.address, self.now, context);
         if let Some((slot, left)) = self.left(hold, &subnet.lifetimes.cache) {
             if self.partition.is_known(slot, &binding) {
                 answer.lease_seconds = left.valid;
@@ -612,6 +647,7 @@ impl<'a> Case<'a> {
             address: candidate.address,
             lease_seconds,
             subnet: candidate.subnet,
+            nonce: None,
             server_override: self.recorded_override(),
             host: self.identifiers.host(self.policy, subnet),
         }
@@ -620,8 +656,9 @@ impl<'a> Case<'a> {
     /// The lifetime of a lease. When its subnet is nearly full it is the shortest that may be, so that what
     /// nobody uses comes back soon; but nobody loses what he was promised already.
     fn lease_seconds(&self, candidate: Candidate, subnet: &Subnet4) -> u32 {
-        let lifetimes = &subnet.lifetimes;
-        let seconds = lease_seconds(lifetimes, self.query.lease_seconds);
+        let of_classes = &self.policy.classes_v4;
+        let lifetimes = of_classes.lifetimes(&subnet.lifetimes, &self.query.classes);
+        let seconds = lease_seconds(&lifetimes, self.query.lease_seconds);
         if !lifetimes.is_scarce(&self.policy.pools, &subnet.pools) {
             return seconds;
         }
@@ -648,6 +685,7 @@ impl<'a> Case<'a> {
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet: self.query.place.subnet,
+            nonce: None,
             server_override: self.recorded_override(),
             host: None,
         }

@@ -8,7 +8,9 @@
 mod agent;
 mod context;
 mod decide;
+mod forcerenew;
 mod identify;
+pub mod leasequery;
 mod names;
 mod packet;
 mod parameters;
@@ -19,6 +21,7 @@ mod vendor;
 
 pub use agent::AGENT_OCTETS_MAX;
 pub use decide::{Answer, Refusal, Verdict, decide};
+pub use forcerenew::{NonceSecret, Unreachable, forcerenew};
 pub use packet::{Received, vendor_class};
 pub use query::{Kind, Query, classify};
 pub use reply::{Written, reply};

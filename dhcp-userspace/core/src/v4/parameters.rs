@@ -5,14 +5,16 @@ use super::decide::Answer;
 use super::names::{self, Name};
 use super::query::Query;
 use super::vendor::{self, VendorData};
+use crate::class::Memberships;
 use crate::options::{Codes, Layers};
 use crate::reservation::{Boot, Reservation};
 use crate::subnet::{Network, Policy, Subnet4};
 use core::net::Ipv4Addr;
+use dhcp_lease::Lease;
 use dhcp_wire::v4::{Builder, code};
 
 /// What the server itself writes, or what belongs into no reply: never taken from the configuration.
-const OWN_CODES: [u8; 16] = [
+const OWN_CODES: [u8; 18] = [
     code::PAD,
     code::REQUESTED_ADDRESS,
     code::LEASE_TIME,
@@ -26,6 +28,8 @@ const OWN_CODES: [u8; 16] = [
     code::CLIENT_IDENTIFIER,
     code::RAPID_COMMIT,
     code::RELAY_AGENT,
+    code::AUTHENTICATION,
+    code::FORCERENEW_NONCE_CAPABLE,
     code::SUBNET_SELECTION,
     code::VPN,
     code::END,
@@ -39,6 +43,7 @@ const BASIC_CODES: [u8; 3] = [code::ROUTERS, code::DOMAIN_NAME_SERVERS, code::DO
 pub(super) struct Parameters<'p> {
     layers: Layers<'p>,
     boot: Option<&'p Boot>,
+    boot_fields: BootFields<'p>,
     subnet: &'p Subnet4,
     reserved_name: &'p [u8],
     mask: [u8; 4],
@@ -61,7 +66,14 @@ impl<'p> Parameters<'p> {
         let reservation = answer
             .host
             .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-        let layers = layers(reservation, answer, policy, network, subnet);
+        let layers = layers(
+            &query.classes,
+            reservation,
+            answer.address,
+            policy,
+            network,
+            subnet,
+        );
         let reserved_name = reservation.map_or(&[][..], |reservation| &reservation.hostname);
         let domain = layers.short(code::DOMAIN_NAME).unwrap_or_default();
         let full_name = names::full_name(query, reserved_name, domain);
@@ -72,6 +84,7 @@ impl<'p> Parameters<'p> {
         };
         let mut this = Self {
             boot: reservation.and_then(|it| it.boot.as_deref()),
+            boot_fields: BootFields::of(query, policy),
             subnet,
             reserved_name,
             mask: mask(subnet.prefix_len).octets(),
@@ -102,10 +115,13 @@ impl<'p> Parameters<'p> {
         this
     }
 
-    /// `siaddr`: of the innermost level that has one.
+    /// `siaddr`: of the reservation, else of the first class that has one, else of the subnet.
     pub(super) fn next_server(&self) -> Ipv4Addr {
         let of_client = self.boot.and_then(|boot| boot.next_server);
-        of_client.unwrap_or(self.subnet.next_server)
+        let of_class = || self.boot_fields.next_server;
+        of_client
+            .or_else(of_class)
+            .unwrap_or(self.subnet.next_server)
     }
 
     /// `sname`, in the same way.
@@ -114,6 +130,7 @@ impl<'p> Parameters<'p> {
     pub(super) fn server_hostname(&self) -> &'p [u8] {
         let of_client = self.boot.map(|boot| &*boot.server_hostname);
         let given = of_client.filter(|name| !name.is_empty());
+        let given = given.or(self.boot_fields.server_hostname);
         given.unwrap_or(&self.subnet.server_hostname)
     }
 
@@ -121,6 +138,7 @@ impl<'p> Parameters<'p> {
     pub(super) fn boot_file_name(&self) -> &'p [u8] {
         let of_client = self.boot.map(|boot| &*boot.boot_file_name);
         let given = of_client.filter(|name| !name.is_empty());
+        let given = given.or(self.boot_fields.boot_file_name);
         given.unwrap_or(&self.subnet.boot_file_name)
     }
 
@@ -186,9 +204,10 @@ impl<'p> Parameters<'p> {
 
 /// The levels that hold for the client, as Kea ranks them: reservation, pool, subnet, shared network, classes in
 /// the order in which they were evaluated, everybody.
-fn layers<'p>(
+pub(super) fn layers<'p>(
+    classes: &Memberships,
     reservation: Option<&'p Reservation>,
-    answer: &Answer,
+    address: Ipv4Addr,
     policy: &'p Policy,
     network: &'p Network<Subnet4>,
     subnet: &'p Subnet4,
@@ -197,16 +216,39 @@ fn layers<'p>(
     if let Some(reservation) = reservation {
         layers.push(&reservation.options);
     }
-    if let Some(options) = subnet.pool_options.of(answer.address.into()) {
+    if let Some(options) = subnet.pool_options.of(address.into()) {
         layers.push(options);
     }
     layers.push(&subnet.options);
     layers.push(&network.options);
+    let around = [&subnet.access, &network.access];
+    let asked_for = policy.additional(Some(Lease::V4(address)), around);
+    let classes = classes.with_additional(asked_for);
+    let classes = classes.filter_map(|class| policy.classes_v4.get(class));
+    classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&policy.options_v4);
     layers
 }
 
-fn mask(prefix_len: u8) -> Ipv4Addr {
+/// The header fields that the client's classes have.
+struct BootFields<'p> {
+    next_server: Option<Ipv4Addr>,
+    server_hostname: Option<&'p [u8]>,
+    boot_file_name: Option<&'p [u8]>,
+}
+
+impl<'p> BootFields<'p> {
+    fn of(query: &Query, policy: &'p Policy) -> Self {
+        let (classes, mine) = (&policy.classes_v4, &query.classes);
+        Self {
+            next_server: classes.boot_field(mine, |boot| boot.next_server),
+            server_hostname: classes.boot_field(mine, |boot| boot.server_hostname.as_deref()),
+            boot_file_name: classes.boot_field(mine, |boot| boot.boot_file_name.as_deref()),
+        }
+    }
+}
+
+pub(super) fn mask(prefix_len: u8) -> Ipv4Addr {
     let host_bits = 32 - u32::from(prefix_len.min(32));
     Ipv4Addr::from_bits(u32::MAX.checked_shl(host_bits).unwrap_or(0))
 }

@@ -2,8 +2,13 @@
 
 use super::agent::{self, AgentOption, is_host};
 use super::context::surroundings;
+use super::forcerenew;
+use super::identify::Identifiers;
+use super::packet::{Received, vendor_class};
 use super::select::{Arrival, FoundBy, select};
+use crate::class::{ClassId, Memberships};
 use crate::discard::Discard;
+use crate::expression::{SCRATCH_OCTETS, Scratch};
 use crate::networks::Place;
 use crate::own::OwnAddresses;
 use crate::subnet::{ClientKey, Interface, Network, Policy, RelayPolicy, Rules, Subnet4};
@@ -87,7 +92,11 @@ pub struct Query {
     pub(super) vendor_options: Octets<VENDOR_OCTETS_MAX>,
     /// What is kept beside the lease.
     pub(super) context: Context,
+    /// The client's classes.
+    pub(super) classes: Memberships,
     pub(super) rapid_commit: bool,
+    /// Option 145 names the algorithm that we have.
+    pub(super) is_forcerenew_capable: bool,
     /// Header fields, as they came.
     pub(super) hlen: u8,
     pub(super) xid: u32,
@@ -130,7 +139,9 @@ impl Default for Query {
             vendor_classes: Octets::EMPTY,
             vendor_options: Octets::EMPTY,
             context: Context::EMPTY,
+            classes: Memberships::default(),
             rapid_commit: false,
+            is_forcerenew_capable: false,
             hlen: 0,
             xid: 0,
             flags: 0,
@@ -258,9 +269,17 @@ pub fn classify(
     } else {
         Arrival::OnLink
     };
+    let received = Received {
+        message: &message,
+        envelope,
+        interface: &interface.name,
+        payload_len: payload.len(),
+    };
+    query.begin_classes(&received, policy)?;
     let networks = &policy.networks_v4;
-    (query.place, query.found_by) =
-        select(networks, interface, arrival).ok_or(Discard::NoSubnet)?;
+    let (place, found_by) = select(networks, interface, arrival).ok_or(Discard::NoSubnet)?;
+    let permitted = networks.permitted(place, &query.classes);
+    (query.place, query.found_by) = (permitted.ok_or(Discard::NoSubnet)?, found_by);
     let subnet = networks.subnet(query.place).ok_or(Discard::NoSubnet)?;
     if !query.is_relayed() {
         query.forget_relay(subnet);
@@ -287,6 +306,7 @@ pub fn classify(
         }
         None => bootp(query.ciaddr, subnet.rules)?,
     };
+    query.complete_classes(&received, policy)?;
     query.check_destination(interface, policy)?;
     query.take_surroundings(source);
     Ok(())
@@ -324,6 +344,11 @@ fn client_message([number]: [u8; 1]) -> Result<MessageType, Discard> {
         | MessageType::RELEASE
         | MessageType::INFORM) => Ok(known),
         MessageType::OFFER | MessageType::ACK | MessageType::NAK | MessageType::FORCERENEW => {
+            Err(Discard::FromServer)
+        }
+        // No client's: whoever serves leasequery goes on with `leasequery::classify`.
+        MessageType::LEASEQUERY => Err(Discard::LeasequeryOff),
+        MessageType::LEASEUNASSIGNED | MessageType::LEASEUNKNOWN | MessageType::LEASEACTIVE => {
             Err(Discard::FromServer)
         }
         _ => Err(Discard::UnknownMessage),
@@ -414,6 +439,7 @@ impl Query {
         self.vendor_classes.clear();
         self.vendor_options.clear();
         self.rapid_commit = false;
+        self.is_forcerenew_capable = false;
         for piece in message.options() {
             let piece = piece.map_err(malformed)?;
             match piece.code {
@@ -423,6 +449,10 @@ impl Query {
                 code::LEASE_TIME => scalars.lease.push(piece.data),
                 code::MAXIMUM_MESSAGE_SIZE => scalars.size.push(piece.data),
                 code::RAPID_COMMIT => self.rapid_commit = piece.data.is_empty(),
+                // RFC 6704 section 3.1.1 [forcerenew-capable-option]: a list of algorithms.
+                code::FORCERENEW_NONCE_CAPABLE => {
+                    self.is_forcerenew_capable |= piece.data.contains(&forcerenew::ALGORITHM);
+                }
                 code::PARAMETER_REQUEST_LIST => {
                     let room = 255usize.saturating_sub(self.parameters.len());
                     let kept = piece.data.get(..room).unwrap_or(piece.data);
@@ -466,6 +496,53 @@ impl Query {
         self.lease_seconds = scalars.lease.lenient().map(u32::from_be_bytes);
         self.maximum_message_size = scalars.size.lenient().map(u16::from_be_bytes);
         Ok(scalars)
+    }
+
+    /// The client's classes as far as the message tells them.
+    fn begin_classes(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
+        let classes = &policy.classes_v4;
+        if classes.is_empty() {
+            self.classes.clear();
+            return Ok(());
+        }
+        let mut block = [0; SCRATCH_OCTETS];
+        let vendor = vendor_class(received, &mut Scratch::new(&mut block));
+        classes.begin(received, vendor, &mut self.classes);
+        self.not_dropped()
+    }
+
+    /// The client's other classes, which may depend on whether it has a reservation on its link.
+    fn complete_classes(
+        &mut self,
+        received: &Received<'_>,
+        policy: &Policy,
+    ) -> Result<(), Discard> {
+        let classes = &policy.classes_v4;
+        if classes.is_empty() {
+            return Ok(());
+        }
+        let network = self.network(policy).ok_or(Discard::NoSubnet)?;
+        let identifiers = Identifiers::of(self, policy, network, |_| false);
+        let mut subnets = network.subnets.iter();
+        let reserved = subnets.find_map(|subnet| {
+            let host = identifiers.host(policy, subnet)?;
+            policy.hosts_v4.reservation(&subnet.reservations, host)
+        });
+        let of_reservation = reserved.into_iter().flat_map(|it| &it.classes);
+        classes.complete(
+            received,
+            reserved.is_some(),
+            of_reservation,
+            &mut self.classes,
+        );
+        self.not_dropped()
+    }
+
+    fn not_dropped(&self) -> Result<(), Discard> {
+        match self.classes.contains(ClassId::DROP) {
+            true => Err(Discard::DropClass),
+            false => Ok(()),
+        }
     }
 
     fn take_surroundings(&mut self, source: Ipv4Addr) {

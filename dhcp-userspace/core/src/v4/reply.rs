@@ -1,6 +1,7 @@
 //! How does the answer look on the wire, and where does it go?
 
 use super::decide::{Answer, Refusal, Verdict};
+use super::forcerenew;
 use super::parameters::Parameters;
 use super::query::{Kind, Query, is_group};
 use crate::discard::Discard;
@@ -79,6 +80,7 @@ pub fn reply(
             boot(&mut header, &parameters);
             let mut builder = begin(&header, payload)?;
             lacks_agent_option = push_promised(&mut builder, query, answer, &subnet.lifetimes)?;
+            push_forcerenew(&mut builder, query, answer, policy)?;
             options_left_out = parameters.push(&mut builder, query);
             builder.finish()
         }
@@ -281,9 +283,33 @@ fn push_promise(
     Ok(())
 }
 
+/// That a FORCERENEW of ours can be told from others', and by what.
+fn push_forcerenew(
+    builder: &mut Builder<'_>,
+    query: &Query,
+    answer: &Answer,
+    policy: &Policy,
+) -> Result<(), Discard> {
+    // RFC 6704 section 3.1.3 [capable-in-offer]
+    // RFC 6704 section 3.1.3 [offer-only-if-capable]: to a client that can, and to no other.
+    let is_offered = answer.verdict == Verdict::Offer && query.is_forcerenew_capable;
+    if is_offered && policy.forcerenew.is_some() {
+        builder
+            .push(code::FORCERENEW_NONCE_CAPABLE, &[forcerenew::ALGORITHM])
+            .map_err(|_| Discard::ReplyTooLong)?;
+    }
+    // RFC 6704 section 3.1.3 [nonce-in-ack]: a client that was promised one takes no ACK without.
+    if let Some(key) = &answer.nonce {
+        builder
+            .push(code::AUTHENTICATION, &forcerenew::nonce_option(key))
+            .map_err(|_| Discard::ReplyTooLong)?;
+    }
+    Ok(())
+}
+
 /// T1 and T2 of a lease, in this order: T1 <= T2 <= lease. Configured ones that do not fit a lease that
 /// the client asked to be short are computed instead. A lease for ever has none.
-fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
+pub(super) fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
     if lease_seconds == u32::MAX {
         return None;
     }

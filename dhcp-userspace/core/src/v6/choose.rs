@@ -6,6 +6,7 @@
 
 use super::query::{IaKind, IaQuery, Query};
 use crate::Policy;
+use crate::class::Memberships;
 use crate::own::OwnAddresses;
 use crate::reservation::{Reservation, ReservedBy};
 use crate::subnet::{Network, Preference, Subnet6};
@@ -24,6 +25,8 @@ pub(super) struct Link<'a> {
     pub(super) reserved: Option<(&'a Subnet6, &'a Reservation)>,
     /// Our own addresses on the link.
     own: &'a OwnAddresses<Ipv6Addr>,
+    /// The client's classes.
+    pub(super) classes: &'a Memberships,
 }
 
 /// A lease for an IA, and by what the client has it so far.
@@ -57,13 +60,15 @@ impl<'a> Link<'a> {
     pub(super) fn of(query: &'a Query, policy: &'a Policy) -> Option<Self> {
         let network = policy.networks_v6.get(query.network)?;
         let selected = network.subnets.get(query.subnet)?;
-        let reserved = reservation(policy, network, selected, query);
+        let reserved = reservation(policy, network, selected, query)
+            .filter(|(subnet, _)| subnet.access.guard.permits(&query.classes));
         Some(Self {
             policy,
             network,
             selected,
             reserved,
             own: &query.own,
+            classes: &query.classes,
         })
     }
 
@@ -95,8 +100,17 @@ impl<'a> Link<'a> {
         if self.is_reserved_for_client(lease) {
             return self.reserved.map(|(subnet, _)| subnet);
         }
+        let pool = self.pools().pool_of(lease)?;
         self.pool_subnet(lease)
+            .filter(|subnet| self.may_use(subnet, pool))
             .filter(|_| !self.pools().is_reserved(lease) && !self.is_own(lease))
+    }
+
+    /// Whether the client's classes let it have leases of a pool, which is of this subnet. A lease that the
+    /// client got when they did is not extended any more.
+    fn may_use(&self, subnet: &Subnet6, pool: PoolIndex) -> bool {
+        subnet.access.guard.permits(self.classes)
+            && self.policy.pool_guard(pool).permits(self.classes)
     }
 
     fn is_own(&self, lease: Lease) -> bool {
@@ -136,11 +150,11 @@ impl<'a> Link<'a> {
 }
 
 /// The client's reservation on the link, in the selected subnet before the others.
-fn reservation<'a>(
+pub(super) fn reservation<'a>(
     policy: &'a Policy,
     network: &'a Network<Subnet6>,
     selected: &'a Subnet6,
-    query: &'a Query,
+    query: &Query,
 ) -> Option<(&'a Subnet6, &'a Reservation)> {
     let identifier = |by| match by {
         ReservedBy::Duid => query.client.as_slice(),
@@ -266,6 +280,9 @@ fn fits(lease: Lease, ia: &IaQuery) -> bool {
 /// A lease that nobody has, from the pools of the link in their order.
 fn new_lease<'a>(link: &Link<'a>, ia: &IaQuery) -> Option<Choice<'a>> {
     let claim_next = |(subnet, pool): (&'a Subnet6, &'a PoolIndex)| {
+        if !link.may_use(subnet, *pool) {
+            return None;
+        }
         // An address of ours stays claimed, so each is met once.
         let mut next = core::iter::from_fn(|| link.pools().claim_next(*pool));
         let lease = next.find(|lease| !link.is_own(*lease))?;

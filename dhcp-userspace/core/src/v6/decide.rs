@@ -305,7 +305,8 @@ impl<'a> Decision<'a> {
     /// so that what nobody uses comes back soon; but nobody loses what he was promised already.
     fn lifetimes(&self, choice: &Choice<'a>, slot: Option<SlotNumber>) -> (u32, u32) {
         let subnet = choice.subnet;
-        let lifetimes = &subnet.lifetimes;
+        let of_classes = &self.link.policy.classes_v6;
+        let lifetimes = of_classes.lifetimes(&subnet.lifetimes, self.link.classes);
         let pools = match choice.lease {
             Lease::Prefix(..) => &subnet.pd_pools,
             Lease::Address(_) | Lease::V4(_) => &subnet.pools,

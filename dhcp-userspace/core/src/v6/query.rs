@@ -1,8 +1,11 @@
 //! Octets to a query: what the client asks, from which link, and where the answer goes.
 
+use super::choose::reservation;
 use super::context::surroundings;
+use super::packet::{Received, vendor_class};
 use super::select;
 use super::vendor::Vendors;
+use crate::class::{ClassId, Memberships};
 use crate::own::OwnAddresses;
 use crate::{Discard, Interface, Policy};
 use core::net::Ipv6Addr;
@@ -74,6 +77,8 @@ pub struct Query {
     pub(super) context: Context,
     /// The vendors that it names.
     pub(super) vendors: Vendors,
+    /// The client's classes.
+    pub(super) classes: Memberships,
     /// The client's full name option.
     full_name: Octets<255>,
     /// The headers of the answer.
@@ -104,6 +109,7 @@ impl Default for Query {
             relays: RelayRecord::default(),
             context: Context::EMPTY,
             vendors: Vendors::default(),
+            classes: Memberships::default(),
             full_name: Octets::EMPTY,
             answer_envelope: Envelope {
                 source_mac: MacAddress::default(),
@@ -145,6 +151,44 @@ impl Query {
         let own = interface.v6.iter().copied();
         let on_link = own.filter(|own| subnets.iter().any(|subnet| subnet.contains(*own)));
         self.own.set(on_link);
+    }
+
+    /// The client's classes as far as the message tells them.
+    fn begin_classes(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
+        let vendor = vendor_class(received);
+        policy.classes_v6.begin(received, vendor, &mut self.classes);
+        self.not_dropped()
+    }
+
+    /// The client's other classes, which may depend on whether it has a reservation on its link.
+    fn complete_classes(
+        &mut self,
+        received: &Received<'_>,
+        policy: &Policy,
+    ) -> Result<(), Discard> {
+        let classes = &policy.classes_v6;
+        if classes.is_empty() {
+            return Ok(());
+        }
+        let network = policy.networks_v6.get(self.network);
+        let place = network.and_then(|network| Some((network, network.subnets.get(self.subnet)?)));
+        let reserved =
+            place.and_then(|(network, subnet)| reservation(policy, network, subnet, self));
+        let of_reservation = reserved.into_iter().flat_map(|(_, it)| &it.classes);
+        classes.complete(
+            received,
+            reserved.is_some(),
+            of_reservation,
+            &mut self.classes,
+        );
+        self.not_dropped()
+    }
+
+    fn not_dropped(&self) -> Result<(), Discard> {
+        match self.classes.contains(ClassId::DROP) {
+            true => Err(Discard::DropClass),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn ias(&self) -> &[IaQuery] {
@@ -416,8 +460,18 @@ pub fn classify(
         .set(&packet.relays)
         .map_err(|_| Discard::TooMany)?;
     query.hardware = hardware(&packet.relays, query.client());
+    let received = Received {
+        packet: &packet,
+        envelope,
+        interface: &interface.name,
+        payload_len: payload.len(),
+    };
+    query.begin_classes(&received, policy)?;
     let place = select::link(policy, &packet.relays, source, interface)?;
+    let permitted = policy.networks_v6.permitted(place, &query.classes);
+    let place = permitted.ok_or(Discard::NoSubnet)?;
     (query.network, query.subnet) = (place.network, place.subnet);
+    query.complete_classes(&received, policy)?;
     query.take_own(interface, policy);
     query.answer_envelope = select::answer_envelope(envelope, &packet.relays, interface)?;
     let Query {

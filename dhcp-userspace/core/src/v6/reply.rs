@@ -150,6 +150,13 @@ fn layers<'a>(answer: &Answer, link: &Link<'a>) -> Layers<'a> {
     }
     layers.push(&subnet.options);
     layers.push(&link.network.options);
+    let mut granted = answer.ias().iter().flat_map(IaAnswer::leases);
+    let first = granted.find(|granted| granted.valid > 0);
+    let around = [&subnet.access, &link.network.access];
+    let asked_for = link.policy.additional(first.map(|it| it.lease), around);
+    let classes = link.classes.with_additional(asked_for);
+    let classes = classes.filter_map(|class| link.policy.classes_v6.get(class));
+    classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&link.policy.options_v6);
     layers
 }

@@ -228,6 +228,7 @@ impl Checker<'_> {
             options: self.level(&written.options, family),
             hostname: text(&written.hostname),
             boot: boot(written),
+            classes: self.class_numbers(&written.classes, written.family).into(),
         };
         let (by, octets) = &identifier.value;
         into.insert(*by, octets, reservation);

@@ -6,10 +6,11 @@ use super::{Checker, ipv4, ipv6, value_or};
 use crate::config::file::Parameters;
 use crate::config::notation::Family;
 use crate::config::report::At;
+use dhcp_core::class::Access;
 use dhcp_core::networks::Vpns;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{Network, PoolOptions, Rules, Subnet4, Subnet6};
-use dhcp_lease::SubnetId;
+use dhcp_lease::{Lease, PoolIndex, SubnetId};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -24,6 +25,7 @@ impl ByName {
         &mut self,
         networks: &mut Vec<Network<S>>,
         placed: &Placed<'_>,
+        access: Access,
         subnet: Option<S>,
         options: OptionSet,
     ) {
@@ -44,6 +46,7 @@ impl ByName {
                 name,
                 subnets: vec![subnet],
                 options,
+                access,
             }),
         }
     }
@@ -99,6 +102,7 @@ impl Checker<'_> {
         let options = self.level(&written.parameters.options, Family::V4);
         self.routers(placed, outer, &options);
         self.server_identifier(placed);
+        let access = self.subnet_access(placed, &pools);
         let parameters = &placed.parameters;
         Some(Subnet4 {
             id: SubnetId(placed.id),
@@ -107,6 +111,7 @@ impl Checker<'_> {
             pools,
             relays: placed.relays().filter_map(|it| ipv4(it.value)).collect(),
             interface: placed.interface().map(|it| it.value.clone()),
+            access,
             lifetimes,
             reservations: self.reservations(placed),
             options,
@@ -127,12 +132,16 @@ impl Checker<'_> {
         let IpAddr::V6(network) = subnet.value.address else {
             return None;
         };
+        let pools = self.address_pools(placed, subnet.value);
+        let pd_pools = self.pd_pools(placed);
+        let access = self.subnet_access(placed, &[&pools[..], &pd_pools].concat());
         Some(Subnet6 {
             id: SubnetId(placed.id),
             network,
             prefix_len: subnet.value.len,
-            pools: self.address_pools(placed, subnet.value),
-            pd_pools: self.pd_pools(placed),
+            pools,
+            pd_pools,
+            access,
             relays: placed.relays().filter_map(|it| ipv6(it.value)).collect(),
             interface: placed.interface().map(|it| it.value.clone()),
             interface_id: placed
@@ -145,6 +154,42 @@ impl Checker<'_> {
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
         })
+    }
+
+    /// Who may use a shared network.
+    pub(super) fn network_access(&mut self, placed: &Placed<'_>) -> Access {
+        let Some(network) = placed.network else {
+            return Access::default();
+        };
+        self.late_guard(&network.class_names.permitted, placed.written.family);
+        self.access(&network.class_names, placed.written.family)
+    }
+
+    /// Who may use a subnet, and each of its pools.
+    fn subnet_access(&mut self, placed: &Placed<'_>, pools: &[PoolIndex]) -> Access {
+        let written = placed.written;
+        if placed
+            .network
+            .is_none_or(|network| network.subnets.len() == 1)
+        {
+            self.late_guard(&written.class_names.permitted, written.family);
+        }
+        for (range, names) in &written.pool_class_names {
+            let access = self.access(names, written.family);
+            let is_it = |pool: &&PoolIndex| {
+                let first = self.ranges.get(pool.0 as usize).map(|pool| pool.first);
+                first.is_some_and(|first| range.contains(address(first)))
+            };
+            if let (Some(pool), true) = (pools.iter().find(is_it), access != Access::default()) {
+                let place = pool.0 as usize;
+                let count = self.pool_access.len().max(place + 1);
+                self.pool_access.resize(count, Access::default());
+                if let Some(known) = self.pool_access.get_mut(place) {
+                    *known = access;
+                }
+            }
+        }
+        self.access(&written.class_names, written.family)
     }
 
     /// A subnet without routers is rarely meant, and a router in a pool never.
@@ -189,5 +234,12 @@ impl Checker<'_> {
         {
             self.report.warn(&pool.spot, message);
         }
+    }
+}
+
+fn address(lease: Lease) -> IpAddr {
+    match lease {
+        Lease::V4(address) => IpAddr::V4(address),
+        Lease::Address(address) | Lease::Prefix(address, _) => IpAddr::V6(address),
     }
 }

@@ -1,6 +1,7 @@
 //! What is fixed for one client, as it is written.
 
 use super::OptionData;
+use super::classes::names;
 use super::values::ipv4;
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix};
@@ -13,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 #[derive(Debug)]
 pub(in crate::config) struct Reservation {
     pub(in crate::config) spot: Spot,
+    pub(in crate::config) family: Family,
     /// Missing when it was wrong.
     pub(in crate::config) identifier: Option<At<(ReservedBy, Vec<u8>)>>,
     pub(in crate::config) addresses: Vec<At<IpAddr>>,
@@ -21,6 +23,7 @@ pub(in crate::config) struct Reservation {
     pub(in crate::config) next_server: Option<At<Ipv4Addr>>,
     pub(in crate::config) server_hostname: Option<At<String>>,
     pub(in crate::config) boot_file_name: Option<At<String>>,
+    pub(in crate::config) classes: Vec<At<String>>,
     pub(in crate::config) options: Vec<OptionData>,
 }
 
@@ -75,6 +78,7 @@ impl Reservation {
     pub(super) fn read(table: &Table<'_>, family: Family, report: &mut Report) -> Self {
         let mut this = Self {
             spot: table.spot.clone(),
+            family,
             identifier: identifier(table, family, report),
             addresses: Vec::new(),
             prefixes: Vec::new(),
@@ -82,6 +86,10 @@ impl Reservation {
             next_server: None,
             server_hostname: None,
             boot_file_name: None,
+            classes: table
+                .get("client-classes")
+                .map(|value| names(value, report))
+                .unwrap_or_default(),
             options: OptionData::list(table, &[family], report),
         };
         match family {
@@ -119,6 +127,7 @@ impl Reservation {
             && self.prefixes.is_empty()
             && self.options.is_empty()
             && self.hostname.is_none()
+            && self.classes.is_empty()
             && self.next_server.is_none()
             && self.server_hostname.is_none()
             && self.boot_file_name.is_none()

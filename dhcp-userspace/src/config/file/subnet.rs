@@ -1,7 +1,7 @@
 //! A subnet with its pools and reservations.
 
 use super::values::{allocator, interface_name, percent, relays, text_or_octets};
-use super::{OptionData, Parameters, Reservation};
+use super::{ClassNames, OptionData, Parameters, Reservation};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
@@ -27,6 +27,9 @@ pub(in crate::config) struct Subnet {
     pub(in crate::config) interface: Option<At<String>>,
     pub(in crate::config) interface_id: Option<At<Vec<u8>>>,
     pub(in crate::config) relays: Vec<At<IpAddr>>,
+    pub(in crate::config) class_names: ClassNames,
+    /// The same of those pools and pd-pools that name any.
+    pub(in crate::config) pool_class_names: Vec<(Range, ClassNames)>,
     pub(in crate::config) parameters: Parameters,
     pub(in crate::config) reservations: Vec<Reservation>,
 }
@@ -73,13 +76,15 @@ impl Subnet {
         let subnet = table.require("subnet", report);
         let pools = table.list("pools", report);
         let (mut pd_pools, mut interface_id) = (Vec::new(), None);
-        let mut pool_options = Vec::new();
+        let (mut pool_options, mut pool_class_names) = (Vec::new(), Vec::new());
         if family == Family::V6 {
             let tables = table.tables("pd-pools", &keys::PD_POOL, report);
             for table in &tables {
                 let options = OptionData::list(table, &[family], report);
+                let class_names = ClassNames::read(table, report);
                 if let Some(pool) = PdPool::read(table, report) {
                     pool_options.push((pool.value.prefix.range(), options));
+                    pool_class_names.push((pool.value.prefix.range(), class_names));
                     pd_pools.push(pool);
                 }
             }
@@ -87,7 +92,7 @@ impl Subnet {
         }
         let (pools, handing_out) = pools
             .into_iter()
-            .filter_map(|it| pool(it, family, &mut pool_options, report))
+            .filter_map(|it| pool(it, family, &mut pool_options, &mut pool_class_names, report))
             .unzip();
         Self {
             family,
@@ -99,6 +104,8 @@ impl Subnet {
             handing_out,
             pd_pools,
             pool_options,
+            class_names: ClassNames::read(table, report),
+            pool_class_names,
             interface: table.read("interface", report, interface_name),
             interface_id,
             relays: relays(table, &[family], report),
@@ -113,21 +120,24 @@ fn pool(
     value: Value<'_>,
     family: Family,
     pool_options: &mut Vec<(Range, Vec<OptionData>)>,
+    pool_class_names: &mut Vec<(Range, ClassNames)>,
     report: &mut Report,
 ) -> Option<(At<Range>, HandingOut)> {
     let mut handing_out = HandingOut::default();
-    let mut options = Vec::new();
+    let (mut options, mut class_names) = (Vec::new(), ClassNames::default());
     let value = match value.value {
         DeValue::Table(_) => {
             let table = value.table(&keys::POOL, report)?;
             handing_out = HandingOut::read(&table, "allocator", report);
             options = OptionData::list(&table, &[family], report);
+            class_names = ClassNames::read(&table, report);
             table.require("pool", report)?
         }
         _ => value,
     };
     let pool = value.read(report, |value| notation::range(family, value.text()?))?;
     pool_options.push((pool.value, options));
+    pool_class_names.push((pool.value, class_names));
     Some((pool, handing_out))
 }
 

@@ -43,6 +43,28 @@ pub const CLIENT_FQDN: u8 = 81;
 pub const RAPID_COMMIT: u8 = 80;
 /// Relay agent information (RFC 3046).
 pub const RELAY_AGENT: u8 = 82;
+/// Seconds since the client was last heard (RFC 4388 section 6.1).
+pub const CLIENT_LAST_TRANSACTION_TIME: u8 = 91;
+/// All addresses of a client (RFC 4388 section 6.1).
+pub const ASSOCIATED_IP: u8 = 92;
+/// Status code and message (RFC 6926 section 6.2.2).
+pub const STATUS_CODE: u8 = 151;
+/// When the message was made (RFC 6926 section 6.2.3).
+pub const BASE_TIME: u8 = 152;
+/// For how long the state has held (RFC 6926 section 6.2.4).
+pub const START_TIME_OF_STATE: u8 = 153;
+/// From when on a change counts (RFC 6926 section 6.2.5).
+pub const QUERY_START_TIME: u8 = 154;
+/// Until when a change counts (RFC 6926 section 6.2.6).
+pub const QUERY_END_TIME: u8 = 155;
+/// The state of an address (RFC 6926 section 6.2.7).
+pub const DHCP_STATE: u8 = 156;
+/// Where the news comes from (RFC 6926 section 6.2.8).
+pub const DATA_SOURCE: u8 = 157;
+/// Authentication (RFC 3118 section 2).
+pub const AUTHENTICATION: u8 = 90;
+/// By which algorithms the client can tell that a FORCERENEW is its server's (RFC 6704 section 3.1.1).
+pub const FORCERENEW_NONCE_CAPABLE: u8 = 145;
 /// Subnet selection (RFC 3011).
 pub const SUBNET_SELECTION: u8 = 118;
 /// Virtual subnet selection: the client's VPN (RFC 6607 section 3.1).

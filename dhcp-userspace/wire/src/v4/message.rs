@@ -64,6 +64,24 @@ impl MessageType {
     pub const INFORM: Self = Self(8);
     /// A server asks its client to renew (RFC 3203).
     pub const FORCERENEW: Self = Self(9);
+    /// A relay agent asks who has what (RFC 4388).
+    pub const LEASEQUERY: Self = Self(10);
+    /// Nobody has it, though it is ours to give (RFC 4388).
+    pub const LEASEUNASSIGNED: Self = Self(11);
+    /// We know nothing of it (RFC 4388).
+    pub const LEASEUNKNOWN: Self = Self(12);
+    /// Who has it (RFC 4388).
+    pub const LEASEACTIVE: Self = Self(13);
+    /// Asks for many leases at once, by TCP (RFC 6926).
+    pub const BULKLEASEQUERY: Self = Self(14);
+    /// That was all (RFC 6926).
+    pub const LEASEQUERYDONE: Self = Self(15);
+    /// Asks to be told of every change, by TCP (RFC 7724).
+    pub const ACTIVELEASEQUERY: Self = Self(16);
+    /// How the connection is (RFC 7724).
+    pub const LEASEQUERYSTATUS: Self = Self(17);
+    /// Begins TLS (RFC 7724).
+    pub const TLS: Self = Self(18);
 }
 
 /// Where options may stand. The order is the one in which they are read and put together

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod centuries;
+mod forcerenew;
 mod hostile;
 mod relays;
 mod replies;

@@ -1,5 +1,6 @@
 //! A server in a test tube, made of public types only: a policy, an interface, partitions, a clock.
 
+use crate::class::Access;
 use crate::networks::Place;
 use crate::options::{ConfiguredOption, OptionSet, Sending};
 use crate::subnet::{
@@ -83,6 +84,7 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         ]),
         pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
+        access: Access::default(),
         server_identifier: None,
         next_server: NONE,
         server_hostname: Box::default(),
@@ -170,11 +172,13 @@ impl World {
                     name: "here".into(),
                     subnets: here,
                     options: OptionSet::default(),
+                    access: Access::default(),
                 },
                 Network {
                     name: String::new(),
                     subnets: vec![relayed],
                     options: OptionSet::default(),
+                    access: Access::default(),
                 },
             ]
             .into(),
@@ -185,6 +189,7 @@ impl World {
             preference_v4: Preference::Former,
             preference_v6: Preference::Requested,
             alarms: crate::alarms::Alarms::default(),
+            leasequery: None,
             hosts_v4: Hosts::default(),
             hosts_v6: Hosts::default(),
             ..Policy::default()

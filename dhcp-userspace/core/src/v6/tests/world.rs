@@ -1,6 +1,7 @@
 //! A server with two links, and what its clients send and hear.
 
 pub(super) use super::super::{Query, classify, decide, reply};
+use crate::class::Access;
 use crate::networks::Place;
 pub(super) use crate::options::{ConfiguredOption, OptionSet, Sending};
 pub(super) use crate::subnet::{
@@ -68,6 +69,7 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
         options: OptionSet::default(),
         pool_options: PoolOptions::default(),
         reservations: Reservations::default(),
+        access: Access::default(),
         rapid_commit: false,
         preference: 0,
     };
@@ -139,6 +141,7 @@ impl World {
             name: String::new(),
             subnets: vec![subnet],
             options: OptionSet::default(),
+            access: Access::default(),
         };
         let policy = Policy {
             networks_v6: vec![alone(one), alone(two)].into(),

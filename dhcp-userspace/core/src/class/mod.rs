@@ -1,6 +1,13 @@
 //! Which classes is a client in? Numbers for the classes of a configuration, sets of them, and the classes of
 //! one query in the order in which it came into them.
 
+mod policy;
+
+#[cfg(test)]
+mod tests;
+
+pub use policy::{Access, BootFields, Class, Classes, Test, When};
+
 /// How many classes one protocol may have: those that are defined, the built-in ones, and the names of vendor
 /// and spawned classes that something asks for. It makes a set of classes 32 octets.
 pub const CLASSES_MAX: usize = 256;
@@ -172,55 +179,5 @@ impl Memberships {
     ) -> impl Iterator<Item = ClassId> + 'a {
         let held = asked_for.filter(|class| self.additional.contains(*class));
         self.iter().chain(held)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn class(index: usize) -> ClassId {
-        ClassId::new(index).unwrap()
-    }
-
-    #[test]
-    fn a_set_holds_every_class_that_there_may_be() {
-        let all: ClassSet = (0..CLASSES_MAX).map(class).collect();
-        assert!((0..CLASSES_MAX).all(|index| all.contains(class(index))));
-        assert_eq!(ClassId::new(CLASSES_MAX), None);
-    }
-
-    #[test]
-    fn memberships_keep_the_order_in_which_they_came_and_nothing_twice() {
-        let mut classes = Memberships::default();
-        for index in (0..CLASSES_MAX).rev().chain(0..CLASSES_MAX) {
-            classes.insert(class(index));
-        }
-        let order: Vec<_> = classes.iter().map(ClassId::index).collect();
-        assert_eq!(order, (0..CLASSES_MAX).rev().collect::<Vec<_>>());
-        classes.clear();
-        assert_eq!(classes.iter().count(), 0);
-        assert!(!classes.contains(class(7)));
-    }
-
-    #[test]
-    fn a_guard_without_classes_permits_everybody() {
-        let mut member = Memberships::default();
-        member.insert(class(9));
-        assert!(Guard::default().permits(&Memberships::default()));
-        let guard = Guard::any_of([class(8), class(9)]);
-        assert!(guard.permits(&member));
-        assert!(!guard.permits(&Memberships::default()));
-    }
-
-    #[test]
-    fn additional_classes_count_only_where_they_are_asked_for_and_last() {
-        let mut classes = Memberships::default();
-        classes.insert(ClassId::ALL);
-        classes.insert_additional(class(9));
-        assert!(!classes.contains(class(9)));
-        let asked = [class(8), class(9)];
-        let all: Vec<_> = classes.with_additional(asked.into_iter()).collect();
-        assert_eq!(all, [ClassId::ALL, class(9)]);
     }
 }

@@ -1,0 +1,64 @@
+//! `[leasequery]`: who may ask for others' leases.
+
+use crate::config::notation::{self, Family};
+use crate::config::reader::{Table, Value};
+use crate::config::report::{At, Report};
+use dhcp_core::leasequery::{Leasequery, Requestors};
+use std::net::IpAddr;
+
+/// Enough for any relay agent that has lost everything, and too little to keep a worker from its clients.
+const RATE_MAX: u32 = 2000;
+/// What says where a client is and how long it may stay there; names of routers and hosts.
+const OPTIONS: [u8; 11] = [1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92];
+
+/// Reads the table.
+pub(super) fn read(table: &Table<'_>, report: &mut Report) -> Option<Leasequery> {
+    let rate_max = table.read("rate-max", report, |value| value.whole_u32(1, 1_000_000));
+    let options = table.get("options").map(|value| {
+        let codes = value.list(report).into_iter();
+        let code = |value: &Value<'_>| Ok(value.whole(1, 254)? as u8); // 254 at most
+        let mut codes: Vec<u8> = codes
+            .filter_map(|element| element.read(report, code))
+            .map(|At { value, .. }| value)
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes
+    });
+    let requestors = table.require("requestors", report)?;
+    let spot = requestors.spot.clone();
+    let requestors: Vec<_> = requestors
+        .list(report)
+        .into_iter()
+        .filter_map(|element| element.read(report, network))
+        .map(|at| at.value)
+        .collect();
+    if requestors.is_empty() && !report.has_errors() {
+        let message = "is empty; name who may ask, or leave [leasequery] out";
+        report.error(&spot, message);
+    }
+    Some(Leasequery {
+        requestors,
+        rate_max: rate_max.map_or(RATE_MAX, |at| at.value),
+        options: options.unwrap_or_else(|| OPTIONS.to_vec()).into(),
+    })
+}
+
+/// An address, or a prefix without bits after its length.
+fn network(value: &Value<'_>) -> Result<Requestors, String> {
+    let text = value.text()?;
+    let prefix = match text.contains('/') {
+        true => notation::prefix(Family::V4, text)?,
+        false => notation::Prefix {
+            address: notation::address(Family::V4, text)?,
+            len: 32,
+        },
+    };
+    match prefix.address {
+        IpAddr::V4(network) => Ok(Requestors {
+            network,
+            prefix_len: prefix.len,
+        }),
+        IpAddr::V6(_) => Err(format!("\"{text}\" is not IPv4")),
+    }
+}
