@@ -441,6 +441,12 @@ enum CtlCommand {
         #[arg(value_parser = lease)]
         address: Lease,
     },
+    /// Leases that clients found in use by somebody else, which are nobody's for a while.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  xdhcpd ctl declined list\n  xdhcpd ctl declined clear 192.0.2.10\n  xdhcpd ctl declined clear --subnet 7"
+    )]
+    Declined(DeclinedCommand),
     /// Server time, the wall clock, and what they differ by; `accept` says that the wall clock is right.
     #[command(after_help = "Examples:\n  xdhcpd ctl clock\n  xdhcpd ctl clock accept")]
     Clock {
@@ -466,6 +472,39 @@ enum CtlCommand {
     /// Put the configuration file in force; if anything is wrong with it, nothing changes.
     #[command(after_help = "Example:\n  xdhcpd check && xdhcpd ctl reload")]
     Reload,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeclinedCommand {
+    /// List them, with when each comes back.
+    #[command(after_help = "Example:\n  xdhcpd ctl declined list --subnet 7")]
+    List {
+        /// Of the subnet with this number only.
+        #[arg(long, value_name = "ID")]
+        subnet: Option<u32>,
+        /// DHCPv4 or DHCPv6 only.
+        #[arg(long, value_enum)]
+        family: Option<FamilyArg>,
+    },
+    /// Give them back now: whatever was wrong has been put right.
+    #[command(
+        group = clap::ArgGroup::new("which").required(true).args(["address", "subnet", "all"]),
+        after_help = "Examples:\n  xdhcpd ctl declined clear 192.0.2.10\n  xdhcpd ctl declined clear --subnet 7\n  xdhcpd ctl declined clear --all --family v4"
+    )]
+    Clear {
+        /// This address, or prefix with its length.
+        #[arg(value_parser = lease)]
+        address: Option<Lease>,
+        /// All of the subnet with this number.
+        #[arg(long, value_name = "ID")]
+        subnet: Option<u32>,
+        /// All there are.
+        #[arg(long)]
+        all: bool,
+        /// DHCPv4 or DHCPv6 only.
+        #[arg(long, value_enum)]
+        family: Option<FamilyArg>,
+    },
 }
 
 /// Why a command failed. Each says what to do.

@@ -126,7 +126,7 @@ fn what_is_imported_means_what_kea_means() {
     assert_eq!(*one.options.find(3).unwrap().data, [192, 0, 2, 1]);
     assert!(imported.text.contains("data = \"isp.example\""));
     assert_eq!(one.reservations.len(), 2);
-    assert!(policy.authoritative);
+    assert!(one.rules.authoritative);
     assert_eq!(policy.decline_probation_seconds, 7200);
     assert!(pools.contains(&PoolRange {
         first: Lease::V4(Ipv4Addr::new(192, 0, 2, 100)),
@@ -144,7 +144,7 @@ fn what_is_imported_means_what_kea_means() {
 fn defaults_of_kea_that_are_not_ours_are_written_down() {
     let imported = import4("{\"Dhcp4\": {\"interfaces-config\": {\"interfaces\": [\"e\"]}}}");
     let (policy, _) = policy(&imported.text);
-    assert!(!policy.authoritative);
+    assert!(imported.text.contains("authoritative = false"), "{}", imported.text);
     assert_eq!(policy.decline_probation_seconds, 86_400);
     assert_eq!(said(&imported), Vec::<String>::new());
 }
