@@ -73,9 +73,14 @@ fn no_dhcpv4_exchange_uses_the_heap() {
     let config = [
         "server forcerenew yes",
         "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.16.255 dns-servers 10.3.0.53 routers 10.3.0.1
-         domain-name example.net next-server 10.3.0.69 server-hostname boot vendor 4491 2 0a:03:00:45",
+         domain-name example.net next-server 10.3.0.69 server-hostname boot reservations-global
+         vendor 4491 2 0a:03:00:45",
         "pool 10.3.1.0-10.3.16.255 ntp-servers 10.3.0.123",
         "global always mtu 1492 never option-43 01:02 always vendor 3561 1 61:63:73",
+        // Every identifier is looked for, and what relay agents told is read back for renewals.
+        "reservation circuit-id 77 address 10.3.0.200 hostname seven",
+        "reservation global client-id 01:aa hostname nobody",
+        "reservation global hw-address 02:00:00:01:00:07 hostname seven dns-servers 10.3.0.54",
         "leasequery requestor 10.3.0.1",
     ];
     let (mut engine, scene) = server(Protocol::V4, &config);
@@ -183,6 +188,42 @@ fn classes_use_no_heap() {
         }
     }
     assert_no_heap(&mut engine, &frames, 1000);
+}
+
+/// What depends on how a subnet is configured: every allocator, DECLINE, BOOTP, leases by hardware address.
+#[test]
+fn no_way_to_hand_out_addresses_uses_the_heap() {
+    for allocator in ["iterative", "random", "flq"] {
+        let config = format!(
+            "subnet 10.3.0.0/16 pool 10.3.1.0-10.3.2.255 lifetime 600 min-lifetime 60 adaptive-threshold 10
+             allocator {allocator} bootp 4294967295 no-match-client-id rapid-commit"
+        );
+        let (mut engine, scene) = server(Protocol::V4, &[&config]);
+        let mut frames = Vec::new();
+        for client in 0..300u32 {
+            let [.., a, b] = client.to_be_bytes();
+            let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+            let address = format!("10.3.{}.{b}", u32::from(a) + 1);
+            for text in [
+                format!("DISCOVER chaddr {mac} client-id 00:01"),
+                format!("DISCOVER chaddr {mac} requested {address} client-id 00:02"),
+                format!("REQUEST chaddr {mac} requested {address} server-id us"),
+                format!("DECLINE chaddr {mac} requested {address} server-id us"),
+                format!("DISCOVER chaddr {mac} rapid-commit"),
+                format!("BOOTP chaddr 02:00:00:02:{a:02x}:{b:02x}"),
+                format!("BOOTP chaddr 02:00:00:02:{a:02x}:{b:02x}"),
+            ] {
+                let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+                let packet = line.and_then(|line| v4::encode(&line, &scene));
+                frames.push(
+                    packet
+                        .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                        .emit(),
+                );
+            }
+        }
+        assert_no_heap(&mut engine, &frames, 800);
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Counter {
 }
 
 /// Names of DHCPv4 messages received, in the order of their counters.
-pub const RECEIVED_V4: [&str; 10] = [
+pub const RECEIVED_V4: [&str; 11] = [
     "discover",
     "request_selecting",
     "request_other_server",
@@ -42,13 +42,15 @@ pub const RECEIVED_V4: [&str; 10] = [
     "decline",
     "release",
     "inform",
+    "bootp",
     "leasequery",
 ];
 /// Names of DHCPv4 messages sent, in the order of their counters.
-pub const SENT_V4: [&str; 6] = [
+pub const SENT_V4: [&str; 7] = [
     "offer",
     "ack",
     "nak",
+    "bootp_reply",
     "lease_unassigned",
     "lease_unknown",
     "lease_active",
@@ -142,6 +144,7 @@ impl Counters {
             Kind::Decline => 6,
             Kind::Release => 7,
             Kind::Inform => 8,
+            Kind::Bootp => 9,
         };
         add(&self.received_v4, place);
     }
@@ -152,21 +155,22 @@ impl Counters {
             Verdict::Offer => 0,
             Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => 1,
             Verdict::Nak(_) => 2,
+            Verdict::BootReply => 3,
         };
         add(&self.sent_v4, place);
     }
 
     /// Counts a leasequery that is looked into.
     pub fn received_leasequery(&self) {
-        add(&self.received_v4, 9);
+        add(&self.received_v4, 10);
     }
 
     /// Counts the answer to a leasequery.
     pub fn sent_lease(&self, answer: LeaseAnswer) {
         let place = match answer {
-            LeaseAnswer::Unassigned => 3,
-            LeaseAnswer::Unknown => 4,
-            LeaseAnswer::Active => 5,
+            LeaseAnswer::Unassigned => 4,
+            LeaseAnswer::Unknown => 5,
+            LeaseAnswer::Active => 6,
         };
         add(&self.sent_v4, place);
     }

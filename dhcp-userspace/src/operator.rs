@@ -10,7 +10,7 @@ pub use import::Target;
 
 use crate::commit::{Handle, Returned};
 use crate::wake::Waker;
-use dhcp_lease::{Binding, ChangeLog, Lease, Partitions, Pools, State, Timestamp};
+use dhcp_lease::{Binding, ChangeLog, Lease, Partitions, Pools, SlotNumber, State, Timestamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::Arc;
 
@@ -120,6 +120,59 @@ impl Operator {
             "the operator released a lease"
         );
         Ok(binding)
+    }
+
+    /// Gives back declined leases before their time, those that are wanted: whatever was wrong has been put right.
+    /// The next quarantine of each is a first one. Returns them when all that is as durable as every promise.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; some may have been given back then. With [`ReleaseError::StoreFailed`] it is not known
+    /// what a restart will find of the last one.
+    pub fn clear_declined(
+        &mut self,
+        wants: impl Fn(&Binding) -> bool,
+        partitions: &Partitions,
+        pools: &Pools,
+        now: Timestamp,
+    ) -> Result<Vec<Binding>, ReleaseError> {
+        let mut cleared = Vec::new();
+        let mut binding = Binding::default();
+        for index in 0..partitions.len() {
+            let mut from = SlotNumber(0);
+            loop {
+                self.settle(partitions, pools);
+                if self.handle.is_suspended() || self.given_up > 0 {
+                    return Err(ReleaseError::StoreFailed);
+                }
+                let Some(mut partition) = partitions.lock(index) else {
+                    break;
+                };
+                let Some(slot) = partition.next_declined(from) else {
+                    break;
+                };
+                from = SlotNumber(slot.0.saturating_add(1));
+                partition.read(slot, &mut binding);
+                if binding.state != State::Declined || !wants(&binding) {
+                    continue;
+                }
+                binding.state = State::Released;
+                binding.expires = now;
+                let mut log = ChangeLog::with_capacity(LOG_RECORDS);
+                self.handle.prepare(&mut log, LOG_RECORDS);
+                let committed = partition.commit(Some(slot), &binding, pools, &mut log, now);
+                drop(partition);
+                self.handle.hand_over(&mut log, true);
+                // It needs no slot that it does not have.
+                committed.map_err(|_full| ReleaseError::StoreFailed)?;
+                if !log.is_empty() {
+                    drop(self.make_durable(log, partitions, pools)?);
+                }
+                pools.forgive(binding.lease);
+                tracing::info!(lease = %binding.lease, "the operator gave back a declined lease");
+                cleared.push(binding.clone());
+            }
+        }
+        Ok(cleared)
     }
 
     /// Returns when a log is durable and counts in the tables, with the log, empty.
@@ -290,6 +343,63 @@ mod tests {
             drop(bench.operator);
             bench.journal.join().unwrap();
         }
+    }
+
+    /// Makes the clients of some leases decline them.
+    fn decline(bench: &mut Bench, lasts: &[u8]) {
+        let mut log = ChangeLog::default();
+        for &last in lasts {
+            let (mut partition, slot) = bench.partitions.lock_holder(lease(last)).unwrap();
+            let mut binding = Binding::default();
+            partition.read(slot, &mut binding);
+            binding.state = State::Declined;
+            binding.valid_seconds = bench.pools.quarantine_seconds(lease(last), 60, 600, NOW);
+            binding.expires = NOW.after(binding.valid_seconds);
+            partition
+                .commit(Some(slot), &binding, &bench.pools, &mut log, NOW)
+                .unwrap();
+        }
+        bench.partitions.settle(&mut log, &bench.pools);
+    }
+
+    #[test]
+    fn declined_leases_are_given_back_and_no_others() {
+        for durability in [Durability::Process, Durability::Power] {
+            let mut bench = Bench::new(durability, true);
+            decline(&mut bench, &[3, 4, 5]);
+            let clear = |bench: &mut Bench, wants: fn(&Binding) -> bool| {
+                let (partitions, pools) = (&bench.partitions, &bench.pools);
+                let cleared = bench.operator.clear_declined(wants, partitions, pools, NOW);
+                let mut leases: Vec<_> = cleared.unwrap().iter().map(|it| it.lease).collect();
+                leases.sort_unstable_by_key(|lease| lease.address());
+                leases
+            };
+            assert_eq!(clear(&mut bench, |it| it.lease == lease(4)), [lease(4)]);
+            assert_eq!(bench.pools.declined_count(PoolIndex(0)), 2);
+            assert_eq!(clear(&mut bench, |_| true), [3, 5].map(lease));
+            assert!(clear(&mut bench, |_| true).is_empty());
+            assert_eq!(bench.pools.declined_count(PoolIndex(0)), 0);
+            for free in [3, 4, 5] {
+                assert_eq!(bench.pools.claim(lease(free)), Claim::Claimed);
+                assert_eq!(
+                    bench.pools.quarantine_seconds(lease(free), 60, 600, NOW),
+                    60
+                );
+            }
+            assert_eq!(bench.pools.claim(lease(6)), Claim::Taken);
+        }
+    }
+
+    #[test]
+    fn declined_leases_that_the_disk_does_not_give_back_stay() {
+        let mut bench = Bench::new(Durability::Power, false);
+        decline(&mut bench, &[3]);
+        let (partitions, pools) = (&bench.partitions, &bench.pools);
+        let cleared = bench
+            .operator
+            .clear_declined(|_| true, partitions, pools, NOW);
+        assert_eq!(cleared, Err(ReleaseError::StoreFailed));
+        assert_eq!(bench.pools.claim(lease(3)), Claim::Taken);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::wake::Waker;
 use crate::worker::{self, Round};
 use crate::xdp::{self, AttachError};
 use dhcp_core::Policy;
+use dhcp_core::alarms::{Alarm, Raised};
 use dhcp_lease::recovery::Recovery;
 use dhcp_lease::{Binding, Lease, Partitions, PoolIndex, Timestamp};
 use dhcp_wire::id::Duid;
@@ -108,6 +109,8 @@ struct Inner {
     round: Arc<Round>,
     /// The policy whose changed pools are closed because a worker did not take it over in time; 0: none.
     unopened: AtomicU64,
+    /// What is wrong with pools, as of a second ago.
+    alarms: Mutex<Vec<Raised>>,
     /// Reloads and releases, one at a time: what is released goes back to the pools in force. `None`
     /// once the server stops.
     operator: Mutex<Option<Operator>>,
@@ -192,6 +195,7 @@ impl Server {
             links: Mutex::new(links),
             round: Arc::default(),
             unopened: AtomicU64::new(0),
+            alarms: Mutex::default(),
             operator: Mutex::new(operator),
             campaigns: Campaigns::default(),
             is_full: AtomicBool::new(false),
@@ -245,6 +249,7 @@ impl Server {
             recovery: shared.recovery.clone(),
             partitions: shared.partitions.len(),
             pools: pools.collect(),
+            alarms: shared.alarms.lock().clone(),
         }
     }
 
@@ -290,6 +295,22 @@ impl Server {
         let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
         let policy = shared.policy.load();
         operator.release(lease, &shared.partitions, &policy.pools, shared.clock.now())
+    }
+
+    /// Gives back declined leases; see [`Operator::clear_declined`].
+    ///
+    /// # Errors
+    /// [`ReleaseError`].
+    pub fn clear_declined(
+        &self,
+        wants: impl Fn(&Binding) -> bool,
+    ) -> Result<Vec<Binding>, ReleaseError> {
+        let shared = &self.shared;
+        let operator = shared.operator.try_lock_for(OPERATOR_PATIENCE);
+        let mut operator = operator.ok_or(ReleaseError::Busy)?;
+        let operator = operator.as_mut().ok_or(ReleaseError::StoreFailed)?;
+        let policy = shared.policy.load();
+        operator.clear_declined(wants, &shared.partitions, &policy.pools, shared.clock.now())
     }
 
     /// Takes over leases from elsewhere; see [`Operator::import`].
@@ -486,7 +507,14 @@ fn longest_lifetime(policy: &Policy) -> u32 {
         .networks_v6
         .iter()
         .flat_map(|network| &network.subnets);
-    let v4 = v4.map(|subnet| subnet.lifetimes.valid_max.max(subnet.lifetimes.valid));
+    let v4 = v4.map(|subnet| {
+        let bootp = subnet.rules.bootp_seconds.unwrap_or(0);
+        subnet
+            .lifetimes
+            .valid_max
+            .max(subnet.lifetimes.valid)
+            .max(bootp)
+    });
     let v6 = v6.map(|subnet| subnet.lifetimes.valid_max.max(subnet.lifetimes.valid));
     v4.chain(v6).max().unwrap_or(86_400)
 }
@@ -559,6 +587,7 @@ impl Inner {
                 }
                 self.stand_in();
                 self.look_at_space();
+                self.look_at_pools();
             });
         }
     }
@@ -579,6 +608,37 @@ impl Inner {
     fn free_octets(&self) -> Option<u64> {
         let space = rustix::fs::statvfs(&self.settings.state_dir).ok()?;
         Some(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// Logs what is wrong with pools, each once.
+    fn look_at_pools(&self) {
+        let policy = self.policy.load();
+        let mut before = self.alarms.lock();
+        let raised = policy.alarms.raised(&policy.pools, &before);
+        for Raised {
+            alarm,
+            name,
+            count,
+            size,
+        } in &raised
+        {
+            let is_same = |it: &Raised| it.alarm == *alarm && it.name == *name;
+            match alarm {
+                _ if before.iter().any(is_same) => {}
+                Alarm::LowWater => {
+                    tracing::warn!(pool = name, free = count, size, "a pool is nearly full")
+                }
+                Alarm::Declined => {
+                    tracing::warn!(
+                        subnet = name,
+                        declined = count,
+                        size,
+                        "many leases are declined"
+                    );
+                }
+            }
+        }
+        *before = raised;
     }
 
     /// What else is left undone when workers do not run. Not during a reload or a release: leases must not

@@ -1,5 +1,5 @@
 //! The last address of a pool: 4,096 clients get 4,096 addresses from four workers on one queue, and the next
-//! client is refused as its protocol says.
+//! client is refused as its protocol says; 65,536 get as many from eight, by each allocator.
 
 use dhcp_tests::lab::Link;
 use dhcp_tests::lab::blaster::{Blaster, Report};
@@ -25,17 +25,41 @@ pd-pools = [{ prefix = "fd09:100::/44", delegated-len = 56 }]
 
 const ALL: u64 = 4096;
 
+/// As many addresses as eight workers can hand out in a few seconds, by each allocator.
+fn crowd(allocator: &str) -> String {
+    format!(
+        r#"
+interfaces = ["srv0"]
+durability = "process"
+workers = 8
+offer-lifetime = 600
+
+[[subnet4]]
+subnet = "10.8.0.0/15"
+pools = ["10.9.0.0-10.9.255.255"]
+allocator = "{allocator}"
+"#
+    )
+}
+
+const CROWD: u64 = 65_536;
+
 /// Runs 4,096 clients, then one more.
 fn exhaust(arguments: &[&str]) -> (Report, Report, Server, Link) {
+    fill(CONFIG, ALL, arguments)
+}
+
+/// Runs as many clients as there are leases, then one more.
+fn fill(config: &str, count: u64, arguments: &[&str]) -> (Report, Report, Server, Link) {
     let link = Link::new(1);
-    let mut server = Server::configured(&link.file("server"), CONFIG);
+    let mut server = Server::configured(&link.file("server"), config);
     server.start(&link.server);
-    let all = ALL.to_string();
+    let all = count.to_string();
     let run =
         |more: &[&str]| Blaster::run(&link.clients, link.folder(), &[arguments, more].concat());
     let everybody = run(&["--clients", &all, "--seed", "1"]);
     everybody.assert_clean();
-    assert_eq!(everybody.count("completed"), ALL, "{everybody:?}");
+    assert_eq!(everybody.count("completed"), count, "{everybody:?}");
     let one_more = run(&[
         "--clients",
         "1",
@@ -49,7 +73,7 @@ fn exhaust(arguments: &[&str]) -> (Report, Report, Server, Link) {
     one_more.assert_clean();
     assert_eq!(one_more.count("completed"), 0, "{one_more:?}");
     let leases = server.leases();
-    assert_eq!(leases.live().count() as u64, ALL);
+    assert_eq!(leases.live().count() as u64, count);
     assert!(leases.held_twice().is_empty());
     (everybody, one_more, server, link)
 }
@@ -74,4 +98,25 @@ fn the_4097th_router_gets_no_prefix_avail() {
     let (everybody, one_more, _server, _link) = exhaust(&["--family", "v6", "--ia", "pd"]);
     assert_eq!(everybody.count("prefixes"), ALL);
     assert!(one_more.refusals("NoPrefixAvail") > 0, "{one_more:?}");
+}
+
+fn the_65537th_client_gets_no_offer(allocator: &str) {
+    let (everybody, one_more, _server, _link) = fill(&crowd(allocator), CROWD, &["--family", "v4"]);
+    assert_eq!(everybody.count("addresses"), CROWD, "{allocator}");
+    assert_eq!(one_more.count("failed"), 1, "{one_more:?}");
+}
+
+#[test]
+fn eight_workers_hand_out_65536_addresses_one_after_the_other() {
+    the_65537th_client_gets_no_offer("iterative");
+}
+
+#[test]
+fn eight_workers_hand_out_65536_addresses_at_random() {
+    the_65537th_client_gets_no_offer("random");
+}
+
+#[test]
+fn eight_workers_hand_out_65536_addresses_from_a_queue() {
+    the_65537th_client_gets_no_offer("flq");
 }

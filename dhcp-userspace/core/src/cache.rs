@@ -8,6 +8,11 @@ use dhcp_lease::{Terms, Timestamp};
 /// long the same request is a duplicate, unless the operator has turned that off.
 const DUPLICATE_SECONDS: u32 = 10;
 
+/// Whether a request that changes nothing but times is the one that was answered last, sent again.
+pub(crate) fn is_duplicate(terms: &Terms, now: Timestamp) -> bool {
+    now.0.saturating_sub(terms.last_transaction.0) < u64::from(DUPLICATE_SECONDS)
+}
+
 /// What is left of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Left {

@@ -42,7 +42,7 @@ discards! {
     FromServer = "from_server",
     /// A message type that we do not know.
     UnknownMessage = "unknown_message",
-    /// A BOOTP request without message type (option 53).
+    /// A BOOTP request (no message type, option 53) where BOOTP is not served.
     Bootp = "bootp",
     /// No subnet is configured for where the message came from.
     NoSubnet = "no_subnet",
@@ -76,6 +76,8 @@ discards! {
     DeclineOverLimit = "decline_over_limit",
     /// A Confirm that cannot be judged, or that has no addresses (RFC 8415 section 18.3.3).
     CannotConfirm = "cannot_confirm",
+    /// The same was asked a moment ago, and its answer leaves as soon as the disk has the lease.
+    Duplicate = "duplicate",
     /// The lease table is full.
     TableFull = "table_full",
     /// The reply does not fit into the frame.

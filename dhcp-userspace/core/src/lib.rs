@@ -6,6 +6,7 @@
 //! answer; the only step under a lock), `reply` (answer to octets, over the frame of the request).
 #![forbid(unsafe_code)]
 
+pub mod alarms;
 pub mod class;
 pub mod discard;
 pub mod expression;

@@ -2,6 +2,7 @@
 //!
 //! An immutable snapshot, made whole from a checked configuration; a reload swaps the whole of it.
 
+use crate::alarms::Alarms;
 use crate::class::{Access, ClassId, Classes, Guard};
 use crate::leasequery::Leasequery;
 use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
@@ -11,7 +12,7 @@ pub use crate::reservation::{
 };
 use crate::v4::NonceSecret;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId};
+use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
 
@@ -57,9 +58,14 @@ pub struct Policy {
     pub offer_lifetime_seconds: u32,
     /// How long a declined lease is nobody's, in seconds.
     pub decline_probation_seconds: u32,
-    /// Answer an INIT-REBOOT or a REQUEST from the wrong network with a NAK also when we do not know the
-    /// client. (RFC 2131 section 4.3.2 asks for it on a link whose addressing we know.)
-    pub authoritative: bool,
+    /// How long one that was declined again and again is nobody's at most, in seconds.
+    pub decline_probation_seconds_max: u32,
+    /// DHCPv4: which of two addresses a client without a lease is given.
+    pub preference_v4: Preference,
+    /// DHCPv6: the same for its IAs.
+    pub preference_v6: Preference,
+    /// When the operator wants to know how full pools are.
+    pub alarms: Alarms,
     /// Who may ask for others' leases, if anybody may.
     pub leasequery: Option<Leasequery>,
     /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
@@ -70,6 +76,55 @@ pub struct Policy {
     pub hosts_v4: Hosts,
     /// The same of DHCPv6.
     pub hosts_v6: Hosts,
+}
+
+impl Policy {
+    /// For how long a lease that is declined now is nobody's: for longer each time, see
+    /// [`Pools::quarantine_seconds`].
+    pub(crate) fn quarantine_seconds(&self, lease: Lease, now: Timestamp) -> u32 {
+        let (least, most) = (
+            self.decline_probation_seconds,
+            self.decline_probation_seconds_max,
+        );
+        self.pools.quarantine_seconds(lease, least, most, now)
+    }
+}
+
+/// Which of two free addresses a client without a lease is given: the one that it had before, or the one that
+/// it asks for. A reservation and a live lease go before both, a new address comes after both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Preference {
+    /// The former one (RFC 2131 section 4.3.1).
+    #[default]
+    Former,
+    /// The requested one (requirements A10, A11).
+    Requested,
+}
+
+/// What of a DHCPv4 client counts in a subnet, and who is served there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether we have the last word on who uses which address there: a client with an address of another
+    /// network gets a NAK also when we do not know it (RFC 2131 section 4.3.2).
+    pub authoritative: bool,
+    /// Whether the client identifier says who a client is. If not, its hardware address does.
+    pub match_client_id: bool,
+    /// Whether the client identifier is echoed (RFC 6842).
+    pub echo_client_id: bool,
+    /// Whether BOOTP clients are served (RFC 1534), and for how many seconds they get an address, of which
+    /// they are never told.
+    pub bootp_seconds: Option<u32>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            authoritative: true,
+            match_client_id: true,
+            echo_client_id: true,
+            bootp_seconds: None,
+        }
+    }
 }
 
 /// What holds for all DHCPv4 relay agents.
@@ -167,7 +222,8 @@ fn address_number(address: IpAddr) -> u128 {
 pub struct Lifetimes {
     /// Given unless the client asks for another (`valid-lifetime`).
     pub valid: u32,
-    /// Smallest that a client may ask for (`min-valid-lifetime`; DHCPv4 only).
+    /// Smallest that a client may ask for (`min-valid-lifetime`; DHCPv4), and what it gets when the subnet is
+    /// nearly full (both protocols).
     pub valid_min: u32,
     /// Largest that a client may ask for (`max-valid-lifetime`; DHCPv4 only).
     pub valid_max: u32,
@@ -180,6 +236,9 @@ pub struct Lifetimes {
     pub rebind: Option<u32>,
     /// When a renewal is not written down.
     pub cache: LeaseCache,
+    /// From which share of the subnet's leases being taken on, in millionths, leases are as short as may be
+    /// (`adaptive-lease-time-threshold`).
+    pub adaptive_millionths: Option<u32>,
 }
 
 /// Which renewals that change nothing are answered with what is left of the lease, without writing it down.
@@ -229,6 +288,8 @@ pub struct Subnet4 {
     pub boot_file_name: Box<[u8]>,
     /// Rapid Commit allowed (RFC 4039).
     pub rapid_commit: bool,
+    /// What of a client counts, and who is served.
+    pub rules: Rules,
     /// What of relay agents' words counts.
     pub agents: AgentPolicy,
 }
@@ -266,6 +327,24 @@ pub struct Subnet6 {
     pub rapid_commit: bool,
     /// Preference sent in Advertise, when not 0 (RFC 8415 section 21.8).
     pub preference: u8,
+}
+
+impl Lifetimes {
+    /// Whether so many of the leases of some pools are taken that there are to be short ones only.
+    pub(crate) fn is_scarce(&self, pools: &Pools, among: &[PoolIndex]) -> bool {
+        let Some(threshold) = self.adaptive_millionths else {
+            return false;
+        };
+        let mut size = 0;
+        let mut free = 0;
+        for &pool in among {
+            size += pools.range(pool).map_or(0, |range| range.count);
+            free += pools.free_count(pool);
+        }
+        // A pool has 2^24 leases at most, and a subnet not 2^20 pools.
+        let taken = size.saturating_sub(free);
+        taken.saturating_mul(1_000_000) > size.saturating_mul(u64::from(threshold))
+    }
 }
 
 impl Policy {

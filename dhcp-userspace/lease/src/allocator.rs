@@ -18,6 +18,7 @@ mod pool;
 mod queue;
 
 use crate::binding::{Lease, LeaseKind, Timestamp};
+use crate::strikes::Strikes;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -204,6 +205,8 @@ pub struct Pools {
     withheld_until: Arc<AtomicU64>,
     /// What makes the order of [`Allocator::Random`]; the same for all that succeed each other.
     secret: Arc<Secret>,
+    /// What was declined of late; the same for all that succeed each other.
+    strikes: Arc<Strikes>,
     /// Seconds of server time: what was recorded earlier must be recorded anew before it is promised again; the
     /// same for all that succeed each other.
     recorded_since: Arc<AtomicU64>,
@@ -293,6 +296,7 @@ impl Pools {
             singles: None,
             withheld_until: Arc::clone(&previous.withheld_until),
             secret: Arc::clone(&previous.secret),
+            strikes: Arc::clone(&previous.strikes),
             recorded_since: Arc::clone(&previous.recorded_since),
         };
         places.retain(|&place| built.find(place).is_none());
@@ -334,6 +338,17 @@ impl Pools {
         if let Some((pool, _)) = self.bit(lease) {
             pool.count_declined(is_declined);
         }
+    }
+
+    /// For how long a lease that is declined now is nobody's: `least` seconds; twice as long each time that
+    /// this happens again within a day of the end of the last one; `most` at most. Remembers it.
+    pub fn quarantine_seconds(&self, lease: Lease, least: u32, most: u32, now: Timestamp) -> u32 {
+        self.strikes.add(lease, least, most, now)
+    }
+
+    /// Whatever was wrong with a declined lease has been put right: its next quarantine is a first one.
+    pub fn forgive(&self, lease: Lease) {
+        self.strikes.forget(lease);
     }
 
     /// How many leases of a pool are declined.

@@ -31,6 +31,7 @@ mod directory;
 mod index;
 mod overlay;
 mod sip;
+mod strikes;
 mod sync;
 
 pub use allocator::{Allocator, Claim, Pool, PoolCounts, PoolIndex, PoolRange, Pools};

@@ -353,6 +353,11 @@ impl Partition {
         self.read_any(slot, into)
     }
 
+    /// Whether `slot` says what committing `binding` would say, times excepted, but is not durable yet.
+    pub fn is_under_way(&self, slot: SlotNumber, binding: &Binding) -> bool {
+        !self.is_durable(slot) && self.is_same_but_times(slot, binding)
+    }
+
     /// Claims a lease for a client: like [`Pools::claim`], but it also takes over what only the client's
     /// own offer (lapsed or not), or its own binding that ended and was not yet cleared up, still holds.
     /// The caller then owns it, and goes on to [`Partition::hold`] or [`Partition::commit`].
@@ -595,6 +600,13 @@ impl Partition {
         self.leaving.iter().copied().for_each(mark);
     }
 
+    /// The first slot from `from` on with a declined lease.
+    pub fn next_declined(&self, from: SlotNumber) -> Option<SlotNumber> {
+        let roles = (0u32..).zip(&self.roles).skip(from.0 as usize);
+        let mut declined = roles.filter(|(_, role)| **role == Role::Declined);
+        declined.next().map(|(slot, _)| SlotNumber(slot))
+    }
+
     /// Tells pools that are new of what was declined and, if they want to know, of what ended.
     pub(crate) fn tell(&self, past: &mut Past<'_>) {
         let wants_ends = past.wants_ends();
@@ -610,7 +622,9 @@ impl Partition {
                 continue;
             };
             match role {
-                Role::Declined => past.declined(lease),
+                Role::Declined => {
+                    past.declined(lease, record.valid.to_native(), record.expires());
+                }
                 _ => past.ended(lease, record.expires()),
             }
         }

@@ -1,14 +1,15 @@
 //! `xdhcpd ctl`: the running server, over its control socket.
 
 use super::{
-    ClockCommand, CtlArgs, CtlCommand, Failure, FilterArgs, RestoreCommand, print, print_json,
+    ClockCommand, CtlArgs, CtlCommand, DeclinedCommand, Failure, RestoreCommand, print, print_json,
     reconfigure,
 };
 use crate::control::Client;
 use crate::control::message::{
-    Accepted, ClockStatus, Leases, PoolStatus, Release, Released, Reloaded, Stats, Status,
+    Accepted, ClearDeclined, Cleared, ClockStatus, Leases, PoolStatus, Release, Released, Reloaded,
+    Stats, Status,
 };
-use crate::leases::{self, Format, LeaseView};
+use crate::leases::{self, Filter, Format, LeaseView};
 use std::collections::BTreeMap;
 
 pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
@@ -38,22 +39,36 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
                 print(&pools_text(&pools))
             }
         }
-        CtlCommand::Leases { filter } => {
-            let leases: Leases = client.get(&leases_target(filter))?;
-            let status: Status = client.get("/v1/status")?;
-            if leases.more {
-                eprintln!("there are more leases; narrow them down, or use `xdhcpd leases list`");
-            }
-            let format = if args.json {
-                Format::Json
-            } else {
-                Format::Table
+        CtlCommand::Leases { filter } => list(&client, &filter.filter(), args.json),
+        CtlCommand::Declined(DeclinedCommand::List { subnet, family }) => {
+            let filter = Filter {
+                state: Some("declined".to_owned()),
+                subnet_id: *subnet,
+                family: family.map(|family| family.name().to_owned()),
+                ..Filter::default()
             };
-            print(&leases::render(
-                &leases.leases,
-                format,
-                false,
-                dhcp_lease::Timestamp(status.clock.server_time),
+            list(&client, &filter, args.json)
+        }
+        CtlCommand::Declined(DeclinedCommand::Clear {
+            address,
+            subnet,
+            all: _,
+            family,
+        }) => {
+            let which = ClearDeclined {
+                family: family.map(|family| family.name().to_owned()),
+                subnet_id: *subnet,
+                address: address.map(|lease| lease.to_string()),
+            };
+            let cleared: Cleared = client.post("/v1/declined/clear", &which)?;
+            if args.json {
+                return print_json(&cleared);
+            }
+            let count = cleared.cleared.len();
+            let lines = cleared.cleared.iter().map(|it| format!("{}\n", it.address));
+            print(&format!(
+                "{}given back: {count}\n",
+                lines.collect::<String>()
             ))
         }
         CtlCommand::Clock { command: None } => {
@@ -91,6 +106,18 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// Lists leases as the server has them.
+fn list(client: &Client, filter: &Filter, is_json: bool) -> Result<(), Failure> {
+    let leases: Leases = client.get(&leases_target(filter))?;
+    let status: Status = client.get("/v1/status")?;
+    if leases.more {
+        eprintln!("there are more leases; narrow them down, or use `xdhcpd leases list`");
+    }
+    let format = if is_json { Format::Json } else { Format::Table };
+    let now = dhcp_lease::Timestamp(status.clock.server_time);
+    print(&leases::render(&leases.leases, format, false, now))
 }
 
 fn show_clock(clock: &ClockStatus, is_json: bool) -> Result<(), Failure> {
@@ -148,8 +175,8 @@ fn released_text(lease: &LeaseView) -> String {
 }
 
 /// Every value is a word, a number or hexadecimal with colons: nothing needs escaping.
-fn leases_target(filter: &FilterArgs) -> String {
-    let filter = filter.filter();
+fn leases_target(filter: &Filter) -> String {
+    let filter = filter.clone();
     let pairs = [
         ("family", filter.family),
         ("state", filter.state),

@@ -2,6 +2,7 @@
 //!
 //! A command-line option wins, then the environment, then the configuration file, then the default.
 
+mod convert;
 mod ctl;
 mod export;
 mod history;
@@ -48,6 +49,12 @@ enum Command {
     /// Check a configuration: every error with line and column, and what is legal but suspicious.
     #[command(after_help = "Example:\n  xdhcpd check --config xdhcpd.toml")]
     Check(CheckArgs),
+    /// Turn configurations of other servers into ours.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  xdhcpd config import-kea --dhcp4 /etc/kea/kea-dhcp4.conf -o xdhcpd.toml"
+    )]
+    Config(convert::ConfigCommand),
     /// Read the lease store of a running or a stopped server.
     #[command(
         subcommand,
@@ -434,6 +441,12 @@ enum CtlCommand {
         #[arg(value_parser = lease)]
         address: Lease,
     },
+    /// Leases that clients found in use by somebody else, which are nobody's for a while.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  xdhcpd ctl declined list\n  xdhcpd ctl declined clear 192.0.2.10\n  xdhcpd ctl declined clear --subnet 7"
+    )]
+    Declined(DeclinedCommand),
     /// Server time, the wall clock, and what they differ by; `accept` says that the wall clock is right.
     #[command(after_help = "Examples:\n  xdhcpd ctl clock\n  xdhcpd ctl clock accept")]
     Clock {
@@ -459,6 +472,39 @@ enum CtlCommand {
     /// Put the configuration file in force; if anything is wrong with it, nothing changes.
     #[command(after_help = "Example:\n  xdhcpd check && xdhcpd ctl reload")]
     Reload,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeclinedCommand {
+    /// List them, with when each comes back.
+    #[command(after_help = "Example:\n  xdhcpd ctl declined list --subnet 7")]
+    List {
+        /// Of the subnet with this number only.
+        #[arg(long, value_name = "ID")]
+        subnet: Option<u32>,
+        /// DHCPv4 or DHCPv6 only.
+        #[arg(long, value_enum)]
+        family: Option<FamilyArg>,
+    },
+    /// Give them back now: whatever was wrong has been put right.
+    #[command(
+        group = clap::ArgGroup::new("which").required(true).args(["address", "subnet", "all"]),
+        after_help = "Examples:\n  xdhcpd ctl declined clear 192.0.2.10\n  xdhcpd ctl declined clear --subnet 7\n  xdhcpd ctl declined clear --all --family v4"
+    )]
+    Clear {
+        /// This address, or prefix with its length.
+        #[arg(value_parser = lease)]
+        address: Option<Lease>,
+        /// All of the subnet with this number.
+        #[arg(long, value_name = "ID")]
+        subnet: Option<u32>,
+        /// All there are.
+        #[arg(long)]
+        all: bool,
+        /// DHCPv4 or DHCPv6 only.
+        #[arg(long, value_enum)]
+        family: Option<FamilyArg>,
+    },
 }
 
 /// Why a command failed. Each says what to do.
@@ -558,6 +604,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(not(feature = "afxdp"))]
         Command::Run(_) => Err(Failure::NoAfXdp),
         Command::Check(args) => check(&args),
+        Command::Config(command) => convert::run(&command),
         Command::Leases(command) => leases::run(command),
         Command::Ctl(args) => ctl::run(&args),
         Command::Version { json: false } => {
@@ -649,6 +696,8 @@ mod tests {
             "run -c a.toml --state-dir /s --socket /c --log debug --log-format json",
             "run --xdp-log --log xdp=info",
             "check --config a.toml --json",
+            "config import-kea --dhcp4 a.conf --dhcp6 b.conf -o c.toml --lenient",
+            "config import-kea --dhcp6 b.conf",
             "leases list --family v6 --state leased --subnet 3 --client 0x0102 --limit 5 --format csv",
             "leases get 192.0.2.1 --json",
             "leases export --format kea-csv --family v4 --kea-version 2.2 -o leases.csv --state live",
@@ -690,6 +739,7 @@ mod tests {
             "serve",
             "leases list --client zz",
             "leases get",
+            "config import-kea",
             "ctl release",
             "ctl release printer",
             "ctl restore",

@@ -10,14 +10,17 @@ use crate::control::{Acceptable, Control, Source};
 use crate::counters::Totals;
 use crate::history::HistoryStatus;
 use crate::leases::import::{How, Imported};
+use crate::leases::{Filter, LeaseView};
 use crate::operator::ReleaseError;
 use crate::server::{self, Server};
 use crate::settings::{Durability, Settings, XdpLog};
 use crate::sigbus;
 use crate::watchdog::Watchdog;
 use dhcp_core::Policy;
+use dhcp_core::alarms::{Alarm, Raised};
 use dhcp_lease::{Binding, Lease, Timestamp, clock};
 use sd_notify::NotifyState;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -295,6 +298,7 @@ impl Source for Running {
         }
         problems.extend(status.geometry_problem.iter().cloned());
         problems.extend(clock_problems(&status.clock));
+        problems.extend(status.alarms.iter().map(alarm));
         let partitions = self.server.partitions();
         let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
         let leases = live
@@ -327,6 +331,7 @@ impl Source for Running {
             sync_max_micros: status.store.latency_max_micros,
             history: status.history.as_ref().map(history),
             interfaces: status.interfaces.iter().map(interface).collect(),
+            alarms: counted(&status.alarms),
             problems,
         }
     }
@@ -361,6 +366,12 @@ impl Source for Running {
 
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError> {
         self.server.release(lease)
+    }
+
+    fn clear_declined(&self, wanted: &Filter) -> Result<Vec<Binding>, ReleaseError> {
+        let now = self.server.now();
+        self.server
+            .clear_declined(|binding| wanted.wants(binding, &LeaseView::new(binding, now)))
     }
 
     fn import(&self, bindings: Vec<Binding>, how: How) -> Result<Imported, ReleaseError> {
@@ -428,6 +439,33 @@ fn clock(status: &ClockStatus) -> message::ClockStatus {
         accepted: status.is_accepted,
         steps: status.steps,
         withheld_until: status.withheld_until.map(|until| until.0),
+    }
+}
+
+fn counted(alarms: &[Raised]) -> BTreeMap<String, u64> {
+    let count = |alarm| alarms.iter().filter(|it| it.alarm == alarm).count() as u64;
+    [
+        ("low_water".to_owned(), count(Alarm::LowWater)),
+        ("declined".to_owned(), count(Alarm::Declined)),
+    ]
+    .into()
+}
+
+fn alarm(raised: &Raised) -> String {
+    let Raised {
+        alarm,
+        name,
+        count,
+        size,
+    } = raised;
+    match alarm {
+        Alarm::LowWater => format!(
+            "pool {name}: {count} of {size} leases are free; enlarge it, or shorten `valid-lifetime`"
+        ),
+        Alarm::Declined => format!(
+            "subnet {name}: {count} of {size} leases are declined; find who uses them (`xdhcpd ctl declined \
+             list`), then give them back (`xdhcpd ctl declined clear`)"
+        ),
     }
 }
 

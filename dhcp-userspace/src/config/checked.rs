@@ -20,15 +20,16 @@ use crate::history::HistorySettings;
 use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
 use classes::Book;
 use dhcp_core::Policy;
+use dhcp_core::alarms::Alarms;
 use dhcp_core::class::{Access, Classes};
 use dhcp_core::leasequery::Leasequery;
 use dhcp_core::networks::Networks;
 use dhcp_core::options::OptionSet;
 use dhcp_core::reservation::Hosts;
-use dhcp_core::subnet::{RelayPolicy, Subnet4, Subnet6};
+use dhcp_core::subnet::{Preference, RelayPolicy, Subnet4, Subnet6};
 use dhcp_core::v4::NonceSecret;
 use dhcp_lease::clock::Guard;
-use dhcp_lease::{Lease, PoolRange, Pools};
+use dhcp_lease::{Allocator, Lease, PoolRange, Pools};
 use dhcp_wire::id::Duid;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -52,6 +53,10 @@ mod default {
     pub(super) const OFFER_LIFETIME: u32 = 60;
     /// An hour (requirements, decision 9): a day of quarantine empties a pool for one bad client.
     pub(super) const DECLINE_PROBATION: u32 = 3600;
+    /// A day: who sits on an address that long is there for good, and then the operator is told.
+    pub(super) const DECLINE_PROBATION_MAX: u32 = 86_400;
+    /// A tenth of a subnet is more than a forgotten printer.
+    pub(super) const DECLINE_ALARM_PERCENT: u32 = 10;
     /// Enough locks for as many threads as a machine of this decade gives one server.
     pub(super) const PARTITIONS: u32 = 16;
     /// When half of the leases would end at once it is more likely the clock than the clients.
@@ -94,11 +99,15 @@ pub struct Checked {
     options_v4: OptionSet,
     options_v6: OptionSet,
     ranges: Vec<PoolRange>,
+    allocators: Vec<Allocator>,
     reserved: Vec<Lease>,
     withheld: Vec<Lease>,
+    alarms: Alarms,
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
-    authoritative: bool,
+    decline_probation_seconds_max: u32,
+    preference_v4: Preference,
+    preference_v6: Preference,
     leasequery: Option<Leasequery>,
     forcerenew_nonce: bool,
     hosts_v4: Hosts,
@@ -110,9 +119,10 @@ impl Checked {
     /// with what is claimed of them.
     pub fn policy(&self, duid: &Duid, previous: Option<&Policy>) -> Policy {
         let reserved = [&self.reserved[..], &self.withheld].concat();
+        let (ranges, allocators) = (&self.ranges, &self.allocators);
         let pools = match previous {
-            Some(previous) => Pools::succeed(&previous.pools, &self.ranges, &reserved),
-            None => Pools::new(&self.ranges, &reserved),
+            Some(previous) => Pools::succeed_with(&previous.pools, ranges, allocators, &reserved),
+            None => Pools::with_allocators(ranges, allocators, &reserved),
         };
         Policy {
             networks_v4: self.networks_v4.clone(),
@@ -126,7 +136,10 @@ impl Checked {
             server_duid: duid.clone(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
-            authoritative: self.authoritative,
+            decline_probation_seconds_max: self.decline_probation_seconds_max,
+            preference_v4: self.preference_v4,
+            preference_v6: self.preference_v6,
+            alarms: self.alarms.clone(),
             leasequery: self.leasequery.clone(),
             forcerenew: self.nonce_secret(previous),
             relays_v4: self.relays_v4.clone(),
@@ -182,14 +195,18 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     let mut checker = Checker {
         report: &mut report,
         ranges: Vec::new(),
+        allocators: Vec::new(),
         reserved: Vec::new(),
         withheld: Vec::new(),
+        alarms: Alarms::default(),
+        excludes_first_last_24: value_or(&file.exclude_first_last_24, false),
         definitions: Definitions::default(),
         classes_v4: Book::new(Family::V4),
         classes_v6: Book::new(Family::V6),
         pool_access: Vec::new(),
     };
     checker.define(file);
+    let (decline_probation_seconds, decline_probation_seconds_max) = checker.quarantine(file);
     let interfaces = checker.interfaces(file);
     checker.classes(&file.classes4, Family::V4);
     checker.classes(&file.classes6, Family::V6);
@@ -227,8 +244,10 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     }
     let Checker {
         ranges,
+        allocators,
         reserved,
         withheld,
+        alarms,
         classes_v4,
         classes_v6,
         pool_access,
@@ -261,6 +280,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         accept_clock: false,
         xdp_log: XdpLog::Off,
     };
+    let [prefer_v4, prefer_v6] = &file.prefer;
     Ok(Checked {
         settings,
         warnings: report.finish(),
@@ -273,14 +293,15 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         options_v4,
         options_v6,
         ranges,
+        allocators,
         reserved,
         withheld,
+        alarms,
         offer_lifetime_seconds: value_or(&file.offer_lifetime, default::OFFER_LIFETIME),
-        decline_probation_seconds: value_or(
-            &file.decline_probation_period,
-            default::DECLINE_PROBATION,
-        ),
-        authoritative: value_or(&file.authoritative, true),
+        decline_probation_seconds,
+        decline_probation_seconds_max,
+        preference_v4: value_or(prefer_v4, Preference::Former),
+        preference_v6: value_or(prefer_v6, Preference::Requested),
         leasequery: file.leasequery.clone(),
         forcerenew_nonce: value_or(&file.forcerenew_nonce, true),
         hosts_v4,
@@ -321,9 +342,13 @@ fn default_capacity(ranges: &[PoolRange], reserved: usize) -> u64 {
 struct Checker<'r> {
     report: &'r mut Report,
     ranges: Vec<PoolRange>,
+    /// Of each range.
+    allocators: Vec<Allocator>,
     reserved: Vec<Lease>,
     /// Addresses in the pools that are for no client at all.
     withheld: Vec<Lease>,
+    alarms: Alarms,
+    excludes_first_last_24: bool,
     /// The options that the operator defines.
     definitions: Definitions,
     classes_v4: Book,
@@ -350,6 +375,21 @@ impl Checker<'_> {
                 self.report.error(spot, message);
             }
         }
+    }
+
+    /// How long a declined lease is nobody's: the first time, and at most.
+    fn quarantine(&mut self, file: &File) -> (u32, u32) {
+        let first = value_or(&file.decline_probation_period, default::DECLINE_PROBATION);
+        let longest = file.decline_probation_max.as_ref();
+        if let Some(longest) = longest.filter(|longest| longest.value < first) {
+            let message = format!(
+                "{} is below `decline-probation-period`, {first}; raise it",
+                longest.value
+            );
+            self.report.error(&longest.spot, message);
+        }
+        let longest = longest.map_or(default::DECLINE_PROBATION_MAX, |it| it.value);
+        (first, longest.max(first))
     }
 
     fn interfaces(&mut self, file: &File) -> Vec<InterfaceSettings> {

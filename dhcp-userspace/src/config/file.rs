@@ -18,7 +18,7 @@ pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
 pub(super) use option_def::OptionDef;
 pub(super) use reservation::Reservation;
-pub(super) use subnet::{PdPool, Subnet};
+pub(super) use subnet::{HandingOut, PdPool, Subnet};
 
 use super::keys::{self, TableKeys};
 use super::notation::{Family, Prefix};
@@ -26,13 +26,14 @@ use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::settings::{CopyMode, Durability, XdpMode};
 use dhcp_core::leasequery::Leasequery;
-use dhcp_core::subnet::ClientKey;
+use dhcp_core::subnet::{ClientKey, Preference};
+use dhcp_lease::Allocator;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use toml::de::DeValue;
 use values::{
-    allowed_relays, client_key, interface_name, ipv4, path, relays, server_address, text_or_octets,
-    vpn,
+    allocator, allowed_relays, client_key, interface_name, ipv4, path, percent, preference, relays,
+    server_address, text_or_octets, vpn,
 };
 
 /// The whole file.
@@ -50,7 +51,10 @@ pub(super) struct File {
     pub(super) expiry_guard_downtime_seconds: Option<At<u64>>,
     pub(super) offer_lifetime: Option<At<u32>>,
     pub(super) decline_probation_period: Option<At<u32>>,
-    pub(super) authoritative: Option<At<bool>>,
+    pub(super) decline_probation_max: Option<At<u32>>,
+    /// DHCPv4, DHCPv6.
+    pub(super) prefer: [Option<At<Preference>>; 2],
+    pub(super) exclude_first_last_24: Option<At<bool>>,
     pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
@@ -118,6 +122,17 @@ pub(super) struct Parameters {
     pub(super) cache_threshold: Option<At<u32>>,
     pub(super) cache_max_age: Option<At<u32>>,
     pub(super) rapid_commit: Option<At<bool>>,
+    pub(super) allocator: Option<At<Allocator>>,
+    pub(super) pd_allocator: Option<At<Allocator>>,
+    /// In millionths.
+    pub(super) adaptive_threshold: Option<At<u32>>,
+    pub(super) low_water_percent: Option<At<u32>>,
+    pub(super) decline_alarm_percent: Option<At<u32>>,
+    pub(super) authoritative: Option<At<bool>>,
+    pub(super) match_client_id: Option<At<bool>>,
+    pub(super) echo_client_id: Option<At<bool>>,
+    pub(super) bootp: Option<At<bool>>,
+    pub(super) bootp_lifetime: Option<At<u32>>,
     pub(super) preference: Option<At<u8>>,
     pub(super) next_server: Option<At<Ipv4Addr>>,
     pub(super) server_hostname: Option<At<String>>,
@@ -150,6 +165,19 @@ impl Parameters {
             cache_threshold: either(&self.cache_threshold, &outer.cache_threshold),
             cache_max_age: either(&self.cache_max_age, &outer.cache_max_age),
             rapid_commit: either(&self.rapid_commit, &outer.rapid_commit),
+            allocator: either(&self.allocator, &outer.allocator),
+            pd_allocator: either(&self.pd_allocator, &outer.pd_allocator),
+            adaptive_threshold: either(&self.adaptive_threshold, &outer.adaptive_threshold),
+            low_water_percent: either(&self.low_water_percent, &outer.low_water_percent),
+            decline_alarm_percent: either(
+                &self.decline_alarm_percent,
+                &outer.decline_alarm_percent,
+            ),
+            authoritative: either(&self.authoritative, &outer.authoritative),
+            match_client_id: either(&self.match_client_id, &outer.match_client_id),
+            echo_client_id: either(&self.echo_client_id, &outer.echo_client_id),
+            bootp: either(&self.bootp, &outer.bootp),
+            bootp_lifetime: either(&self.bootp_lifetime, &outer.bootp_lifetime),
             preference: either(&self.preference, &outer.preference),
             next_server: either(&self.next_server, &outer.next_server),
             server_hostname: either(&self.server_hostname, &outer.server_hostname),
@@ -231,9 +259,18 @@ impl File {
             decline_probation_period: top.read("decline-probation-period", report, |value| {
                 value.whole_u32(1, 31_536_000)
             }),
-            authoritative: dhcp4
+            decline_probation_max: top.read("decline-probation-max", report, |value| {
+                value.whole_u32(1, 31_536_000)
+            }),
+            prefer: [&dhcp4, &dhcp6].map(|table| {
+                let table = table.as_ref();
+                table.and_then(|table| table.read("prefer", report, preference))
+            }),
+            exclude_first_last_24: dhcp4
                 .as_ref()
-                .and_then(|table| table.read("authoritative", report, Value::boolean)),
+                .and_then(|table| table.get("compatibility"))
+                .and_then(|value| value.table(&keys::COMPATIBILITY, report))
+                .and_then(|table| table.read("exclude-first-last-24", report, Value::boolean)),
             forcerenew_nonce: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
@@ -354,6 +391,15 @@ impl Parameters {
                 value.whole_u32(0, u32::MAX)
             }),
             rapid_commit: table.read("rapid-commit", report, Value::boolean),
+            allocator: table.read("allocator", report, allocator),
+            adaptive_threshold: table.read(
+                "adaptive-lease-time-threshold",
+                report,
+                Value::millionths,
+            ),
+            low_water_percent: table.read("low-water-percent", report, percent),
+            decline_alarm_percent: table.read("decline-alarm-percent", report, percent),
+            min_valid_lifetime: table.read("min-valid-lifetime", report, lifetime),
             reservations_global: table.read("reservations-global", report, Value::boolean),
             reservations_in_subnet: table.read("reservations-in-subnet", report, Value::boolean),
             reservations_out_of_pool: table.read(
@@ -365,8 +411,12 @@ impl Parameters {
             ..Self::default()
         };
         if v4 {
-            this.min_valid_lifetime = table.read("min-valid-lifetime", report, lifetime);
             this.max_valid_lifetime = table.read("max-valid-lifetime", report, lifetime);
+            this.authoritative = table.read("authoritative", report, Value::boolean);
+            this.match_client_id = table.read("match-client-id", report, Value::boolean);
+            this.echo_client_id = table.read("echo-client-id", report, Value::boolean);
+            this.bootp = table.read("bootp", report, Value::boolean);
+            this.bootp_lifetime = table.read("bootp-lifetime", report, lifetime);
             this.next_server = table.read("next-server", report, ipv4);
             this.server_hostname =
                 table.read("server-hostname", report, |value| value.text_within(63));
@@ -378,6 +428,7 @@ impl Parameters {
             this.client_key = table.read("client-key", report, client_key);
         }
         if v6 {
+            this.pd_allocator = table.read("pd-allocator", report, allocator);
             this.preferred_lifetime = table.read("preferred-lifetime", report, lifetime);
             this.preference = table.read("preference", report, |value| {
                 Ok(value.whole(0, 255)? as u8) // 255 at most

@@ -65,6 +65,7 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &HISTORY,
     &LEASEQUERY,
     &DHCP4,
+    &COMPATIBILITY,
     &DHCP6,
     &CLIENT_CLASS4,
     &CLIENT_CLASS6,
@@ -154,7 +155,13 @@ pub(super) const TOP: TableKeys = TableKeys {
             "decline-probation-period",
             "seconds, 1 to 31536000",
             "3600",
-            "How long a lease that a client found in use by somebody else is nobody's, in both protocols.",
+            "How long a lease that a client found in use by somebody else is nobody's, in both protocols. When that happens to the same lease again within a day after it came back, it is nobody's for twice as long, each time, up to `decline-probation-max`.",
+        ),
+        key(
+            "decline-probation-max",
+            "seconds, 1 to 31536000",
+            "86400",
+            "How long such a lease is nobody's at most. `xdhcpd ctl declined` lists them all and gives them back before their time.",
         ),
         key(
             "history",
@@ -333,20 +340,87 @@ const LIFETIMES: &[Key] = &[
     ),
 ];
 
-const LIFETIMES_V4: &[Key] = &[
+const ALLOCATION: &[Key] = &[
+    key(
+        "allocator",
+        ALLOCATORS,
+        "`\"iterative\"`",
+        "In which order pools hand out free addresses: ascending from where the last search ended, and round again (`iterative`); in an order that only this store's secret tells, so that nobody can guess addresses, as RFC 9915 section 13.1 asks for hosts (`random`); what has been free for the longest time first, so that former clients find their address free for long (`flq`: eight octets of memory for each address; a start, and a reload that changes the pool, read all former leases). All take the same time in a full pool as in an empty one. A pool whose allocator is changed keeps its leases.",
+    ),
+    key(
+        "adaptive-lease-time-threshold",
+        "share of the subnet's leases, 0 to 1",
+        "none",
+        "When more than this share of a subnet's pools is taken, leases get `min-valid-lifetime`, or what is left of the lease that a client has if that is longer, so that what nobody uses comes back soon. It works with every allocator.",
+    ),
+    key(
+        "low-water-percent",
+        "percent of a pool, 0 to 100",
+        "0",
+        "When fewer of a pool's leases are free for any client than this, `xdhcpd ctl status` says so, and the log does once; again only after twice as many were free. 0: never.",
+    ),
+    key(
+        "decline-alarm-percent",
+        "percent of a subnet's leases, 0 to 100",
+        "10",
+        "When more of the leases of a subnet's pools than this are declined, `xdhcpd ctl status` says so, and the log does once. 0: never.",
+    ),
     key(
         "min-valid-lifetime",
         SECONDS,
         "`valid-lifetime`",
-        "Shortest lifetime that a DHCPv4 client may ask for.",
-    ),
-    key(
-        "max-valid-lifetime",
-        SECONDS,
-        "`valid-lifetime`",
-        "Longest lifetime that a DHCPv4 client may ask for.",
+        "Shortest lifetime that a DHCPv4 client may ask for, and what both protocols grant beyond `adaptive-lease-time-threshold`.",
     ),
 ];
+
+const ALLOCATORS: &str = "`\"iterative\"`, `\"random\"` or `\"flq\"`";
+
+const PD_ALLOCATOR: Key = key(
+    "pd-allocator",
+    ALLOCATORS,
+    "`\"iterative\"`",
+    "The same for the prefixes of pd-pools (DHCPv6).",
+);
+
+const RULES_V4: &[Key] = &[
+    key(
+        "authoritative",
+        "boolean",
+        "true",
+        "Whether our configuration is the last word on the link: a client that asks for an address of another network gets a NAK also when we do not know the client (RFC 2131 section 4.3.2; DHCPv4).",
+    ),
+    key(
+        "match-client-id",
+        "boolean",
+        "true",
+        "Whether the client identifier (option 61) says who a client is. `false`: its hardware address does, and the identifier is not recorded: for machines that boot in stages with different identifiers (DHCPv4). Reservations by client identifier work all the same.",
+    ),
+    key(
+        "echo-client-id",
+        "boolean",
+        "true",
+        "Whether the client identifier is sent back, as RFC 6842 asks; `false` for clients that were made before it and refuse such an answer (DHCPv4).",
+    ),
+    key(
+        "bootp",
+        "boolean",
+        "false",
+        "Whether BOOTP clients, whose messages have no message type, get an address (RFC 1534; DHCPv4).",
+    ),
+    key(
+        "bootp-lifetime",
+        SECONDS,
+        "4294967295",
+        "For how long a BOOTP client's address is its own after it has booted. BOOTP knows no leases: the client uses the address for ever, whatever stands here.",
+    ),
+];
+
+const LIFETIMES_V4: &[Key] = &[key(
+    "max-valid-lifetime",
+    SECONDS,
+    "`valid-lifetime`",
+    "Longest lifetime that a DHCPv4 client may ask for.",
+)];
 
 const LIFETIMES_V6: &[Key] = &[
     key(
@@ -474,16 +548,24 @@ pub(super) const DHCP4: TableKeys = TableKeys {
     meaning: "Parameters of all DHCPv4 subnets. A shared network, a subnet and a reservation each override what stands outside of them.",
     groups: &[
         LIFETIMES,
+        ALLOCATION,
         LIFETIMES_V4,
         BOOTSTRAP_V4,
+        RULES_V4,
         &[DEFINITIONS],
         &[CLASSES_V4],
         &[
             key(
-                "authoritative",
-                "boolean",
-                "true",
-                "Whether our configuration is the last word on the links that it names: a client that asks for an address of another network gets a NAK also when we do not know the client (RFC 2131 section 4.3.2).",
+                "prefer",
+                PREFERENCES,
+                "`\"former\"`",
+                "Which address a client without a lease gets if it had one before and asks for another, and both are free: the `former` (RFC 2131 section 4.3.1) or the `requested` one. A reservation and a live lease go before both, a new address comes after both.",
+            ),
+            key(
+                "compatibility",
+                "table",
+                "none",
+                "Kea's switches for old habits, see `compatibility`.",
             ),
             key(
                 "forcerenew-nonce",
@@ -515,7 +597,15 @@ pub(super) const DHCP6: TableKeys = TableKeys {
     meaning: "Parameters of all DHCPv6 subnets, overridden in the same way.",
     groups: &[
         LIFETIMES,
+        ALLOCATION,
+        &[PD_ALLOCATOR],
         LIFETIMES_V6,
+        &[key(
+            "prefer",
+            PREFERENCES,
+            "`\"requested\"`",
+            "Which lease an IA without one gets if it had one before and names another, and both are free: the `former` or the `requested` one.",
+        )],
         RESERVATION_MODES,
         HOSTS_V6,
         &[DEFINITIONS],
@@ -523,6 +613,19 @@ pub(super) const DHCP6: TableKeys = TableKeys {
     ],
 };
 
+/// Kea's switches for old habits.
+pub(super) const COMPATIBILITY: TableKeys = TableKeys {
+    heading: "`compatibility`",
+    meaning: "Inside of `[dhcp4]`: `compatibility = { exclude-first-last-24 = true }`.",
+    groups: &[&[key(
+        "exclude-first-last-24",
+        "boolean",
+        "false",
+        "Hand out no address that ends in .0 or .255, of subnets of /24 and shorter prefixes: some clients and routers refuse them although they are ordinary addresses there.",
+    )]],
+};
+
+const PREFERENCES: &str = "`\"former\"` or `\"requested\"`";
 const CLASSES_V4: Key = key(
     "client-classes",
     "list of tables",
@@ -707,8 +810,10 @@ pub(super) const SUBNET4: TableKeys = TableKeys {
         LINK,
         CLASS_NAMES,
         LIFETIMES,
+        ALLOCATION,
         LIFETIMES_V4,
         BOOTSTRAP_V4,
+        RULES_V4,
         RESERVATION_MODES,
         &[key(
             "reservations",
@@ -756,6 +861,8 @@ pub(super) const SUBNET6: TableKeys = TableKeys {
         CLASS_NAMES,
         &[INTERFACE_ID],
         LIFETIMES,
+        ALLOCATION,
+        &[PD_ALLOCATOR],
         LIFETIMES_V6,
         RESERVATION_MODES,
         &[key(
@@ -785,6 +892,18 @@ pub(super) const POOL: TableKeys = TableKeys {
                 "text",
                 "required",
                 "First and last address, or a prefix.",
+            ),
+            key(
+                "allocator",
+                ALLOCATORS,
+                "the subnet's",
+                "In which order it hands out free addresses, see `allocator` in `[[subnet4]]`.",
+            ),
+            key(
+                "low-water-percent",
+                "percent of the pool, 0 to 100",
+                "the subnet's",
+                "When to warn that it is nearly full.",
             ),
             OPTIONS_OF_POOL,
         ],
@@ -816,6 +935,18 @@ pub(super) const PD_POOL: TableKeys = TableKeys {
                 "required",
                 "Length of each delegated prefix.",
             ),
+            key(
+                "pd-allocator",
+                ALLOCATORS,
+                "the subnet's",
+                "In which order it hands out free prefixes.",
+            ),
+            key(
+                "low-water-percent",
+                "percent of the pool, 0 to 100",
+                "the subnet's",
+                "When to warn that it is nearly full.",
+            ),
             OPTIONS_OF_POOL,
         ],
         CLASS_NAMES,
@@ -837,9 +968,12 @@ pub(super) const SHARED_NETWORK: TableKeys = TableKeys {
         CLASS_NAMES,
         &[INTERFACE_ID],
         LIFETIMES,
+        ALLOCATION,
+        &[PD_ALLOCATOR],
         LIFETIMES_V4,
         LIFETIMES_V6,
         BOOTSTRAP_V4,
+        RULES_V4,
         RESERVATION_MODES,
         &[
             key(

@@ -6,6 +6,7 @@
 mod checked;
 mod file;
 mod json;
+pub mod kea;
 mod keys;
 pub mod notation;
 mod options;

@@ -9,7 +9,7 @@ use super::*;
 use crate::settings::{CopyMode, Durability, XdpMode};
 use dhcp_core::networks::VpnNumber;
 use dhcp_core::options::{OptionSet, Sending};
-use dhcp_core::subnet::{ClientKey, ReservedBy};
+use dhcp_core::subnet::{ClientKey, Preference, ReservedBy, Rules};
 use dhcp_lease::{Lease, SubnetId};
 use proptest::prelude::*;
 
@@ -72,8 +72,113 @@ fn the_minimal_file_serves() {
         Lease::V4([192, 0, 2, 10].into())
     );
     assert_eq!(checked.pool_ranges()[0].count, 191);
-    assert!(policy.authoritative);
+    assert_eq!(subnet.rules, Rules::default());
     assert!(policy.forcerenew.is_some());
+}
+
+#[test]
+fn how_pools_are_handed_out_is_inherited_down_to_the_pool() {
+    let policy = policy(
+        r#"
+interfaces = ["eth1"]
+decline-probation-period = 600
+decline-probation-max = 5000
+[dhcp4]
+allocator = "random"
+low-water-percent = 5
+adaptive-lease-time-threshold = 0.8
+min-valid-lifetime = 600
+authoritative = false
+prefer = "requested"
+compatibility = { exclude-first-last-24 = true }
+[dhcp6]
+pd-allocator = "flq"
+prefer = "former"
+[[subnet4]]
+id = 1
+subnet = "10.0.0.0/23"
+pools = ["10.0.0.250-10.0.1.5", { pool = "10.0.1.10-10.0.1.19", allocator = "flq", low-water-percent = 0 }]
+[[subnet4]]
+id = 2
+subnet = "10.1.0.0/24"
+pools = ["10.1.0.10-10.1.0.19"]
+allocator = "iterative"
+decline-alarm-percent = 0
+authoritative = true
+match-client-id = false
+echo-client-id = false
+bootp = true
+[[subnet4]]
+id = 3
+subnet = "10.1.1.0/24"
+bootp = true
+bootp-lifetime = 86400
+reservations = [{ hw-address = "02:00:5e:00:53:01", ip-address = "10.1.1.1" }]
+[[subnet6]]
+id = 1
+subnet = "2001:db8::/64"
+pools = ["2001:db8::100-2001:db8::1ff"]
+pd-pools = [{ prefix = "2001:db8:100::/40", delegated-len = 56 }, { prefix = "2001:db8:200::/40", delegated-len = 56, pd-allocator = "random" }]
+valid-lifetime = 4000
+min-valid-lifetime = 400
+adaptive-lease-time-threshold = 0.5
+"#,
+    );
+    use dhcp_lease::{Allocator, PoolIndex};
+    let allocators = (0..6).map(|pool| policy.pools.allocator(PoolIndex(pool)).unwrap());
+    assert_eq!(
+        allocators.collect::<Vec<_>>(),
+        [
+            Allocator::Random,
+            Allocator::FreeLeaseQueue,
+            Allocator::Iterative,
+            Allocator::Iterative,
+            Allocator::FreeLeaseQueue,
+            Allocator::Random,
+        ]
+    );
+    // 10.0.0.255 and 10.0.1.0 are left out.
+    assert_eq!(policy.pools.free_count(PoolIndex(0)), 10);
+    let low: Vec<_> = policy.alarms.low_water.iter().map(|it| &*it.name).collect();
+    assert_eq!(low, ["10.0.0.250", "10.1.0.10"]);
+    let watched = policy.alarms.declined.iter();
+    let watched: Vec<_> = watched
+        .map(|it| (&*it.name, it.pools.len(), it.percent))
+        .collect();
+    assert_eq!(
+        watched,
+        [
+            ("10.0.0.0/23", 2, 10),
+            ("10.1.1.0/24", 0, 10),
+            ("2001:db8::/64", 1, 10),
+            ("2001:db8::/64", 2, 10)
+        ]
+    );
+    let subnet = |number: usize| &policy.networks_v4[number].subnets[0];
+    assert_eq!(subnet(0).lifetimes.adaptive_millionths, Some(800_000));
+    let rules = |number: usize| subnet(number).rules;
+    assert!(!rules(0).authoritative && rules(0).match_client_id && rules(0).echo_client_id);
+    assert!(rules(1).authoritative && !rules(1).match_client_id && !rules(1).echo_client_id);
+    assert_eq!(
+        [0, 1, 2].map(|it| rules(it).bootp_seconds),
+        [None, Some(u32::MAX), Some(86_400)]
+    );
+    let lifetimes = policy.networks_v6[0].subnets[0].lifetimes;
+    assert_eq!(
+        (lifetimes.valid_min, lifetimes.adaptive_millionths),
+        (400, Some(500_000))
+    );
+    assert_eq!(
+        (
+            policy.decline_probation_seconds,
+            policy.decline_probation_seconds_max
+        ),
+        (600, 5000)
+    );
+    assert_eq!(
+        (policy.preference_v4, policy.preference_v6),
+        (Preference::Requested, Preference::Former)
+    );
 }
 
 #[test]
@@ -402,6 +507,7 @@ fn every_documented_key_is_read() {
                 it if same(it, &keys::HISTORY) => line("[history]\n@"),
                 it if same(it, &keys::LEASEQUERY) => line("[leasequery]\n@"),
                 it if same(it, &keys::DHCP4) => line("[dhcp4]\n@"),
+                it if same(it, &keys::COMPATIBILITY) => line("[dhcp4]\ncompatibility = { @ }"),
                 it if same(it, &keys::DHCP6) => line("[dhcp6]\n@"),
                 it if same(it, &keys::SUBNET4) => line("[[subnet4]]\n@"),
                 it if same(it, &keys::SUBNET6) => line("[[subnet6]]\n@"),
@@ -603,7 +709,7 @@ fn what_is_wrong_with_a_file_of_reservations_is_said_with_line_and_column() {
     );
 }
 
-/// Ten for each of ten thousand; the time that it takes is in docs/performance.md.
+/// How long such a file takes is measured with the command in docs/migration.md.
 #[test]
 fn a_hundred_thousand_reservations_are_all_found() {
     let lines: Vec<_> = (0u32..100_000)

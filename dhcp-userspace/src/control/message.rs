@@ -64,6 +64,9 @@ pub struct Status {
     pub history: Option<HistoryStatus>,
     /// What is served and how.
     pub interfaces: Vec<InterfaceStatus>,
+    /// How many pools run low (`low_water`), in how many subnets many leases are declined (`declined`).
+    #[serde(default)]
+    pub alarms: BTreeMap<String, u64>,
     /// What an operator should know of: an interface that is down, a disk that refuses.
     pub problems: Vec<String>,
 }
@@ -298,6 +301,7 @@ pub(super) fn pools(policy: &Policy) -> Vec<PoolStatus> {
             size: counts.size,
             assignable: policy.pools.free_count(index),
             in_use: counts.taken,
+            conflicting: counts.declined,
             not_assignable: counts.reserved,
             ..PoolStatus::default()
         }
@@ -314,6 +318,7 @@ pub(super) fn count_bindings(
 ) {
     for pool in pools.iter_mut() {
         pool.in_use = 0;
+        pool.conflicting = 0;
     }
     for_each(&mut |binding| {
         let Some(pool) = policy.pools.pool_of(binding.lease) else {
@@ -363,6 +368,27 @@ pub struct Release {
 pub struct Released {
     /// Whose it was.
     pub released: LeaseView,
+}
+
+/// The body of `POST /v1/declined/clear`: which declined leases are to be given back. All of them if it says
+/// nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ClearDeclined {
+    /// `v4` or `v6`.
+    pub family: Option<String>,
+    /// Number of a subnet.
+    pub subnet_id: Option<u32>,
+    /// An address, or a prefix with its length.
+    pub address: Option<String>,
+}
+
+/// The answer when all went well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cleared {
+    /// What was given back.
+    pub cleared: Vec<LeaseView>,
 }
 
 /// The body of `POST /v1/import`; the answer is [`Imported`](crate::leases::import::Imported).

@@ -248,6 +248,18 @@ const METRICS: &[Metric] = &[
         "Of these, free for any client.",
     ),
     metric(
+        "xdhcpd_pool_declined",
+        "gauge",
+        "kind, subnet, subnet_id, pool",
+        "Of the taken ones, declined: found in use by somebody else; see `xdhcpd ctl declined`.",
+    ),
+    metric(
+        "xdhcpd_alarms",
+        "gauge",
+        "alarm",
+        "Pools with fewer free leases than `low-water-percent` (`low_water`), subnets with more declined ones than `decline-alarm-percent` (`declined`).",
+    ),
+    metric(
         "kea_dhcp4_packets_received_total",
         "counter",
         "operation",
@@ -282,6 +294,12 @@ const METRICS: &[Metric] = &[
         "gauge",
         "subnet, subnet_id, pool",
         "As Kea's exporter has it; offered and declined ones are counted in.",
+    ),
+    metric(
+        "kea_dhcp4_addresses_declined_total",
+        "gauge",
+        "subnet, subnet_id, pool",
+        "As Kea's exporter has it.",
     ),
     metric(
         "kea_dhcp6_na_total",
@@ -409,6 +427,11 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_restored" => one(u64::from(status.clock.withheld_until.is_some())),
         "xdhcpd_pool_size" => of_pools(pools, None, |pool| pool.size),
         "xdhcpd_pool_taken" => of_pools(pools, None, |pool| pool.in_use),
+        "xdhcpd_pool_declined" => of_pools(pools, None, |pool| pool.conflicting),
+        "xdhcpd_alarms" => labelled("alarm", &status.alarms),
+        "kea_dhcp4_addresses_declined_total" => {
+            of_pools(pools, Some("v4"), |pool| pool.conflicting)
+        }
         "xdhcpd_pool_assignable" => of_pools(pools, None, |pool| pool.assignable),
         "kea_dhcp4_packets_received_total" => {
             labelled("operation", &kea_operations(&stats.received_v4))
@@ -562,6 +585,7 @@ This document is generated from the program (`UPDATE=1 cargo test -p dhcp-usersp
             ..Default::default()
         };
         let status = Status {
+            alarms: [("low_water".to_owned(), 0)].into(),
             interfaces: vec![interface],
             history: Some(HistoryStatus {
                 oldest: Some(1),

@@ -15,6 +15,7 @@ pub use server::{BindError, Control};
 
 use crate::campaign::{Campaigns, Plan, Report, Selection, StartError};
 use crate::counters::Totals;
+use crate::leases::Filter;
 use crate::leases::import::{How, Imported};
 use crate::operator::ReleaseError;
 use dhcp_core::Policy;
@@ -56,6 +57,11 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`ReleaseError`].
     fn release(&self, lease: Lease) -> Result<Binding, ReleaseError>;
+    /// Gives back the declined leases that are wanted; returns them as they are then, durably.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; some may have been given back then.
+    fn clear_declined(&self, wanted: &Filter) -> Result<Vec<Binding>, ReleaseError>;
     /// Takes over leases from elsewhere, durably, and says what became of each.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! The server side of the control socket: a small HTTP server on a thread of its own.
 
-use super::message::{self, Accepted, Import, Leases, Problem, Release, Released, Reloaded, Stats};
+use super::message::{
+    self, Accepted, ClearDeclined, Cleared, Import, Leases, Problem, Release, Released, Reloaded,
+    Stats,
+};
 use super::{Acceptable, Source, campaign};
 use crate::leases::import::How;
 use crate::leases::{self, Filter, LeaseView};
@@ -187,6 +190,7 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/v1/leases", get(list_leases))
         .route("/v1/reload", post(reload))
         .route("/v1/release", post(release))
+        .route("/v1/declined/clear", post(clear_declined))
         .route(
             "/v1/import",
             post(import).layer(DefaultBodyLimit::max(IMPORT_OCTETS_MAX)),
@@ -288,6 +292,36 @@ async fn take_word(State(source): Shared, what: Acceptable) -> Response {
             let message = format!("the clock record cannot be written: {error}; mend the disk");
             problem(StatusCode::SERVICE_UNAVAILABLE, vec![message])
         }
+    })
+    .await
+}
+
+async fn clear_declined(
+    State(source): Shared,
+    request: Result<Json<ClearDeclined>, JsonRejection>,
+) -> Response {
+    let Json(request) = match request {
+        Ok(request) => request,
+        Err(rejection) => return problem(StatusCode::BAD_REQUEST, vec![rejection.body_text()]),
+    };
+    let address = match request.address.as_deref().map(leases::parse).transpose() {
+        Ok(lease) => lease.map(|lease| lease.to_string()),
+        Err(message) => return problem(StatusCode::BAD_REQUEST, vec![message]),
+    };
+    let wanted = Filter {
+        family: request.family,
+        subnet_id: request.subnet_id,
+        address,
+        ..Filter::default()
+    };
+    // Each takes a sync of the journal; whoever asks for thousands waits for them.
+    blocking(move || match source.clear_declined(&wanted) {
+        Ok(bindings) => {
+            let now = source.now();
+            let cleared = bindings.iter().map(|it| LeaseView::new(it, now)).collect();
+            Json(Cleared { cleared }).into_response()
+        }
+        Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, vec![error.to_string()]),
     })
     .await
 }
@@ -450,6 +484,13 @@ mod tests {
             }
         }
 
+        fn clear_declined(&self, wanted: &Filter) -> Result<Vec<Binding>, ReleaseError> {
+            match wanted.subnet_id {
+                Some(7) => Err(ReleaseError::StoreFailed),
+                _ => Ok(vec![Binding::default()]),
+            }
+        }
+
         fn reconfigure(
             &self,
             whom: &Selection,
@@ -502,6 +543,28 @@ mod tests {
             ("printer", "\"printer\" is neither an address nor a prefix"),
         ] {
             let refused = release(&client, address).unwrap_err().to_string();
+            assert!(refused.starts_with(expected), "{refused}");
+        }
+        let clear = |which: ClearDeclined| client.post::<Cleared>("/v1/declined/clear", &which);
+        let cleared = clear(ClearDeclined::default()).unwrap().cleared;
+        assert_eq!(cleared.len(), 1);
+        for (which, expected) in [
+            (
+                ClearDeclined {
+                    subnet_id: Some(7),
+                    ..ClearDeclined::default()
+                },
+                "the lease store cannot be written",
+            ),
+            (
+                ClearDeclined {
+                    address: Some("printer".to_owned()),
+                    ..ClearDeclined::default()
+                },
+                "\"printer\" is neither",
+            ),
+        ] {
+            let refused = clear(which).unwrap_err().to_string();
             assert!(refused.starts_with(expected), "{refused}");
         }
         let refused = client.post::<Released>("/v1/release", &["nonsense"]);

@@ -7,7 +7,8 @@ use crate::wake::Waker;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
+    AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservations, Rules,
+    Subnet4, Subnet6,
 };
 use dhcp_lease::{Durability, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_wire::frame::{Envelope, FRAME_SIZE_MAX, MacAddress, Tags};
@@ -45,6 +46,7 @@ fn policy() -> Policy {
         renew: None,
         rebind: None,
         cache: LeaseCache::default(),
+        adaptive_millionths: None,
     };
     let subnet4 = Subnet4 {
         access: Default::default(),
@@ -63,6 +65,7 @@ fn policy() -> Policy {
         server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
+        rules: Rules::default(),
         agents: AgentPolicy::default(),
     };
     let subnet6 = Subnet6 {
@@ -103,7 +106,8 @@ fn policy() -> Policy {
         server_duid: Duid::new(&[0, 4, 1, 2, 3]).unwrap(),
         offer_lifetime_seconds: 60,
         decline_probation_seconds: 3600,
-        authoritative: true,
+        decline_probation_seconds_max: 86_400,
+        preference_v6: Preference::Requested,
         ..Policy::default()
     }
 }
@@ -325,29 +329,25 @@ fn a_v4_exchange_promises_nothing_that_is_not_durable() {
     // The client repeats itself before the disk is done.
     bench.port.arrive(&request(1, address));
     bench.serve();
-    assert_eq!(
-        bench.sent_v4(),
-        None,
-        "the same promise once more waits, too"
-    );
+    assert_eq!(bench.sent_v4(), None);
 
-    assert_eq!(bench.sync(true), 2);
-    assert_eq!(bench.settle(), 2);
-    assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
+    assert_eq!(bench.sync(true), 1, "the same once more is not written");
+    assert_eq!(bench.settle(), 1);
     assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
     assert!(!bench.shard.is_waiting());
     let totals = bench.counters.totals();
     assert_eq!(
         (totals.frames, totals.sent, totals.parked, totals.logs),
-        (3, 3, 2, 2)
+        (3, 2, 1, 1)
     );
-    assert_eq!(totals.sent_v4, [1, 2, 0, 0, 0, 0]);
+    assert_eq!(totals.sent_v4, [1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(totals.discarded(Discard::Duplicate), 1);
 
     // Once the lease is durable, saying so again takes no disk.
     bench.port.arrive(&request(1, address));
     bench.serve();
     assert_eq!(bench.sent_v4(), Some((MessageType::ACK, address)));
-    assert_eq!(bench.counters.totals().logs, 2);
+    assert_eq!(bench.counters.totals().logs, 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::counters::Totals;
 use crate::history::HistoryStatus;
 use crate::settings::Durability;
 use dhcp_core::Interface;
+use dhcp_core::alarms::Raised;
 use dhcp_ebpf::Outcome;
 use dhcp_lease::PoolCounts;
 use dhcp_lease::recovery::Recovery;
@@ -40,6 +41,8 @@ pub struct Status {
     pub partitions: usize,
     /// How full each pool is, in the order of the policy's pools.
     pub pools: Vec<PoolCounts>,
+    /// What is wrong with pools, as of a second ago.
+    pub alarms: Vec<Raised>,
 }
 
 /// One interface at one moment.

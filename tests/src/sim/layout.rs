@@ -3,7 +3,8 @@
 use super::random::Random;
 use dhcp_core::options::OptionSet;
 use dhcp_core::subnet::{
-    AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Reservations, Subnet4, Subnet6,
+    AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservations, Rules,
+    Subnet4, Subnet6,
 };
 use dhcp_core::{Interface, Policy};
 use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
@@ -96,6 +97,7 @@ impl Layout {
             renew: None,
             rebind: None,
             cache: LeaseCache::default(),
+            adaptive_millionths: None,
         };
         let v4 = Subnet4 {
             access: Default::default(),
@@ -114,6 +116,7 @@ impl Layout {
             server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
+            rules: Rules::default(),
             agents: AgentPolicy::default(),
         };
         let v6 = Subnet6 {
@@ -154,7 +157,8 @@ impl Layout {
             server_duid: duid,
             offer_lifetime_seconds: 20,
             decline_probation_seconds: 60,
-            authoritative: true,
+            decline_probation_seconds_max: 86_400,
+            preference_v6: Preference::Requested,
             ..Policy::default()
         }
     }

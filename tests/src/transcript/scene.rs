@@ -4,15 +4,17 @@ use super::line::{Grammar, Level};
 use super::v6::link_local;
 use super::words::{self, Complaint, Form, Words};
 use super::{v4, v6};
+use dhcp_core::alarms::Alarms;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::{ConfiguredOption, OptionSet, Sending, VendorOption};
 use dhcp_core::subnet::{
     AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
-    PoolOptions, RelayPolicy, Reservation, Reservations, ReservedBy, Subnet4, Subnet6,
+    PoolOptions, Preference, RelayPolicy, Reservation, Reservations, ReservedBy, Rules, Subnet4,
+    Subnet6,
 };
 use dhcp_core::v4::NonceSecret;
 use dhcp_core::{Interface, Policy};
-use dhcp_lease::{Lease, PoolIndex, PoolRange, Pools, SubnetId};
+use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange, Pools, SubnetId};
 use dhcp_userspace::config;
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
@@ -118,6 +120,8 @@ pub struct Config {
     server_duid: Vec<u8>,
     offer_lifetime_seconds: u32,
     decline_probation_seconds: u32,
+    decline_probation_seconds_max: u32,
+    preferences: [Preference; 2],
     authoritative: bool,
     leasequery: Option<Leasequery>,
     forcerenew: Option<NonceSecret>,
@@ -156,6 +160,8 @@ struct SubnetLine {
     interface: Option<String>,
     interface_id: Option<Box<[u8]>>,
     lifetimes: Lifetimes,
+    allocator: Allocator,
+    rules: Rules,
     options: OptionLine,
     pool_options: Vec<(IpAddr, IpAddr, OptionSet)>,
     reservations: Vec<(ReservedBy, Vec<u8>, ReservationLine)>,
@@ -201,9 +207,11 @@ impl Config {
             server_duid: vec![0, 3, 0, 1, 2, 0, 0, 0, 0, 0xfe],
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 86_400,
+            decline_probation_seconds_max: 604_800,
+            preferences: [Preference::Former, Preference::Requested],
             authoritative: true,
-            leasequery: None,
             toml: String::new(),
+            leasequery: None,
             forcerenew: None,
             partitions: 4,
             relays_v4: RelayPolicy::default(),
@@ -308,6 +316,17 @@ impl Config {
                 "duid" => self.server_duid = words::octets(&words.value(&key)?).ok_or("no DUID")?,
                 "offer-lifetime" => self.offer_lifetime_seconds = words.parse(&key)?,
                 "decline-probation" => self.decline_probation_seconds = words.parse(&key)?,
+                "decline-probation-max" => {
+                    self.decline_probation_seconds_max = words.parse(&key)?;
+                }
+                "prefer" => {
+                    let preference = match words.value(&key)?.as_str() {
+                        "former" => Preference::Former,
+                        "requested" => Preference::Requested,
+                        _ => return Err("the former or the requested lease is preferred".into()),
+                    };
+                    self.preferences = [preference; 2];
+                }
                 "authoritative" => self.authoritative = words.value(&key)? == "yes",
                 // Nonces that are the same in every run.
                 "forcerenew" => {
@@ -471,6 +490,7 @@ impl Config {
             }
         }
         let mut ranges = Vec::new();
+        let mut allocators = Vec::new();
         let leases = |lines: &[(ReservedBy, Vec<u8>, ReservationLine)]| -> Vec<Lease> {
             lines
                 .iter()
@@ -484,7 +504,10 @@ impl Config {
         };
         let mut networks_v4: Vec<Network<Subnet4>> = Vec::new();
         let mut networks_v6: Vec<Network<Subnet6>> = Vec::new();
-        for subnet in self.subnets {
+        for mut subnet in self.subnets {
+            subnet.rules.authoritative &= self.authoritative;
+            let pools = subnet.pools.len() + subnet.pd_pools.len();
+            allocators.extend(std::iter::repeat_n(subnet.allocator, pools));
             let name = subnet.shared_network.clone();
             reserved.extend(leases(&subnet.reservations));
             if subnet.network.is_ipv4() {
@@ -508,13 +531,16 @@ impl Config {
             options_v4: everybody.clone(),
             options_v6: everybody,
             pools: match previous {
-                Some(previous) => Pools::succeed(previous, &ranges, &reserved),
-                None => Pools::new(&ranges, &reserved),
+                Some(previous) => Pools::succeed_with(previous, &ranges, &allocators, &reserved),
+                None => Pools::with_allocators(&ranges, &allocators, &reserved),
             },
             server_duid: Duid::new(&self.server_duid).unwrap(),
             offer_lifetime_seconds: self.offer_lifetime_seconds,
             decline_probation_seconds: self.decline_probation_seconds,
-            authoritative: self.authoritative,
+            decline_probation_seconds_max: self.decline_probation_seconds_max,
+            preference_v4: self.preferences[0],
+            preference_v6: self.preferences[1],
+            alarms: Alarms::default(),
             leasequery: self.leasequery,
             forcerenew: self.forcerenew,
             relays_v4: self.relays_v4,
@@ -580,7 +606,10 @@ impl SubnetLine {
                 renew: None,
                 rebind: None,
                 cache: LeaseCache::default(),
+                adaptive_millionths: None,
             },
+            allocator: Allocator::Iterative,
+            rules: Rules::default(),
             options: OptionLine::default(),
             pool_options: Vec::new(),
             reservations: Vec::new(),
@@ -646,6 +675,22 @@ impl SubnetLine {
             "server-hostname" => self.server_hostname = words.value(key)?.into_bytes().into(),
             "boot-file-name" => self.boot_file_name = words.value(key)?.into_bytes().into(),
             "rapid-commit" => self.rapid_commit = true,
+            "allocator" => {
+                self.allocator = match words.value(key)?.as_str() {
+                    "iterative" => Allocator::Iterative,
+                    "random" => Allocator::Random,
+                    "flq" => Allocator::FreeLeaseQueue,
+                    other => return Err(format!("`{other}` is no allocator")),
+                }
+            }
+            "adaptive-threshold" => {
+                let percent: u32 = words.parse(key)?;
+                self.lifetimes.adaptive_millionths = Some(percent * 10_000);
+            }
+            "not-authoritative" => self.rules.authoritative = false,
+            "no-match-client-id" => self.rules.match_client_id = false,
+            "no-echo-client-id" => self.rules.echo_client_id = false,
+            "bootp" => self.rules.bootp_seconds = Some(words.parse(key)?),
             "trust-option-82" => self.agents.trusts_unrelayed = true,
             "client-key" => {
                 let sub_option = words.value(key)?;
@@ -688,6 +733,7 @@ impl SubnetLine {
             server_hostname: self.server_hostname,
             boot_file_name: self.boot_file_name,
             rapid_commit: self.rapid_commit,
+            rules: self.rules,
             agents: self.agents,
         }
     }

@@ -290,14 +290,19 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
     if header[236..240] != COOKIE {
         return Err("the answer has no magic cookie".to_owned());
     }
-    let (first, kind) = options.first().ok_or("the answer has no options")?;
-    let (MESSAGE_TYPE, [kind]) = (*first, kind.as_slice()) else {
-        return Err("the answer's first option is not its message type".to_owned());
+    let kind = match options.first() {
+        Some((MESSAGE_TYPE, kind)) => match kind.as_slice() {
+            [kind] => TYPES
+                .get(usize::from(*kind).wrapping_sub(1))
+                .map_or_else(|| format!("TYPE-{kind}"), |name| (*name).to_owned()),
+            _ => return Err("the answer's message type is not one octet".to_owned()),
+        },
+        // RFC 1534 section 2: an answer without a message type is BOOTP's, which is 300 octets long.
+        _ if payload.len() == 300 => "BOOTREPLY".to_owned(),
+        _ => return Err("the answer's first option is not its message type".to_owned()),
     };
     let mut line = Line {
-        kind: TYPES
-            .get(usize::from(*kind).wrapping_sub(1))
-            .map_or_else(|| format!("TYPE-{kind}"), |name| (*name).to_owned()),
+        kind,
         ..Line::default()
     };
     if answer.source != SocketAddr::new(scene.server_v4().into(), SERVER_PORT) {
@@ -317,7 +322,7 @@ pub fn decode(answer: &Packet, request: &Packet, scene: &Scene) -> Result<Line, 
             line.push("chaddr", words::hex(&header[28..28 + length]));
         }
     }
-    for (code, data) in options.iter().skip(1) {
+    for (code, data) in options.iter().filter(|(code, _)| *code != MESSAGE_TYPE) {
         if *code == RELAY_AGENT && decode_suboptions(data, &mut line).is_some() {
             continue;
         }

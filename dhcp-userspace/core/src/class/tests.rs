@@ -214,6 +214,7 @@ fn of_two_classes_with_lifetimes_the_first_holds() {
         renew: Some(1),
         rebind: None,
         cache: LeaseCache::default(),
+        adaptive_millionths: None,
     };
     let lifetimes = policy.lifetimes(&of_subnet, &member);
     let Lifetimes {

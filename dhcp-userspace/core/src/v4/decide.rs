@@ -5,10 +5,10 @@ use super::forcerenew::key_for_ack;
 use super::identify::Identifiers;
 use super::query::{Kind, Query};
 use super::select::FoundBy;
-use crate::cache::Left;
+use crate::cache::{Left, is_duplicate};
 use crate::discard::Discard;
 use crate::reservation::Host;
-use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Subnet4};
+use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Preference, Rules, Subnet4};
 use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
 use dhcp_lease::context::{ItemKind, ReconfigureKey};
@@ -49,6 +49,8 @@ pub enum Verdict {
     RapidAck,
     /// ACK to an INFORM.
     InformAck,
+    /// BOOTREPLY to a BOOTP client: not a DHCP message.
+    BootReply,
     /// NAK.
     Nak(Refusal),
 }
@@ -106,7 +108,8 @@ pub fn decide(
         Kind::Release => case.release(),
         // RFC 2131 section 3.4 [inform-looks-at-no-lease].
         // RFC 2131 section 4.3.5 [inform-no-lease]: parameters only; no lease is looked at or touched.
-        Kind::Inform => Ok(case.informed()),
+        Kind::Inform => Ok(case.informed(Verdict::InformAck)),
+        Kind::Bootp => case.bootp(),
     }
 }
 
@@ -258,7 +261,11 @@ impl<'a> Case<'a> {
         let requested = Some(self.query.address).filter(|address| !address.is_unspecified());
         // What a restored store believes free may be somebody's by now.
         let is_withheld = self.is_withheld();
-        let free = [former, requested].map(|address| address.filter(|_| !is_withheld));
+        let in_order = match self.policy.preference_v4 {
+            Preference::Former => [former, requested],
+            Preference::Requested => [requested, former],
+        };
+        let free = in_order.map(|address| address.filter(|_| !is_withheld));
         for address in [live, self.offered].into_iter().chain(free).flatten() {
             if let Some(candidate) = self.permitted(address)
                 && let Some(hold) = self.obtain(address)
@@ -342,7 +349,7 @@ impl<'a> Case<'a> {
         let known = !matches!(self.record, Record::None);
         // RFC 2131 section 4.3.2 [wrong-network]: a client that moved is told so.
         if !self.network_contains(asked) {
-            return self.refuse_if(known || self.policy.authoritative, Refusal::WrongNetwork);
+            return self.refuse_if(known || self.rules().authoritative, Refusal::WrongNetwork);
         }
         if let Some(reserved) = self.reserved {
             if reserved.address == asked {
@@ -367,7 +374,7 @@ impl<'a> Case<'a> {
             // RFC 2131 section 3.2 [inaccurate-is-silent]: what another server may know better is not refused.
             // What is recorded has ended; meanwhile another server may have given what is asked for,
             // unless there is none.
-            Record::Former(_) => self.refuse_if(self.policy.authoritative, Refusal::OtherAddress),
+            Record::Former(_) => self.refuse_if(self.rules().authoritative, Refusal::OtherAddress),
             Record::None => self.keep_unknown(asked),
         }
     }
@@ -388,7 +395,7 @@ impl<'a> Case<'a> {
     // link only, or everybody who can reach us by unicast could empty the pools of all links.
     fn keep_unknown(&mut self, asked: Ipv4Addr) -> Result<Answer, Discard> {
         let on_its_link = self.query.found_by == FoundBy::Link;
-        if self.query.kind == Kind::Renewing && on_its_link && self.policy.authoritative {
+        if self.query.kind == Kind::Renewing && on_its_link && self.rules().authoritative {
             return self.grant_if_permitted(asked);
         }
         Err(Discard::UnknownBinding)
@@ -418,7 +425,8 @@ impl<'a> Case<'a> {
             self.write(&binding)?;
             return Err(Discard::DeclineOverLimit);
         }
-        binding.expires = self.now.after(self.policy.decline_probation_seconds);
+        binding.valid_seconds = self.policy.quarantine_seconds(binding.lease, self.now);
+        binding.expires = self.now.after(binding.valid_seconds);
         self.write(&binding)?;
         Err(Discard::Declined)
     }
@@ -447,7 +455,17 @@ impl<'a> Case<'a> {
         (held == self.query.address).then_some(binding)
     }
 
-    fn informed(&self) -> Answer {
+    // RFC 1534 section 2 [bootp-served]: a BOOTP client gets an address in one exchange, and never asks again:
+    // it keeps the address for as long as the operator says, which may be for ever.
+    fn bootp(&mut self) -> Result<Answer, Discard> {
+        if !self.query.ciaddr.is_unspecified() {
+            return Ok(self.informed(Verdict::BootReply));
+        }
+        let (candidate, hold) = self.choose()?;
+        self.grant(candidate, hold, Verdict::BootReply)
+    }
+
+    fn informed(&self, verdict: Verdict) -> Answer {
         let subnets = self.network.subnets.iter();
         let own = subnets
             .enumerate()
@@ -455,7 +473,7 @@ impl<'a> Case<'a> {
         let subnet = own.map_or(self.query.place.subnet, |(subnet, _)| subnet);
         let entry = self.network.subnets.get(subnet);
         Answer {
-            verdict: Verdict::InformAck,
+            verdict,
             address: Ipv4Addr::UNSPECIFIED,
             lease_seconds: 0,
             subnet,
@@ -579,9 +597,19 @@ impl<'a> Case<'a> {
         let secret = self.policy.forcerenew;
         let context = &mut binding.context;
         answer.nonce = key_for_ack(self.query, secret, candidate.address, self.now, context);
-        if let Some(left) = self.left(hold, &binding, &subnet.lifetimes.cache) {
-            answer.lease_seconds = left.valid;
-            return Ok(answer);
+        if let Some((slot, left)) = self.left(hold, &subnet.lifetimes.cache) {
+            if self.partition.is_known(slot, &binding) {
+                answer.lease_seconds = left.valid;
+                return Ok(answer);
+            }
+            // The first copy of this request waits for the disk, and its answer leaves when the lease is there.
+            // This one is not written again for that, nor may it be answered before.
+            let terms = self.partition.terms(slot);
+            if terms.is_some_and(|terms| is_duplicate(&terms, self.now))
+                && self.partition.is_under_way(slot, &binding)
+            {
+                return Err(Discard::Duplicate);
+            }
         }
         let written = self.write(&binding);
         if written.is_err() && hold == Hold::Fresh {
@@ -590,15 +618,15 @@ impl<'a> Case<'a> {
         written.map(|()| answer)
     }
 
-    /// What is left of the client's lease, if writing it down again would change nothing worth writing.
-    fn left(&self, hold: Hold, binding: &Binding, cache: &LeaseCache) -> Option<Left> {
+    /// What is left of the client's lease, if that is young enough not to be written down again for its times.
+    fn left(&self, hold: Hold, cache: &LeaseCache) -> Option<(SlotNumber, Left)> {
         // An offer ends with the commit that answers it.
         let slot = self
             .slot
             .filter(|_| hold == Hold::Client && self.offered.is_none())?;
         let since = self.policy.pools.recorded_since();
         let left = cache.left(&self.partition.terms(slot)?, since, self.now)?;
-        self.partition.is_known(slot, binding).then_some(left)
+        Some((slot, left))
     }
 
     fn write(&mut self, binding: &Binding) -> Result<(), Discard> {
@@ -610,9 +638,10 @@ impl<'a> Case<'a> {
     }
 
     fn answer(&self, verdict: Verdict, candidate: Candidate, subnet: &Subnet4) -> Answer {
-        let of_classes = &self.policy.classes_v4;
-        let lifetimes = of_classes.lifetimes(&subnet.lifetimes, &self.query.classes);
-        let lease_seconds = lease_seconds(&lifetimes, self.query.lease_seconds);
+        let lease_seconds = match (self.query.kind, subnet.rules.bootp_seconds) {
+            (Kind::Bootp, Some(seconds)) => seconds,
+            _ => self.lease_seconds(candidate, subnet),
+        };
         Answer {
             verdict,
             address: candidate.address,
@@ -622,6 +651,31 @@ impl<'a> Case<'a> {
             server_override: self.recorded_override(),
             host: self.identifiers.host(self.policy, subnet),
         }
+    }
+
+    /// The lifetime of a lease. When its subnet is nearly full it is the shortest that may be, so that what
+    /// nobody uses comes back soon; but nobody loses what he was promised already.
+    fn lease_seconds(&self, candidate: Candidate, subnet: &Subnet4) -> u32 {
+        let of_classes = &self.policy.classes_v4;
+        let lifetimes = of_classes.lifetimes(&subnet.lifetimes, &self.query.classes);
+        let seconds = lease_seconds(&lifetimes, self.query.lease_seconds);
+        if !lifetimes.is_scarce(&self.policy.pools, &subnet.pools) {
+            return seconds;
+        }
+        let promised = match (self.record, self.slot) {
+            (Record::Live(held), Some(slot)) if held == candidate.address => {
+                let terms = self.partition.terms(slot);
+                terms.map_or(0, |terms| terms.expires.seconds_left(self.now))
+            }
+            _ => 0,
+        };
+        seconds.min(lifetimes.valid_min.max(promised))
+    }
+
+    /// What counts where the client is.
+    fn rules(&self) -> Rules {
+        let subnet = self.network.subnets.get(self.query.place.subnet);
+        subnet.map(|subnet| subnet.rules).unwrap_or_default()
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {

@@ -11,7 +11,7 @@ use crate::discard::Discard;
 use crate::expression::{SCRATCH_OCTETS, Scratch};
 use crate::networks::Place;
 use crate::own::OwnAddresses;
-use crate::subnet::{ClientKey, Interface, Network, Policy, RelayPolicy, Subnet4};
+use crate::subnet::{ClientKey, Interface, Network, Policy, RelayPolicy, Rules, Subnet4};
 use core::net::Ipv4Addr;
 use dhcp_lease::{Context, Key, LeaseKind};
 use dhcp_wire::Octets;
@@ -47,6 +47,8 @@ pub enum Kind {
     Release,
     /// INFORM.
     Inform,
+    /// A BOOTP request (RFC 951), which has no message type.
+    Bootp,
 }
 
 /// A message, classified: owned, reusable, overwritten completely by [`classify`].
@@ -58,7 +60,12 @@ pub struct Query {
     /// The address that the message is about: requested, renewed, declined or released; unspecified in
     /// a DISCOVER without option 50.
     pub(super) address: Ipv4Addr,
+    /// The client identifier as it came.
     pub(super) client: ClientId,
+    /// Whether it says who the client is.
+    pub(super) matches_client: bool,
+    /// Whether it is echoed.
+    pub(super) echoes_client: bool,
     pub(super) hardware: HardwareAddress,
     /// Option 51.
     pub(super) lease_seconds: Option<u32>,
@@ -116,6 +123,8 @@ impl Default for Query {
             found_by: FoundBy::default(),
             address: none,
             client: ClientId::EMPTY,
+            matches_client: true,
+            echoes_client: true,
             hardware: HardwareAddress::NONE,
             lease_seconds: None,
             maximum_message_size: None,
@@ -175,9 +184,10 @@ impl Query {
     /// Whose the binding is: the line's, or the client's by its identifier. Empty: the client's by its hardware
     /// address.
     pub(super) fn holder(&self) -> &ClientId {
-        match self.line.is_empty() {
-            true => &self.client,
-            false => &self.line,
+        match (self.line.is_empty(), self.matches_client) {
+            (true, true) => &self.client,
+            (true, false) => &ClientId::EMPTY,
+            (false, _) => &self.line,
         }
     }
 
@@ -231,7 +241,8 @@ pub fn classify(
         agent::admit(query.giaddr, interface, policy)?;
     }
     let scalars = query.take_options(&message)?;
-    let message_type = client_message(scalars.message_type.exact(code::MESSAGE_TYPE)?)?;
+    let message_type = scalars.message_type.exact(code::MESSAGE_TYPE)?;
+    let message_type = message_type.map(client_message).transpose()?;
     let requested = scalars
         .requested
         .exact(code::REQUESTED_ADDRESS)?
@@ -241,14 +252,17 @@ pub fn classify(
         .exact(code::SERVER_IDENTIFIER)?
         .map(Ipv4Addr::from_octets);
     let to_us = interface.v4.contains(&destination);
-    if message_type == MessageType::INFORM && query.ciaddr.is_unspecified() && !query.is_relayed() {
+    if message_type == Some(MessageType::INFORM)
+        && query.ciaddr.is_unspecified()
+        && !query.is_relayed()
+    {
         // RFC 2131 section 4.3.5 [inform-to-ciaddr]: clients must fill in `ciaddr`; the source address of
         // one that forgets it is the same.
         query.ciaddr = source;
     }
     let arrival = if query.is_relayed() {
         query.relayed_arrival(scalars.subnet.lenient(), &policy.relays_v4)?
-    } else if to_us && may_be_routed(message_type) && !query.ciaddr.is_unspecified() {
+    } else if to_us && message_type.is_some_and(may_be_routed) && !query.ciaddr.is_unspecified() {
         Arrival::Routed {
             ciaddr: query.ciaddr,
         }
@@ -271,6 +285,7 @@ pub fn classify(
         query.forget_relay(subnet);
     }
     query.take_identity(message_type, subnet.agents.client_key)?;
+    query.take_rules(subnet.rules);
     query.take_server(interface, subnet, policy, destination)?;
 
     let unicast = if query.is_relayed() {
@@ -285,8 +300,12 @@ pub fn classify(
             || subnet.server_identifier == Some(server)
             || interface.v4.contains(&server)
     });
-    (query.kind, query.address) =
-        kind_and_address(message_type, query.ciaddr, requested, named, unicast)?;
+    (query.kind, query.address) = match message_type {
+        Some(message_type) => {
+            kind_and_address(message_type, query.ciaddr, requested, named, unicast)?
+        }
+        None => bootp(query.ciaddr, subnet.rules)?,
+    };
     query.complete_classes(&received, policy)?;
     query.check_destination(interface, policy)?;
     query.take_surroundings(source);
@@ -307,9 +326,17 @@ fn may_be_routed(message_type: MessageType) -> bool {
     )
 }
 
+// RFC 1534 section 2 [bootp-by-missing-type]: a message without a message type is of a BOOTP client. One that
+// knows its address wants its file's name and server only.
+fn bootp(ciaddr: Ipv4Addr, rules: Rules) -> Result<(Kind, Ipv4Addr), Discard> {
+    match rules.bootp_seconds {
+        Some(_) => Ok((Kind::Bootp, ciaddr)),
+        None => Err(Discard::Bootp),
+    }
+}
+
 /// Sorts out what no client sends.
-fn client_message(message_type: Option<[u8; 1]>) -> Result<MessageType, Discard> {
-    let [number] = message_type.ok_or(Discard::Bootp)?;
+fn client_message([number]: [u8; 1]) -> Result<MessageType, Discard> {
     match MessageType(number) {
         known @ (MessageType::DISCOVER
         | MessageType::REQUEST
@@ -567,7 +594,7 @@ impl Query {
     // stations share or that no header can hold.
     fn take_identity(
         &mut self,
-        message_type: MessageType,
+        message_type: Option<MessageType>,
         client_key: ClientKey,
     ) -> Result<(), Discard> {
         self.line.clear();
@@ -576,20 +603,16 @@ impl Query {
         }
         match client_key {
             ClientKey::Agent(code) => self.take_line(message_type, code),
-            ClientKey::Client => {
-                let address = self.hardware.as_slice();
-                let unusable = address.iter().all(|&octet| octet == 0) || is_group(&self.hardware);
-                match self.client.is_empty() && unusable {
-                    true => Err(Discard::NoClient),
-                    false => Ok(()),
-                }
-            }
+            ClientKey::Client => match self.client.is_empty() && !has_own_address(&self.hardware) {
+                true => Err(Discard::NoClient),
+                false => Ok(()),
+            },
         }
     }
 
     /// The line, by a sub-option of the relay agent's option.
     /// RFC 3993 section 5 [subscriber-id]: that may be its subscriber.
-    fn take_line(&mut self, message_type: MessageType, code: u8) -> Result<(), Discard> {
+    fn take_line(&mut self, message_type: Option<MessageType>, code: u8) -> Result<(), Discard> {
         match self.agent.find(code) {
             Some(line) if !line.is_empty() => {
                 let taken = self.line.set(&[LINE_HEAD]);
@@ -598,9 +621,16 @@ impl Query {
                     .map_err(|_| Discard::NoClient)
             }
             // It gets parameters and no lease.
-            _ if message_type == MessageType::INFORM => Ok(()),
+            _ if message_type == Some(MessageType::INFORM) => Ok(()),
             _ => Err(Discard::NoClientKey),
         }
+    }
+
+    /// What of the client counts where it is.
+    fn take_rules(&mut self, rules: Rules) {
+        // A client without a hardware address of its own has nothing else to be known by.
+        self.matches_client = rules.match_client_id || !has_own_address(&self.hardware);
+        self.echoes_client = rules.echo_client_id;
     }
 
     /// Who we are towards this client, and from which address we answer.
@@ -646,7 +676,8 @@ impl Query {
             Kind::Inform if !self.ciaddr.is_unspecified() => is_good(self.ciaddr) && in_network(),
             _ if self.is_relayed() => is_good(self.giaddr),
             Kind::Renewing | Kind::Rebinding => is_good(self.ciaddr),
-            Kind::Discover | Kind::Selecting | Kind::InitReboot => true,
+            Kind::Bootp if !self.ciaddr.is_unspecified() => is_good(self.ciaddr) && in_network(),
+            Kind::Discover | Kind::Selecting | Kind::InitReboot | Kind::Bootp => true,
             Kind::Inform => false,
         };
         if good {
@@ -655,6 +686,12 @@ impl Query {
             Err(Discard::BadDestination)
         }
     }
+}
+
+/// Whether a hardware address is one station's.
+fn has_own_address(hardware: &HardwareAddress) -> bool {
+    let is_zero = hardware.as_slice().iter().all(|&octet| octet == 0);
+    !is_zero && !is_group(hardware)
 }
 
 /// Whether an Ethernet address stands for several stations.

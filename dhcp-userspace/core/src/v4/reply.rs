@@ -9,8 +9,8 @@ use crate::subnet::{Lifetimes, Policy};
 use core::net::Ipv4Addr;
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress};
 use dhcp_wire::v4::{
-    self, Builder, CLIENT_PORT, FLAG_BROADCAST, Header, MessageType, SERVER_PORT, code,
-    payload_limit,
+    self, Builder, CLIENT_PORT, FLAG_BROADCAST, Header, MessageType, PAYLOAD_SIZE_MIN, SERVER_PORT,
+    code, payload_limit,
 };
 
 /// A reply that was written, and what had no room in it.
@@ -47,7 +47,11 @@ pub fn reply(
     let payload = frame
         .get_mut(envelope.header_len()..)
         .ok_or(Discard::ReplyTooLong)?;
-    let limit = payload_limit(query.maximum_message_size);
+    // RFC 1534 section 2 [bootp-reply]: a BOOTP client takes the 300 octets of BOOTP and no more.
+    let limit = match answer.verdict {
+        Verdict::BootReply => PAYLOAD_SIZE_MIN,
+        _ => payload_limit(query.maximum_message_size),
+    };
     let begin = |header: &Header, payload| {
         Builder::new(payload, limit, header).map_err(|_| Discard::ReplyTooLong)
     };
@@ -57,6 +61,17 @@ pub fn reply(
         Verdict::Nak(refusal) => {
             let mut builder = begin(&header(query, answer), payload)?;
             lacks_agent_option = push_refusal(&mut builder, query, answer, refusal)?;
+            builder.finish()
+        }
+        Verdict::BootReply => {
+            let parameters = Parameters::of(query, answer, policy, network, subnet);
+            let mut header = header(query, answer);
+            boot(&mut header, &parameters);
+            let mut builder = begin(&header, payload)?;
+            // It knows neither option 52 nor what is of DHCP alone: lease time, server identifier, timers.
+            builder.forbid_overload();
+            lacks_agent_option = builder.reserve_last(query.agent.echo()).is_err();
+            options_left_out = parameters.push(&mut builder, query);
             builder.finish()
         }
         Verdict::Offer | Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => {
@@ -179,11 +194,12 @@ fn destination(
     }
 }
 
-fn message_type(verdict: Verdict) -> MessageType {
+fn message_type(verdict: Verdict) -> Option<MessageType> {
     match verdict {
-        Verdict::Offer => MessageType::OFFER,
-        Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => MessageType::ACK,
-        Verdict::Nak(_) => MessageType::NAK,
+        Verdict::Offer => Some(MessageType::OFFER),
+        Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => Some(MessageType::ACK),
+        Verdict::Nak(_) => Some(MessageType::NAK),
+        Verdict::BootReply => None,
     }
 }
 
@@ -193,13 +209,14 @@ fn push_identity(
     query: &Query,
     answer: &Answer,
 ) -> Result<(), v4::NoRoom> {
-    let MessageType(number) = message_type(answer.verdict);
-    builder.push(code::MESSAGE_TYPE, &[number])?;
+    if let Some(MessageType(number)) = message_type(answer.verdict) {
+        builder.push(code::MESSAGE_TYPE, &[number])?;
+    }
     // RFC 2131 section 4.3.1 [server-id-always]: table 3 asks for it in OFFER, ACK and NAK.
     let identifier = answer.server_override.unwrap_or(query.server_identifier);
     builder.push(code::SERVER_IDENTIFIER, &identifier.octets())?;
     // RFC 6842 section 3 [client-id-echo]: as it came, in a NAK too; not when the client sent none.
-    if !query.client.is_empty() {
+    if !query.client.is_empty() && query.echoes_client {
         builder.push(code::CLIENT_IDENTIFIER, query.client.as_slice())?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Which lease does an IA get?
 //!
 //! The order for an IA: its client's reservation, its live binding, its offer, a lease that the client
-//! names, its former lease, a new one. The first that is allowed on the link and free is chosen. While the
+//! names, its former lease (these two the other way round if the operator says so), a new one. The first that is allowed on the link and free is chosen. While the
 //! store is a restored copy, only what is the client's by the first three is: what is free may be somebody's.
 
 use super::query::{IaKind, IaQuery, Query};
@@ -9,7 +9,7 @@ use crate::Policy;
 use crate::class::Memberships;
 use crate::own::OwnAddresses;
 use crate::reservation::{Reservation, ReservedBy};
-use crate::subnet::{Network, Subnet6};
+use crate::subnet::{Network, Preference, Subnet6};
 use core::net::Ipv6Addr;
 use dhcp_lease::{
     Claim, Key, Lease, Partition, PoolIndex, Pools, SlotNumber, SubnetId, Terms, Timestamp,
@@ -235,10 +235,15 @@ pub(super) fn choose<'a>(
     if own.is_some() || link.pools().withholds(now) {
         return own;
     }
-    ia.named()
-        .filter(allowed)
-        .find_map(&mut take)
-        .or_else(|| former.filter(allowed).and_then(&mut take))
+    let former = former.filter(allowed);
+    // RFC 9915 section 21.6 leaves the order to us: requirements A10 and A11 have the hint first.
+    let before = match link.policy.preference_v6 {
+        Preference::Requested => None,
+        Preference::Former => former.and_then(&mut take),
+    };
+    before
+        .or_else(|| ia.named().filter(allowed).find_map(&mut take))
+        .or_else(|| former.and_then(&mut take))
         .or_else(|| new_lease(link, ia))
 }
 

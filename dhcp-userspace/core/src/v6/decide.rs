@@ -9,7 +9,7 @@ use crate::cache::Left;
 use crate::surroundings::{Way, carry_over};
 use crate::{Discard, Policy};
 use dhcp_lease::{
-    Binding, ChangeLog, Context, Key, Offer, Partition, SlotNumber, State, Timestamp,
+    Binding, ChangeLog, Context, Key, Lease, Offer, Partition, SlotNumber, State, Timestamp,
 };
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v6::MessageType;
@@ -301,6 +301,29 @@ impl<'a> Decision<'a> {
         }
     }
 
+    /// Valid and preferred lifetime of a lease. When its subnet is nearly full they are the shortest that may be,
+    /// so that what nobody uses comes back soon; but nobody loses what he was promised already.
+    fn lifetimes(&self, choice: &Choice<'a>, slot: Option<SlotNumber>) -> (u32, u32) {
+        let subnet = choice.subnet;
+        let of_classes = &self.link.policy.classes_v6;
+        let lifetimes = of_classes.lifetimes(&subnet.lifetimes, self.link.classes);
+        let pools = match choice.lease {
+            Lease::Prefix(..) => &subnet.pd_pools,
+            Lease::Address(_) | Lease::V4(_) => &subnet.pools,
+        };
+        if !lifetimes.is_scarce(self.link.pools(), pools) {
+            return (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
+        }
+        let terms = slot.and_then(|slot| self.partition.terms(slot));
+        let live = terms.filter(|terms| terms.is_live(self.now) && terms.lease == choice.lease);
+        let promised = live.map_or(0, |terms| terms.expires.seconds_left(self.now));
+        let valid = lifetimes.valid.min(lifetimes.valid_min.max(promised));
+        // In the proportion that they have otherwise.
+        let preferred = u64::from(lifetimes.preferred.min(lifetimes.valid)) * u64::from(valid);
+        let preferred = preferred / u64::from(lifetimes.valid.max(1));
+        (valid, u32::try_from(preferred).unwrap_or(valid))
+    }
+
     /// Holds or commits a chosen lease, and grants it.
     fn promise(
         &mut self,
@@ -310,10 +333,7 @@ impl<'a> Decision<'a> {
         slot: Option<SlotNumber>,
         promise: Promise,
     ) -> IaAnswer {
-        let of_classes = &self.link.policy.classes_v6;
-        let lifetimes = of_classes.lifetimes(&choice.subnet.lifetimes, self.link.classes);
-        let (mut valid, mut preferred) =
-            (lifetimes.valid, lifetimes.preferred.min(lifetimes.valid));
+        let (mut valid, mut preferred) = self.lifetimes(&choice, slot);
         let subnet = choice.subnet.id;
         let mut is_whole = true;
         match promise {
@@ -410,8 +430,9 @@ impl<'a> Decision<'a> {
     fn set_aside(&mut self, ia: &IaQuery, found: &Found) {
         let key = self.query.key(ia);
         if key.is_some_and(|key| self.partition.may_decline(&key, self.now)) {
-            let probation = self.link.policy.decline_probation_seconds;
-            self.end_binding(found, State::Declined, self.now.after(probation));
+            let policy = self.link.policy;
+            let seconds = policy.quarantine_seconds(found.terms.lease, self.now);
+            self.end_binding(found, State::Declined, seconds);
         } else {
             self.let_go(found);
         }
@@ -419,14 +440,18 @@ impl<'a> Decision<'a> {
 
     /// The client no longer has the lease of a binding.
     fn let_go(&mut self, found: &Found) {
-        self.end_binding(found, State::Released, self.now);
+        self.end_binding(found, State::Released, 0);
     }
 
-    fn end_binding(&mut self, found: &Found, state: State, expires: Timestamp) {
+    /// `seconds`: for how long it is nobody's.
+    fn end_binding(&mut self, found: &Found, state: State, seconds: u32) {
         let mut binding = Binding::default();
         self.partition.read(found.slot, &mut binding);
         binding.state = state;
-        binding.expires = expires;
+        binding.expires = self.now.after(seconds);
+        if state == State::Declined {
+            binding.valid_seconds = seconds;
+        }
         binding.last_transaction = self.now;
         let (pools, slot) = (self.link.pools(), Some(found.slot));
         let written = self

@@ -43,8 +43,11 @@ impl<'a> Past<'a> {
         self.ended.iter().any(Option::is_some)
     }
 
-    /// A lease is declined.
-    pub(crate) fn declined(&self, lease: Lease) {
+    /// A lease is declined, for so many seconds, until then.
+    pub(crate) fn declined(&self, lease: Lease, seconds: u32, until: Timestamp) {
+        if self.tells_open {
+            self.pools.strikes.remember(lease, seconds, until);
+        }
         let pool = self.pools.unit(lease);
         let pool = pool.and_then(|unit| self.pools.numbered(unit.pool));
         if let Some(pool) = pool.filter(|pool| self.tells_open || !pool.is_open()) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::allocator::{PoolIndex, PoolRange};
+use crate::allocator::{Allocator, PoolIndex, PoolRange};
 use crate::binding::LeaseKind;
 use crate::context::{CONTEXT_OCTETS_MAX, Context, ItemKind};
 use crate::store::Partitions;
@@ -297,11 +297,87 @@ fn a_declined_lease_is_nobodys_until_its_time_is_over() {
     };
     bench.commit(1, lease, declined).unwrap();
     assert_eq!(bench.find(1), None);
+    assert_eq!(bench.pools.declined_count(PoolIndex(0)), 1);
     bench.tick(NOW.after(86_399), 100);
     assert_eq!(bench.pools.claim(lease), Claim::Taken);
     assert_eq!(bench.tick(NOW.after(86_400), 100).expired, 1);
+    assert_eq!(bench.pools.declined_count(PoolIndex(0)), 0);
     assert_eq!(bench.pools.claim(lease), Claim::Claimed);
     assert_eq!(bench.occupancy().free, 8);
+}
+
+/// Free, granted, offered, declined: together they are the pool, after a change of its allocator too.
+#[test]
+fn the_counts_of_a_pool_add_up_to_its_size() {
+    let mut bench = Bench::new(64, 10, Durability::Process);
+    let mut leases = Vec::new();
+    for client in 1..=4 {
+        let lease = bench.pools.claim_next(PoolIndex(0)).unwrap();
+        bench.commit(client, lease, |_| {}).unwrap();
+        leases.push(lease);
+    }
+    for client in [1, 2] {
+        let declined = |binding: &mut Binding| {
+            binding.state = State::Declined;
+            binding.valid_seconds = 3600;
+            binding.expires = NOW.after(3600);
+        };
+        bench
+            .commit(client, leases[client as usize - 1], declined)
+            .unwrap();
+    }
+    bench.hold(7, bench.pools.claim_next(PoolIndex(0)).unwrap(), 10);
+    let counts = |bench: &Bench| {
+        let counts = bench.pools.counts(PoolIndex(0));
+        let free = bench.pools.free_count(PoolIndex(0));
+        (counts.size, free, counts.taken, counts.declined)
+    };
+    assert_eq!(counts(&bench), (10, 5, 5, 2));
+    let ranges = [bench.pools.range(PoolIndex(0)).unwrap()];
+    bench.pools = Pools::succeed_with(&bench.pools, &ranges, &[Allocator::FreeLeaseQueue], &[]);
+    bench.partitions.mark_held(&bench.pools);
+    assert_eq!(
+        counts(&bench),
+        (10, 5, 5, 2),
+        "a pool that is new in memory only"
+    );
+    // An operator gives one of the declined back.
+    let mut partition = bench.partitions.lock(0).unwrap();
+    let slot = partition.next_declined(SlotNumber(0)).unwrap();
+    let mut declined = Binding::default();
+    partition.read(slot, &mut declined);
+    declined.state = State::Released;
+    declined.expires = NOW;
+    partition
+        .commit(Some(slot), &declined, &bench.pools, &mut bench.log, NOW)
+        .unwrap();
+    let other = partition.next_declined(SlotNumber(0)).unwrap();
+    assert_eq!(partition.next_declined(SlotNumber(other.0 + 1)), None);
+    drop(partition);
+    assert_eq!(counts(&bench), (10, 6, 4, 1));
+}
+
+/// What a free lease queue begins with: nobody's addresses, then those that ended first.
+#[test]
+fn a_queue_that_is_made_anew_is_in_the_order_in_which_leases_ended() {
+    let mut bench = Bench::new(64, 6, Durability::Process);
+    let leases: Vec<_> = (0..4)
+        .map(|_| bench.pools.claim_next(PoolIndex(0)).unwrap())
+        .collect();
+    for (client, ends) in [(1, 300), (2, 100), (3, 200), (4, 4000)] {
+        let lease = leases[client as usize - 1];
+        let leased = |binding: &mut Binding| binding.expires = NOW.after(ends);
+        bench.commit(client, lease, leased).unwrap();
+    }
+    bench.tick(NOW.after(1000), 100);
+    let ranges = [bench.pools.range(PoolIndex(0)).unwrap()];
+    bench.pools = Pools::succeed_with(&bench.pools, &ranges, &[Allocator::FreeLeaseQueue], &[]);
+    bench.partitions.mark_held(&bench.pools);
+    let next: Vec<_> = core::iter::from_fn(|| bench.pools.claim_next(PoolIndex(0))).collect();
+    assert_eq!(
+        next,
+        [address(4), address(5), leases[1], leases[2], leases[0]]
+    );
 }
 
 #[test]

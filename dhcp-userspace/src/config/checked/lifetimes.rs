@@ -37,11 +37,19 @@ impl Checker<'_> {
                 let preferred =
                     self.known("preferred-lifetime", &written.preferred_lifetime, of_valid);
                 self.at_most(&preferred, &valid);
-                (valid.clone(), valid.clone(), preferred)
+                self.at_most(&shortest, &valid);
+                (shortest, valid.clone(), preferred)
             }
         };
         self.timers(placed, &shortest, &preferred);
         self.suspicious_lifetime(placed, &valid);
+        if let Some(threshold) = &written.adaptive_threshold
+            && written.min_valid_lifetime.is_none()
+        {
+            let message = "has no effect without `min-valid-lifetime`, the lifetime of leases when the subnet is \
+                           nearly full; configure it";
+            self.report.warn(&threshold.spot, message);
+        }
         Lifetimes {
             valid: valid.value,
             valid_min: shortest.value,
@@ -50,6 +58,7 @@ impl Checker<'_> {
             renew: written.renew_timer.as_ref().map(|it| it.value),
             rebind: written.rebind_timer.as_ref().map(|it| it.value),
             cache: self.cache(placed),
+            adaptive_millionths: written.adaptive_threshold.as_ref().map(|it| it.value),
         }
     }
 

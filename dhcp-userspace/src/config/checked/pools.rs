@@ -1,11 +1,12 @@
 //! What is there to hand out? Pools that lie in their subnets, no two of them over one address.
 
 use super::placed::Placed;
-use super::{Checker, ipv6, value_or};
-use crate::config::file::PdPool;
+use super::{Checker, default, ipv6, value_or};
+use crate::config::file::{HandingOut, PdPool};
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::report::{At, Spot};
-use dhcp_lease::{Lease, PoolIndex, PoolRange};
+use dhcp_core::alarms::Watched;
+use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -118,13 +119,36 @@ impl Checker<'_> {
             let message = "has neither pools nor reservations; nobody gets a lease from it";
             self.report.warn(&placed.written.spot, message);
         }
-        pools
+        let handing_out = &placed.written.handing_out;
+        let all: Vec<PoolIndex> = pools
             .iter()
-            .filter_map(|pool| self.address_pool(pool, subnet))
-            .collect()
+            .zip(handing_out)
+            .filter_map(|(pool, own)| self.address_pool(pool, own, placed, subnet))
+            .collect();
+        self.watch_declined(placed, &all);
+        all
     }
 
-    fn address_pool(&mut self, pool: &At<Range>, subnet: Prefix) -> Option<PoolIndex> {
+    /// Has the declined leases of a subnet's pools watched.
+    fn watch_declined(&mut self, placed: &Placed<'_>, pools: &[PoolIndex]) {
+        let written = &placed.parameters.decline_alarm_percent;
+        let percent = value_or(written, default::DECLINE_ALARM_PERCENT);
+        if let Some(subnet) = placed.written.subnet.as_ref().filter(|_| percent > 0) {
+            self.alarms.declined.push(Watched {
+                name: subnet.value.to_string(),
+                pools: pools.to_vec(),
+                percent,
+            });
+        }
+    }
+
+    fn address_pool(
+        &mut self,
+        pool: &At<Range>,
+        own: &HandingOut,
+        placed: &Placed<'_>,
+        subnet: Prefix,
+    ) -> Option<PoolIndex> {
         let range = pool.value;
         let mut first = range.first;
         if !subnet.range().holds(&range) {
@@ -152,9 +176,17 @@ impl Checker<'_> {
         if range.family == Family::V6 {
             let handed_out = first.saturating_add(u128::from(PoolRange::COUNT_MAX) - 1);
             self.withhold(&pool.spot, first..=range.last.min(handed_out), subnet);
+        } else if self.excludes_first_last_24 && subnet.len <= 24 {
+            let edges = (first..=range.last).filter(|address| matches!(address & 0xff, 0 | 0xff));
+            let edges = edges.map(|address| address_lease(range.family.address(address)));
+            self.withheld.extend(edges);
         }
         let first = address_lease(range.family.address(first));
-        Some(self.add_pool(&pool.spot, first, count))
+        let inherited = (
+            &placed.parameters.allocator,
+            &placed.parameters.low_water_percent,
+        );
+        Some(self.add_pool(&pool.spot, first, count, own, inherited))
     }
 
     // RFC 9915 section 13.1: what is reserved for another purpose must not be assigned. A pool is no longer
@@ -187,18 +219,40 @@ impl Checker<'_> {
         self.withheld.extend(leases.map(Lease::Address));
     }
 
-    pub(super) fn pd_pool(&mut self, pool: &At<PdPool>) -> PoolIndex {
+    pub(super) fn pd_pools(&mut self, placed: &Placed<'_>) -> Vec<PoolIndex> {
+        let pools = placed.written.pd_pools.iter();
+        let all: Vec<PoolIndex> = pools.map(|pool| self.pd_pool(pool, placed)).collect();
+        if !all.is_empty() {
+            self.watch_declined(placed, &all);
+        }
+        all
+    }
+
+    fn pd_pool(&mut self, pool: &At<PdPool>, placed: &Placed<'_>) -> PoolIndex {
         let PdPool {
             prefix,
             delegated_len,
+            handing_out,
         } = pool.value;
         let address = ipv6(prefix.address).unwrap_or(Ipv6Addr::UNSPECIFIED); // IPv6: read as such
         let bits = u32::from(delegated_len.saturating_sub(prefix.len));
         let count = 1u128.checked_shl(bits).unwrap_or(u128::MAX);
-        self.add_pool(&pool.spot, Lease::Prefix(address, delegated_len), count)
+        let first = Lease::Prefix(address, delegated_len);
+        let inherited = (
+            &placed.parameters.pd_allocator,
+            &placed.parameters.low_water_percent,
+        );
+        self.add_pool(&pool.spot, first, count, &handing_out, inherited)
     }
 
-    fn add_pool(&mut self, spot: &Spot, first: Lease, count: u128) -> PoolIndex {
+    fn add_pool(
+        &mut self,
+        spot: &Spot,
+        first: Lease,
+        count: u128,
+        own: &HandingOut,
+        (allocator, low_water): (&Option<At<Allocator>>, &Option<At<u32>>),
+    ) -> PoolIndex {
         let most = PoolRange::COUNT_MAX;
         if count > u128::from(most) {
             let message = format!(
@@ -210,6 +264,18 @@ impl Checker<'_> {
         let index = PoolIndex(u32::try_from(self.ranges.len()).unwrap_or(u32::MAX));
         let count = u64::try_from(count).unwrap_or(most).min(most);
         self.ranges.push(PoolRange { first, count });
+        let allocator = own
+            .allocator
+            .unwrap_or(value_or(allocator, Allocator::Iterative));
+        self.allocators.push(allocator);
+        let percent = own.low_water_percent.unwrap_or(value_or(low_water, 0));
+        if percent > 0 {
+            self.alarms.low_water.push(Watched {
+                name: first.to_string(),
+                pools: vec![index],
+                percent,
+            });
+        }
         index
     }
 

@@ -3,12 +3,13 @@
 
 use super::placed::Placed;
 use super::{Checker, ipv4, ipv6, value_or};
+use crate::config::file::Parameters;
 use crate::config::notation::Family;
 use crate::config::report::At;
 use dhcp_core::class::Access;
 use dhcp_core::networks::Vpns;
 use dhcp_core::options::OptionSet;
-use dhcp_core::subnet::{Network, PoolOptions, Subnet4, Subnet6};
+use dhcp_core::subnet::{Network, PoolOptions, Rules, Subnet4, Subnet6};
 use dhcp_lease::{Lease, PoolIndex, SubnetId};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -48,6 +49,16 @@ impl ByName {
                 access,
             }),
         }
+    }
+}
+
+fn rules(written: &Parameters) -> Rules {
+    let lifetime = value_or(&written.bootp_lifetime, u32::MAX);
+    Rules {
+        authoritative: value_or(&written.authoritative, true),
+        match_client_id: value_or(&written.match_client_id, true),
+        echo_client_id: value_or(&written.echo_client_id, true),
+        bootp_seconds: value_or(&written.bootp, false).then_some(lifetime),
     }
 }
 
@@ -110,6 +121,7 @@ impl Checker<'_> {
             server_hostname: text(&parameters.server_hostname),
             boot_file_name: text(&parameters.boot_file_name),
             rapid_commit: value_or(&parameters.rapid_commit, false),
+            rules: rules(parameters),
             agents: super::relays::agents(parameters, vpns),
         })
     }
@@ -121,8 +133,7 @@ impl Checker<'_> {
             return None;
         };
         let pools = self.address_pools(placed, subnet.value);
-        let pd_pools = placed.written.pd_pools.iter();
-        let pd_pools: Vec<_> = pd_pools.map(|it| self.pd_pool(it)).collect();
+        let pd_pools = self.pd_pools(placed);
         let access = self.subnet_access(placed, &[&pools[..], &pd_pools].concat());
         Some(Subnet6 {
             id: SubnetId(placed.id),

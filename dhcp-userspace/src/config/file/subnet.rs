@@ -1,11 +1,12 @@
 //! A subnet with its pools and reservations.
 
-use super::values::{interface_name, relays, text_or_octets};
+use super::values::{allocator, interface_name, percent, relays, text_or_octets};
 use super::{ClassNames, OptionData, Parameters, Reservation};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
 use crate::config::report::{At, Report, Spot};
+use dhcp_lease::Allocator;
 use std::net::IpAddr;
 use toml::de::DeValue;
 
@@ -18,6 +19,8 @@ pub(in crate::config) struct Subnet {
     /// Missing when it was wrong.
     pub(in crate::config) subnet: Option<At<Prefix>>,
     pub(in crate::config) pools: Vec<At<Range>>,
+    /// How each of the pools is handed out, in the same order.
+    pub(in crate::config) handing_out: Vec<HandingOut>,
     pub(in crate::config) pd_pools: Vec<At<PdPool>>,
     /// Options of those pools and pd-pools that have any.
     pub(in crate::config) pool_options: Vec<(Range, Vec<OptionData>)>,
@@ -36,6 +39,25 @@ pub(in crate::config) struct Subnet {
 pub(in crate::config) struct PdPool {
     pub(in crate::config) prefix: Prefix,
     pub(in crate::config) delegated_len: u8,
+    pub(in crate::config) handing_out: HandingOut,
+}
+
+/// How a pool is handed out, where it says something of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::config) struct HandingOut {
+    pub(in crate::config) allocator: Option<Allocator>,
+    pub(in crate::config) low_water_percent: Option<u32>,
+}
+
+impl HandingOut {
+    fn read(table: &Table<'_>, name: &'static str, report: &mut Report) -> Self {
+        let allocator = table.read(name, report, allocator);
+        let low_water = table.read("low-water-percent", report, percent);
+        Self {
+            allocator: allocator.map(|it| it.value),
+            low_water_percent: low_water.map(|it| it.value),
+        }
+    }
 }
 
 impl Subnet {
@@ -68,16 +90,18 @@ impl Subnet {
             }
             interface_id = table.read("interface-id", report, text_or_octets);
         }
+        let (pools, handing_out) = pools
+            .into_iter()
+            .filter_map(|it| pool(it, family, &mut pool_options, &mut pool_class_names, report))
+            .unzip();
         Self {
             family,
             spot: table.spot.clone(),
             id: table.read("id", report, |value| value.whole_u32(1, u32::MAX - 1)),
             subnet: subnet
                 .and_then(|it| it.read(report, |value| notation::prefix(family, value.text()?))),
-            pools: pools
-                .into_iter()
-                .filter_map(|it| pool(it, family, &mut pool_options, &mut pool_class_names, report))
-                .collect(),
+            pools,
+            handing_out,
             pd_pools,
             pool_options,
             class_names: ClassNames::read(table, report),
@@ -98,11 +122,13 @@ fn pool(
     pool_options: &mut Vec<(Range, Vec<OptionData>)>,
     pool_class_names: &mut Vec<(Range, ClassNames)>,
     report: &mut Report,
-) -> Option<At<Range>> {
+) -> Option<(At<Range>, HandingOut)> {
+    let mut handing_out = HandingOut::default();
     let (mut options, mut class_names) = (Vec::new(), ClassNames::default());
     let value = match value.value {
         DeValue::Table(_) => {
             let table = value.table(&keys::POOL, report)?;
+            handing_out = HandingOut::read(&table, "allocator", report);
             options = OptionData::list(&table, &[family], report);
             class_names = ClassNames::read(&table, report);
             table.require("pool", report)?
@@ -112,11 +138,12 @@ fn pool(
     let pool = value.read(report, |value| notation::range(family, value.text()?))?;
     pool_options.push((pool.value, options));
     pool_class_names.push((pool.value, class_names));
-    Some(pool)
+    Some((pool, handing_out))
 }
 
 impl PdPool {
     fn read(table: &Table<'_>, report: &mut Report) -> Option<At<Self>> {
+        let handing_out = HandingOut::read(table, "pd-allocator", report);
         let len = table.get("prefix-len");
         let len = len.map(|it| it.read(report, |value| value.whole_u32(0, 128)));
         let delegated = table.require("delegated-len", report);
@@ -151,6 +178,7 @@ impl PdPool {
             value: Self {
                 prefix,
                 delegated_len,
+                handing_out,
             },
         })
     }

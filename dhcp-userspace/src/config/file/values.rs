@@ -4,7 +4,8 @@ use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix};
 use crate::config::reader::{Table, Value};
 use crate::config::report::{At, Report};
-use dhcp_core::subnet::ClientKey;
+use dhcp_core::subnet::{ClientKey, Preference};
+use dhcp_lease::Allocator;
 use dhcp_wire::v4::code;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -58,6 +59,26 @@ pub(super) fn interface_name(value: &Value<'_>) -> Result<String, String> {
             value.found()
         )),
     }
+}
+
+/// Kea's words for the allocators.
+pub(super) fn allocator(value: &Value<'_>) -> Result<Allocator, String> {
+    value.word(&[
+        ("iterative", Allocator::Iterative),
+        ("random", Allocator::Random),
+        ("flq", Allocator::FreeLeaseQueue),
+    ])
+}
+
+pub(super) fn preference(value: &Value<'_>) -> Result<Preference, String> {
+    value.word(&[
+        ("former", Preference::Former),
+        ("requested", Preference::Requested),
+    ])
+}
+
+pub(super) fn percent(value: &Value<'_>) -> Result<u32, String> {
+    value.whole_u32(0, 100)
 }
 
 pub(super) fn ipv4(value: &Value<'_>) -> Result<Ipv4Addr, String> {

@@ -42,7 +42,7 @@ f.toml:14:9: subnet4[0].relay: `ip-addresses` is missing; add it (list of addres
 f.toml:14:11: subnet4[0].relay.ip-address: unknown key; did you mean `ip-addresses`?
 f.toml:17:10: subnet4[1].subnet: 192.0.2.128/25 overlaps subnet4[0].subnet (line 12), 192.0.2.0/24; shrink one of them
 f.toml:18:6: subnet4[1].id: 1 is also the number of subnet4[0] (line 11); give it another
-f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, trust-option-82, client-key, vpn, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
+f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, trust-option-82, client-key, vpn, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
     );
 }
 
@@ -55,6 +55,18 @@ fn every_mistake_has_its_sentence() {
         (
             "pools = [\"192.0.2.10-192.0.2.20\", \"192.0.2.20-192.0.2.30\"]",
             "6:35: subnet4[0].pools[1]: 192.0.2.20-192.0.2.30 overlaps subnet4[0].pools[0] (line 6), 192.0.2.10-192.0.2.20; shrink one of them",
+        ),
+        (
+            "allocator = \"cyclic\"",
+            "6:13: subnet4[0].allocator: \"cyclic\" is not known; it must be \"iterative\", \"random\" or \"flq\"",
+        ),
+        (
+            "adaptive-lease-time-threshold = 80\nmin-valid-lifetime = 100",
+            "6:33: subnet4[0].adaptive-lease-time-threshold: is the number 80; it must be 0 to 1",
+        ),
+        (
+            "low-water-percent = 101",
+            "6:21: subnet4[0].low-water-percent: is the number 101; it must be 0 to 100",
         ),
         (
             "pools = [\"192.0.2.128/25\"]",
@@ -211,8 +223,8 @@ fn every_mistake_has_its_sentence() {
             "6:15: subnet6[0].renew-timer: warning: 5000 is not below `preferred-lifetime`, which is 4500 unless configured: addresses are deprecated before they are renewed; lower it",
         ),
         (
-            "pools = [\"2001:db8::1-2001:db8::2\"]\nmin-valid-lifetime = 1",
-            "6:1: subnet6[0].min-valid-lifetime: unknown key here; it belongs in `[dhcp4]`",
+            "pools = [\"2001:db8::1-2001:db8::2\"]\nmax-valid-lifetime = 1",
+            "6:1: subnet6[0].max-valid-lifetime: unknown key; did you mean `min-valid-lifetime`?",
         ),
         (
             "pd-pools = [{prefix=\"2001:db8:8000::/40\",delegated-len=48}]\nreservations = [{duid=\"0001\",prefixes=[\"2001:db8:8000::/47\"]}]",

@@ -8,6 +8,7 @@ mod relays;
 mod replies;
 mod requests;
 mod restored;
+mod rules;
 mod world;
 
 use world::*;

@@ -120,7 +120,7 @@ fn a_client_on_the_wrong_network_is_told_so() {
     world.lease(&known);
     let address = ip("198.51.100.7");
     for authoritative in [true, false] {
-        world.policy.authoritative = authoritative;
+        world.set_rules(|rules| rules.authoritative = authoritative);
         for request in [known.init_reboot(address), known.rebinding(address)] {
             assert_eq!(
                 refusal(world.serve(&request.frame())),
@@ -130,12 +130,12 @@ fn a_client_on_the_wrong_network_is_told_so() {
     }
     let stranger = Client::new(2);
     for request in [stranger.init_reboot(address), stranger.rebinding(address)] {
-        world.policy.authoritative = false;
+        world.set_rules(|rules| rules.authoritative = false);
         assert_eq!(
             silence(world.serve(&request.frame())),
             Discard::UnknownBinding
         );
-        world.policy.authoritative = true;
+        world.set_rules(|rules| rules.authoritative = true);
         assert_eq!(
             refusal(world.serve(&request.frame())),
             Refusal::WrongNetwork
@@ -230,12 +230,12 @@ fn an_unknown_renewal_is_granted_if_free_and_an_unknown_rebinding_is_left_to_oth
         silence(world.serve(&client.rebinding(address).frame())),
         Discard::UnknownBinding
     );
-    world.policy.authoritative = false;
+    world.set_rules(|rules| rules.authoritative = false);
     assert_eq!(
         silence(world.serve(&client.renewing(address).frame())),
         Discard::UnknownBinding
     );
-    world.policy.authoritative = true;
+    world.set_rules(|rules| rules.authoritative = true);
     assert_eq!(
         acked(world.serve(&client.renewing(address).frame())),
         address

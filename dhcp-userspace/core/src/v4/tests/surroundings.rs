@@ -249,7 +249,7 @@ fn whatever_else_changed_is_written_however_early() {
 }
 
 #[test]
-fn a_lease_that_is_not_durable_yet_is_written_again() {
+fn a_request_that_comes_again_before_the_first_is_durable_is_not_written_again() {
     let mut world = World::new();
     let client = Client::new(1);
     let address = world.lease(&client);
@@ -257,10 +257,21 @@ fn a_lease_that_is_not_durable_yet_is_written_again() {
     world.settles = false;
     acked(&mut world, &client.renewing(address));
     let kept = std::mem::take(&mut world.log);
-    acked(&mut world, &client.renewing(address));
+    let again = client.renewing(address).frame();
+    assert_eq!(silence(world.serve(&again)), crate::Discard::Duplicate);
+    assert!(!world.has_written);
+    // Another wish is no duplicate, nor is one that comes long after.
+    let shorter = client
+        .renewing(address)
+        .option(code::LEASE_TIME, &1000u32.to_be_bytes());
+    acked(&mut world, &shorter);
     assert!(
         world.has_written,
         "its own log tells when it may be promised"
     );
     world.log = kept;
+    world.pass(10, false);
+    world.log = dhcp_lease::ChangeLog::default();
+    acked(&mut world, &shorter);
+    assert!(world.has_written);
 }

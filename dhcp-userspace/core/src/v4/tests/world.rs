@@ -4,8 +4,8 @@ use crate::class::Access;
 use crate::networks::Place;
 use crate::options::{ConfiguredOption, OptionSet, Sending};
 use crate::subnet::{
-    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions,
-    Reservation, Reservations, ReservedBy, Subnet4,
+    AgentPolicy, Hosts, Interface, LeaseCache, Lifetimes, Network, Policy, PoolOptions, Preference,
+    Reservation, Reservations, ReservedBy, Rules, Subnet4,
 };
 use crate::v4::{Answer, Query, classify, decide, reply};
 use crate::{Discard, v4};
@@ -74,6 +74,7 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
             renew: None,
             rebind: None,
             cache: LeaseCache::default(),
+            adaptive_millionths: None,
         },
         options: options(&[
             (3, &[a, b, c, 1], false),
@@ -89,6 +90,7 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
+        rules: Rules::default(),
         agents: AgentPolicy::default(),
     }
 }
@@ -148,6 +150,15 @@ impl Drop for Changed<'_> {
 const POOLS: [(&str, u64); 3] = [("10.0.0.10", 4), ("10.0.1.10", 2), ("10.3.0.10", 100)];
 
 impl World {
+    /// Changes the rules of all subnets.
+    pub(super) fn set_rules(&mut self, change: impl Fn(&mut Rules)) {
+        self.policy.networks_v4.edit(|networks| {
+            for subnet in networks.iter_mut().flat_map(|network| &mut network.subnets) {
+                change(&mut subnet.rules);
+            }
+        });
+    }
+
     /// The link of the interface: 10.0.0.0/24 (10 to 13) and 10.0.1.0/24 (10 and 11), one shared network.
     /// Behind relay agents: 10.3.0.0/24 (10 to 109).
     pub(super) fn new() -> Self {
@@ -174,7 +185,10 @@ impl World {
             pools: Pools::new(&ranges, &[]),
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 600,
-            authoritative: true,
+            decline_probation_seconds_max: 86_400,
+            preference_v4: Preference::Former,
+            preference_v6: Preference::Requested,
+            alarms: crate::alarms::Alarms::default(),
             leasequery: None,
             hosts_v4: Hosts::default(),
             hosts_v6: Hosts::default(),
@@ -266,8 +280,10 @@ impl World {
         let answer = decide(query, policy, &mut partition, log, *now);
         drop(partition);
         assert!(before);
-        let granted = answer
-            .is_ok_and(|answer| matches!(answer.verdict, v4::Verdict::Ack | v4::Verdict::RapidAck));
+        let granted = answer.is_ok_and(|answer| {
+            use v4::Verdict::{Ack, BootReply, RapidAck};
+            matches!(answer.verdict, Ack | RapidAck | BootReply)
+        });
         let ended = matches!(
             answer,
             Err(Discard::Released | Discard::Declined | Discard::DeclineOverLimit)

@@ -5,7 +5,8 @@ use crate::class::Access;
 use crate::networks::Place;
 pub(super) use crate::options::{ConfiguredOption, OptionSet, Sending};
 pub(super) use crate::subnet::{
-    LeaseCache, Lifetimes, Network, PoolOptions, Reservation, Reservations, ReservedBy, Subnet6,
+    LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservation, Reservations, ReservedBy,
+    Subnet6,
 };
 pub(super) use crate::{Discard, Interface, Policy};
 pub(super) use core::net::Ipv6Addr;
@@ -63,6 +64,7 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
             renew: None,
             rebind: None,
             cache: LeaseCache::default(),
+            adaptive_millionths: None,
         },
         options: OptionSet::default(),
         pool_options: PoolOptions::default(),
@@ -147,6 +149,8 @@ impl World {
             server_duid: Duid::new(SERVER).unwrap(),
             offer_lifetime_seconds: 60,
             decline_probation_seconds: 3600,
+            decline_probation_seconds_max: 86_400,
+            preference_v6: Preference::Requested,
             ..Policy::default()
         };
         let interface = Interface {

@@ -1,0 +1,403 @@
+//! Kea's keywords that xdhcpd has no key for: which of them matter, and what to do instead.
+
+/// What leaving a keyword out does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing that a client sees.
+    Harmless,
+    /// Clients get other answers, or some get none.
+    Differs,
+    /// Nothing as long as it has one of these values; else clients get other answers.
+    HarmlessAs(&'static [&'static str]),
+}
+use Effect::{Differs, Harmless, HarmlessAs};
+
+/// A keyword of Kea's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keyword {
+    pub(super) name: &'static str,
+    pub(super) effect: Effect,
+    /// What to do, or why nothing needs to be done.
+    pub(super) advice: &'static str,
+}
+
+const fn keyword(name: &'static str, effect: Effect, advice: &'static str) -> Keyword {
+    Keyword {
+        name,
+        effect,
+        advice,
+    }
+}
+
+const DDNS: &str =
+    "xdhcpd updates no DNS; let the name server take the names from the lease history";
+const EXPIRY: &str = "leases end by themselves, without a process of their own";
+
+/// The keyword with a name, if it is one of Kea's.
+pub(super) fn find(name: &str) -> Option<&'static Keyword> {
+    let is_ddns = name.starts_with("ddns-") || name.starts_with("hostname-char-");
+    let known = KEYWORDS.iter().find(|keyword| keyword.name == name);
+    known.or(is_ddns.then_some(&OF_DDNS))
+}
+
+const OF_DDNS: Keyword = keyword("ddns-", Harmless, DDNS);
+
+const KEYWORDS: &[Keyword] = &[
+    keyword("4o6-interface", Differs, "DHCPv4 over DHCPv6 is not served"),
+    keyword(
+        "4o6-interface-id",
+        Differs,
+        "DHCPv4 over DHCPv6 is not served",
+    ),
+    keyword("4o6-subnet", Differs, "DHCPv4 over DHCPv6 is not served"),
+    keyword(
+        "allocator",
+        HarmlessAs(&["iterative"]),
+        "addresses are handed out in ascending order",
+    ),
+    keyword(
+        "pd-allocator",
+        HarmlessAs(&["iterative"]),
+        "prefixes are handed out in ascending order",
+    ),
+    keyword(
+        "calculate-tee-times",
+        HarmlessAs(&["true"]),
+        "T1 and T2 are always sent; without `renew-timer` and `rebind-timer` they are computed",
+    ),
+    keyword(
+        "t1-percent",
+        HarmlessAs(&["0.5", "0.50"]),
+        "T1 is half of the lifetime; write `renew-timer` instead",
+    ),
+    keyword(
+        "t2-percent",
+        HarmlessAs(&["0.875"]),
+        "T2 is 7/8 of the lifetime (0.8 in DHCPv6); write `rebind-timer` instead",
+    ),
+    keyword("client-class", Differs, "there are no guards by class here"),
+    keyword(
+        "client-classes",
+        Differs,
+        "there are no client classes here",
+    ),
+    keyword(
+        "require-client-classes",
+        Differs,
+        "there are no additional classes here",
+    ),
+    keyword(
+        "evaluate-additional-classes",
+        Differs,
+        "there are no additional classes here",
+    ),
+    keyword(
+        "compatibility",
+        Differs,
+        "see docs/kea-differences.md for how hostile and old messages are read",
+    ),
+    keyword(
+        "config-control",
+        Differs,
+        "write what the configuration back end holds into Kea's file first (`config-get`), and import that",
+    ),
+    keyword(
+        "config-databases",
+        Differs,
+        "write what the configuration back end holds into Kea's file first (`config-get`)",
+    ),
+    keyword(
+        "control-socket",
+        Harmless,
+        "the control socket is `socket`, for `xdhcpd ctl`",
+    ),
+    keyword(
+        "control-sockets",
+        Harmless,
+        "the control socket is `socket`, for `xdhcpd ctl`",
+    ),
+    keyword("data-directory", Harmless, "it is `state-dir`"),
+    keyword(
+        "dhcp-queue-control",
+        Harmless,
+        "there is no queue: workers take frames from the rings of the network card",
+    ),
+    keyword(
+        "dhcp4o6-port",
+        HarmlessAs(&["0"]),
+        "DHCPv4 over DHCPv6 is not served",
+    ),
+    keyword(
+        "early-global-reservations-lookup",
+        HarmlessAs(&["false"]),
+        "global reservations choose no subnet",
+    ),
+    keyword(
+        "echo-client-id",
+        HarmlessAs(&["true"]),
+        "the client identifier is always sent back (RFC 6842)",
+    ),
+    keyword("expired-leases-processing", Harmless, EXPIRY),
+    keyword(
+        "host-reservation-identifiers",
+        Differs,
+        "clients are known by their identifiers in a fixed order",
+    ),
+    keyword(
+        "hosts-database",
+        Differs,
+        "write the hosts into a file and name it with `reservations-file` (docs/migration.md)",
+    ),
+    keyword(
+        "hosts-databases",
+        Differs,
+        "write the hosts into a file and name it with `reservations-file` (docs/migration.md)",
+    ),
+    keyword("interface-id", Differs, "subnets are not chosen by it here"),
+    keyword(
+        "ip-reservations-unique",
+        HarmlessAs(&["true"]),
+        "an address is reserved for one client",
+    ),
+    keyword("lease-checks", Harmless, "every record has a checksum"),
+    keyword(
+        "loggers",
+        Harmless,
+        "logs go to standard error; the level is `--log`",
+    ),
+    keyword(
+        "match-client-id",
+        HarmlessAs(&["true"]),
+        "a client is known by its client identifier where it sends one",
+    ),
+    keyword(
+        "multi-threading",
+        Harmless,
+        "the number of threads is `workers`",
+    ),
+    keyword(
+        "never-send",
+        HarmlessAs(&["false"]),
+        "leave the option out of the levels around it",
+    ),
+    keyword("offer-lft", HarmlessAs(&["0"]), "it is `offer-lifetime`"),
+    keyword(
+        "offer-lifetime",
+        Harmless,
+        "an offer is held for a minute, in memory",
+    ),
+    keyword(
+        "only-if-required",
+        HarmlessAs(&["false"]),
+        "there are no additional classes here",
+    ),
+    keyword(
+        "only-in-additional-list",
+        HarmlessAs(&["false"]),
+        "there are no additional classes here",
+    ),
+    keyword(
+        "option-def",
+        Differs,
+        "write the option by `code` with csv-format = false",
+    ),
+    keyword("option-data", Differs, "write it one level further out"),
+    keyword("parked-packet-limit", Harmless, "nothing waits for hooks"),
+    keyword(
+        "relay-supplied-options",
+        HarmlessAs(&["[]"]),
+        "options of relay agents are not passed on",
+    ),
+    keyword(
+        "reservations-lookup-first",
+        Harmless,
+        "a reserved address is never handed out, at no cost",
+    ),
+    keyword(
+        "rapid-commit",
+        HarmlessAs(&["false"]),
+        "it is answered in four messages",
+    ),
+    keyword(
+        "sanity-checks",
+        Harmless,
+        "`xdhcpd leases verify` checks the leases",
+    ),
+    keyword(
+        "server-id",
+        Harmless,
+        "the DUID is made at the first start and kept in `state-dir`",
+    ),
+    keyword(
+        "server-tag",
+        Harmless,
+        "there is no configuration back end that it would choose from",
+    ),
+    keyword(
+        "stash-agent-options",
+        Harmless,
+        "what relay agents tell is always kept with the lease",
+    ),
+    keyword(
+        "statistic-default-sample-age",
+        Harmless,
+        "counters have no samples",
+    ),
+    keyword(
+        "statistic-default-sample-count",
+        Harmless,
+        "counters have no samples",
+    ),
+    keyword(
+        "store-extended-info",
+        Harmless,
+        "what relay agents tell is always kept with the lease",
+    ),
+    keyword(
+        "template-test",
+        Differs,
+        "there are no spawned classes here",
+    ),
+    keyword("test", Differs, "there are no client classes here"),
+    keyword(
+        "mac-sources",
+        Harmless,
+        "the hardware address is taken from option 79, the DUID or the link",
+    ),
+    keyword(
+        "excluded-prefix",
+        Differs,
+        "no prefix is excluded (RFC 6603)",
+    ),
+    keyword(
+        "excluded-prefix-len",
+        Differs,
+        "no prefix is excluded (RFC 6603)",
+    ),
+    keyword(
+        "auth-key",
+        Differs,
+        "reconfiguration by keys of single hosts is not there",
+    ),
+    keyword("id", Harmless, "pools have no numbers of their own"),
+    keyword("pool-id", Harmless, "pools have no numbers of their own"),
+    keyword(
+        "flex-id",
+        Differs,
+        "clients are not known by an expression here",
+    ),
+    keyword("server-hostname", Differs, "`sname` stays empty here"),
+    keyword(
+        "hostname",
+        Harmless,
+        "names of DHCPv6 hosts are for DNS updates; xdhcpd makes none",
+    ),
+    keyword("cache-max-age", Harmless, "every renewal is written down"),
+    keyword(
+        "adaptive-lease-time-threshold",
+        HarmlessAs(&["1", "1.0"]),
+        "lifetimes do not change when a pool runs full",
+    ),
+];
+
+/// A hook library: the part of its file's name that tells it, and what is there instead.
+pub(super) const HOOKS: &[(&str, Effect, &str)] = &[
+    (
+        "lease_cmds",
+        Harmless,
+        "`xdhcpd leases` and `xdhcpd ctl leases|release` do that",
+    ),
+    (
+        "stat_cmds",
+        Harmless,
+        "`xdhcpd ctl stats|pools` and /metrics do that",
+    ),
+    (
+        "host_cmds",
+        Harmless,
+        "edit the `reservations-file` and reload",
+    ),
+    ("subnet_cmds", Harmless, "edit the configuration and reload"),
+    ("class_cmds", Harmless, "edit the configuration and reload"),
+    ("cb_cmds", Harmless, "there is no configuration back end"),
+    ("perfmon", Harmless, "/metrics has the times"),
+    (
+        "legal_log",
+        Harmless,
+        "the lease history ([history], `xdhcpd leases history`) does that",
+    ),
+    ("host_cache", Harmless, "reservations are in memory"),
+    (
+        "mysql",
+        Harmless,
+        "leases are in files of the server's own; `xdhcpd leases import` takes them over",
+    ),
+    (
+        "pgsql",
+        Harmless,
+        "leases are in files of the server's own; `xdhcpd leases import` takes them over",
+    ),
+    (
+        "flex_id",
+        Differs,
+        "name circuit-id, remote-id or subscriber-id in reservations where that says the same",
+    ),
+    (
+        "flex_option",
+        Differs,
+        "options are not made by expressions",
+    ),
+    (
+        "ping_check",
+        Differs,
+        "addresses are not probed before they are offered",
+    ),
+    (
+        "limits",
+        Differs,
+        "leases and packets are not limited by class",
+    ),
+    (
+        "_ha",
+        Differs,
+        "there is no second server yet that shares the leases",
+    ),
+    ("lease_query", Differs, "leasequery is not answered"),
+    ("bootp", Differs, "BOOTP is not answered"),
+    ("radius", Differs, "no RADIUS server is asked"),
+    (
+        "run_script",
+        Differs,
+        "no program is run for a lease; read the lease history instead",
+    ),
+    ("user_chk", Differs, "there is no list of users"),
+    ("ddns_tuning", Harmless, DDNS),
+    (
+        "rbac",
+        Harmless,
+        "the control socket is for those who may open it",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_keyword_stands_once_and_says_what_to_do() {
+        for (at, one) in KEYWORDS.iter().enumerate() {
+            assert!(
+                !one.advice.is_empty() && !one.advice.ends_with('.'),
+                "{}",
+                one.name
+            );
+            assert!(
+                KEYWORDS[..at].iter().all(|it| it.name != one.name),
+                "{}",
+                one.name
+            );
+        }
+        assert!(find("ddns-send-updates").is_some());
+        assert!(find("frobnicate").is_none());
+    }
+}
