@@ -694,6 +694,12 @@ pub(super) const CLIENT_CLASS4: TableKeys = TableKeys {
         LIFETIMES_V4,
         &[
             key(
+                "min-valid-lifetime",
+                SECONDS,
+                "that of the subnet",
+                "Shortest lifetime that its members may ask for.",
+            ),
+            key(
                 "next-server",
                 "IPv4 address",
                 "that of the subnet",
