@@ -144,7 +144,11 @@ fn what_is_imported_means_what_kea_means() {
 fn defaults_of_kea_that_are_not_ours_are_written_down() {
     let imported = import4("{\"Dhcp4\": {\"interfaces-config\": {\"interfaces\": [\"e\"]}}}");
     let (policy, _) = policy(&imported.text);
-    assert!(imported.text.contains("authoritative = false"), "{}", imported.text);
+    assert!(
+        imported.text.contains("authoritative = false"),
+        "{}",
+        imported.text
+    );
     assert_eq!(policy.decline_probation_seconds, 86_400);
     assert_eq!(said(&imported), Vec::<String>::new());
 }

@@ -28,7 +28,7 @@ fn what_no_client_sends_is_discarded_with_its_reason() {
         (client.ask(MessageType::NAK), Discard::FromServer),
         (client.ask(MessageType::FORCERENEW), Discard::FromServer),
         (client.ask(MessageType(0)), Discard::UnknownMessage),
-        (client.ask(MessageType(10)), Discard::UnknownMessage),
+        (client.ask(MessageType(10)), Discard::LeasequeryOff),
         (client.ask(MessageType(255)), Discard::UnknownMessage),
         (
             client
