@@ -520,6 +520,8 @@ fn every_documented_key_is_read() {
                 }
                 it if same(it, &keys::OPTION_DATA) => line("[dhcp4]\noption-data = [{ @ }]"),
                 it if same(it, &keys::OPTION_DEF) => line("[dhcp4]\noption-def = [{ @ }]"),
+                it if same(it, &keys::CLIENT_CLASS4) => line("[[dhcp4.client-classes]]\n@"),
+                it if same(it, &keys::CLIENT_CLASS6) => line("[[dhcp6.client-classes]]\n@"),
                 it if same(it, &keys::RESERVATION4) => line("[[subnet4]]\nreservations = [{ @ }]"),
                 it if same(it, &keys::RESERVATION6) => line("[[subnet6]]\nreservations = [{ @ }]"),
                 // Their keys are those of reservations and two that are tested on their own.

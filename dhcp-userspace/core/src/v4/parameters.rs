@@ -5,7 +5,6 @@ use super::decide::Answer;
 use super::names::{self, Name};
 use super::query::Query;
 use super::vendor::{self, VendorData};
-use crate::class::Memberships;
 use crate::options::{Codes, Layers};
 use crate::reservation::{Boot, Reservation};
 use crate::subnet::{Network, Policy, Subnet4};
@@ -66,14 +65,7 @@ impl<'p> Parameters<'p> {
         let reservation = answer
             .host
             .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-        let layers = layers(
-            &query.classes,
-            reservation,
-            answer.address,
-            policy,
-            network,
-            subnet,
-        );
+        let layers = layers(query, reservation, answer.address, policy, network, subnet);
         let reserved_name = reservation.map_or(&[][..], |reservation| &reservation.hostname);
         let domain = layers.short(code::DOMAIN_NAME).unwrap_or_default();
         let full_name = names::full_name(query, reserved_name, domain);
@@ -205,7 +197,7 @@ impl<'p> Parameters<'p> {
 /// The levels that hold for the client, as Kea ranks them: reservation, pool, subnet, shared network, classes in
 /// the order in which they were evaluated, everybody.
 pub(super) fn layers<'p>(
-    classes: &Memberships,
+    query: &Query,
     reservation: Option<&'p Reservation>,
     address: Ipv4Addr,
     policy: &'p Policy,
@@ -223,7 +215,7 @@ pub(super) fn layers<'p>(
     layers.push(&network.options);
     let around = [&subnet.access, &network.access];
     let asked_for = policy.additional(Some(Lease::V4(address)), around);
-    let classes = classes.with_additional(asked_for);
+    let classes = query.classes.with_additional(asked_for);
     let classes = classes.filter_map(|class| policy.classes_v4.get(class));
     classes.for_each(|class| layers.push(&class.options));
     layers.push_last(&policy.options_v4);

@@ -1,6 +1,5 @@
 //! What is told of a lease: options by their codes, for one question by UDP and for many answers by TCP.
 
-use crate::class::Memberships;
 use crate::leasequery::Leasequery;
 use crate::options::Layers;
 use crate::subnet::{Policy, Subnet4};
@@ -64,9 +63,8 @@ impl<'a> Told<'a> {
             let reservation = identifiers
                 .host(policy, subnet)
                 .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
-            // The classes were the message's, and are not kept with the lease.
             layers(
-                &Memberships::default(),
+                &client,
                 reservation,
                 address(binding),
                 policy,
