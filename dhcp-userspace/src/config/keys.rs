@@ -365,13 +365,15 @@ const ALLOCATION: &[Key] = &[
         "10",
         "When more of the leases of a subnet's pools than this are declined, `xdhcpd ctl status` says so, and the log does once. 0: never.",
     ),
-    key(
-        "min-valid-lifetime",
-        SECONDS,
-        "`valid-lifetime`",
-        "Shortest lifetime that a DHCPv4 client may ask for, and what both protocols grant beyond `adaptive-lease-time-threshold`.",
-    ),
+    SHORTEST_LIFETIME,
 ];
+
+const SHORTEST_LIFETIME: Key = key(
+    "min-valid-lifetime",
+    SECONDS,
+    "`valid-lifetime`",
+    "Shortest lifetime that a DHCPv4 client may ask for, and what both protocols grant beyond `adaptive-lease-time-threshold`.",
+);
 
 const ALLOCATORS: &str = "`\"iterative\"`, `\"random\"` or `\"flq\"`";
 
@@ -691,6 +693,7 @@ pub(super) const CLIENT_CLASS4: TableKeys = TableKeys {
     meaning: "DHCPv4 clients that something holds for. Classes are looked at in their order. Built in are `ALL`, `KNOWN` and `UNKNOWN` (with and without reservation), `VENDOR_CLASS_` with what option 60 says, and `DROP`. There may be 256, the built-in ones included.",
     groups: &[
         CLASS,
+        &[SHORTEST_LIFETIME],
         LIFETIMES_V4,
         &[
             key(

@@ -582,6 +582,6 @@ fn leasequeries_are_answered_once_filed_and_up_to_the_rate() {
     assert_eq!(counted(dhcp_core::Discard::LeasequeryOff), 1);
     assert_eq!(counted(dhcp_core::Discard::LeasequeryUnready), 1);
     assert_eq!(counted(dhcp_core::Discard::LeasequeryRate), 1);
-    assert_eq!(totals.received_v4[9], 4);
-    assert_eq!(totals.sent_v4[3..], [0, 0, 2]);
+    assert_eq!(totals.received_v4[10], 4);
+    assert_eq!(totals.sent_v4[4..], [0, 0, 2]);
 }
