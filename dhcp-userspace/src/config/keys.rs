@@ -365,13 +365,15 @@ const ALLOCATION: &[Key] = &[
         "10",
         "When more of the leases of a subnet's pools than this are declined, `xdhcpd ctl status` says so, and the log does once. 0: never.",
     ),
-    key(
-        "min-valid-lifetime",
-        SECONDS,
-        "`valid-lifetime`",
-        "Shortest lifetime that a DHCPv4 client may ask for, and what both protocols grant beyond `adaptive-lease-time-threshold`.",
-    ),
+    SHORTEST_LIFETIME,
 ];
+
+const SHORTEST_LIFETIME: Key = key(
+    "min-valid-lifetime",
+    SECONDS,
+    "`valid-lifetime`",
+    "Shortest lifetime that a DHCPv4 client may ask for, and what both protocols grant beyond `adaptive-lease-time-threshold`.",
+);
 
 const ALLOCATORS: &str = "`\"iterative\"`, `\"random\"` or `\"flq\"`";
 

@@ -51,16 +51,6 @@ const KEYWORDS: &[Keyword] = &[
     ),
     keyword("4o6-subnet", Differs, "DHCPv4 over DHCPv6 is not served"),
     keyword(
-        "allocator",
-        HarmlessAs(&["iterative"]),
-        "addresses are handed out in ascending order",
-    ),
-    keyword(
-        "pd-allocator",
-        HarmlessAs(&["iterative"]),
-        "prefixes are handed out in ascending order",
-    ),
-    keyword(
         "calculate-tee-times",
         HarmlessAs(&["true"]),
         "T1 and T2 are always sent; without `renew-timer` and `rebind-timer` they are computed",
@@ -132,11 +122,6 @@ const KEYWORDS: &[Keyword] = &[
         HarmlessAs(&["false"]),
         "global reservations choose no subnet",
     ),
-    keyword(
-        "echo-client-id",
-        HarmlessAs(&["true"]),
-        "the client identifier is always sent back (RFC 6842)",
-    ),
     keyword("expired-leases-processing", Harmless, EXPIRY),
     keyword(
         "host-reservation-identifiers",
@@ -164,11 +149,6 @@ const KEYWORDS: &[Keyword] = &[
         "loggers",
         Harmless,
         "logs go to standard error; the level is `--log`",
-    ),
-    keyword(
-        "match-client-id",
-        HarmlessAs(&["true"]),
-        "a client is known by its client identifier where it sends one",
     ),
     keyword(
         "multi-threading",

@@ -143,7 +143,7 @@ fn mistakes_in_classes_have_their_sentences() {
         (
             &[],
             guarded,
-            "10:19: subnet4[0].client-classes[0]: there is no class \"b\"",
+            "6:19: subnet4[0].client-classes[0]: there is no class \"b\"",
         ),
         (
             &["name = \"a\"; test = \"known\"; template-test = \"pkt4.mac\""],
