@@ -25,7 +25,8 @@ pd-pools = [{ prefix = "fd09:100::/44", delegated-len = 56 }]
 
 const ALL: u64 = 4096;
 
-/// As many addresses as eight workers can hand out in a few seconds, by each allocator.
+/// As many addresses as eight workers can hand out in a few seconds, by each allocator. The server's own lies in the
+/// subnet and not in the pool: it would be nobody's.
 fn crowd(allocator: &str) -> String {
     format!(
         r#"
@@ -36,7 +37,7 @@ offer-lifetime = 600
 
 [[subnet4]]
 subnet = "10.8.0.0/15"
-pools = ["10.9.0.0-10.9.255.255"]
+pools = ["10.8.0.0-10.8.255.255"]
 allocator = "{allocator}"
 "#
     )
