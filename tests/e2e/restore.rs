@@ -117,7 +117,10 @@ fn a_copy_made_under_load_gives_nothing_away_that_was_granted_since() {
         &[&held[..], &["--exchanges", &count]].concat(),
     );
     report.assert_clean();
-    assert_eq!(report.count("failed"), 0, "{report:?}");
+    // While all who hold something are under way, one who holds nothing may have its turn, and gets nothing.
+    assert_eq!(report.of("rebind", "failed"), 0, "{report:?}");
+    let kept = report.of("rebind", "completed");
+    assert!(kept >= promises.len() as u64, "{report:?}");
     assert_kept(&ledger(&after), &server.leases());
 
     // The operator knows that all is well now.

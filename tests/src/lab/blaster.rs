@@ -72,6 +72,14 @@ impl Report {
         value.unwrap_or_else(|| panic!("no count {name} in {}", self.0))
     }
 
+    /// A count of one operation, 0 if there was no such operation.
+    pub fn of(&self, operation: &str, name: &str) -> u64 {
+        let operations = self.0.get("operations");
+        let operation = operations.and_then(|all| all.get(operation));
+        let count = operation.and_then(|operation| operation.get(name));
+        count.and_then(Value::as_u64).unwrap_or(0)
+    }
+
     /// A count of `refusals`, 0 if it is not there.
     pub fn refusals(&self, name: &str) -> u64 {
         let refusals = self.0.get("refusals").and_then(Value::as_object);
