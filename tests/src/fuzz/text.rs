@@ -119,6 +119,7 @@ fn ask(
                     envelope,
                     interface,
                     payload_len,
+                    trusts_agent: true,
                 };
                 evaluate(&packet, condition, value);
             }

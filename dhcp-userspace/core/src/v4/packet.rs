@@ -15,6 +15,8 @@ pub struct Received<'a> {
     pub interface: &'a str,
     /// Octets of the UDP payload.
     pub payload_len: usize,
+    /// Whether option 82 is a relay agent's; otherwise it is the client's own invention, and nobody sees it.
+    pub trusts_agent: bool,
 }
 
 impl Packet for Received<'_> {
@@ -80,7 +82,8 @@ impl Received<'_> {
             // RFC 3046 section 2.1 [relay-option-place]: elsewhere it is the client's own invention.
             let is_it = move |region: Region, found: u8| {
                 u16::from(found) == code
-                    && (found != code::RELAY_AGENT || region == Region::Options)
+                    && (found != code::RELAY_AGENT
+                        || self.trusts_agent && region == Region::Options)
             };
             pieces
                 .filter(move |piece| is_it(piece.region, piece.code))
@@ -226,6 +229,7 @@ mod tests {
             envelope: &envelope,
             interface: "eth0",
             payload_len: payload.len(),
+            trusts_agent: true,
         };
         let mut block = [0; crate::expression::SCRATCH_OCTETS];
         let found = received

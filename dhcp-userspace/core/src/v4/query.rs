@@ -269,15 +269,18 @@ pub fn classify(
     } else {
         Arrival::OnLink
     };
+    let networks = &policy.networks_v4;
+    let (place, found_by) = select(networks, interface, arrival).ok_or(Discard::NoSubnet)?;
+    // RFC 3046 section 2.1 [relay-option-untrusted]: a client may not choose its classes by an option 82 of its own.
+    let is_trusted = |subnet: &Subnet4| subnet.agents.trusts_unrelayed;
     let received = Received {
         message: &message,
         envelope,
         interface: &interface.name,
         payload_len: payload.len(),
+        trusts_agent: query.is_relayed() || networks.subnet(place).is_some_and(is_trusted),
     };
     query.begin_classes(&received, policy)?;
-    let networks = &policy.networks_v4;
-    let (place, found_by) = select(networks, interface, arrival).ok_or(Discard::NoSubnet)?;
     let permitted = networks.permitted(place, &query.classes);
     (query.place, query.found_by) = (permitted.ok_or(Discard::NoSubnet)?, found_by);
     let subnet = networks.subnet(query.place).ok_or(Discard::NoSubnet)?;
