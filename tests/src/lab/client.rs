@@ -217,8 +217,17 @@ impl<'a> Client<'a> {
                 process.stop();
             }
             program if program.is_dhclient() => {
-                run(&mut self.dhclient(&["-r"]));
+                let is_said = self.dhclient_releases();
                 process.wait(PATIENCE);
+                drop(process);
+                if !is_said {
+                    // Now and then dhclient, interrupted in the middle of a renewal, forgets its lease.
+                    self.events_seen = self.events().len();
+                    self.obtain();
+                    let mut process = self.process.take().expect("it was started");
+                    assert!(self.dhclient_releases(), "dhclient sends no RELEASE");
+                    process.wait(PATIENCE);
+                }
             }
             _ => {
                 run(&mut self.dhcpcd(&["-k"]));
@@ -226,6 +235,21 @@ impl<'a> Client<'a> {
             }
         }
         self.events_seen = self.events().len();
+    }
+
+    /// Has `dhclient -r` end the running one and give back its lease: whether it sent anything. It stays in
+    /// the foreground, so that its log tells why it did not.
+    fn dhclient_releases(&self) -> bool {
+        let mut command = self.dhclient(&["-r", "-d", "-v"]);
+        let log = || std::fs::read_to_string(self.file("client-release.log")).unwrap_or_default();
+        let before = log().len();
+        Process::start(&mut command, &self.folder, "client-release").wait(PATIENCE);
+        let log = log().split_off(before);
+        let is_said = log.contains("XMT: Release") || log.contains("DHCPRELEASE");
+        if !is_said {
+            println!("dhclient -r sent nothing:\n{log}");
+        }
+        is_said
     }
 
     /// Ends it without a word to the server.
