@@ -38,6 +38,8 @@ pub struct Server {
     folder: PathBuf,
     /// What the program is run under: a command that runs another.
     under: Vec<String>,
+    /// What its command line has besides.
+    arguments: Vec<String>,
     process: Option<Process>,
 }
 
@@ -51,6 +53,7 @@ impl Server {
         let this = Self {
             folder: folder.to_owned(),
             under: Vec::new(),
+            arguments: Vec::new(),
             process: None,
         };
         this.write_config(config);
@@ -72,6 +75,11 @@ impl Server {
         self.under = words.iter().map(|word| (*word).to_owned()).collect();
     }
 
+    /// From the next start on, runs it with further arguments: `["--log-format", "json"]`.
+    pub fn run_with(&mut self, words: &[&str]) {
+        self.arguments = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// Where its files lie.
     pub fn state(&self) -> PathBuf {
         self.folder.join("state")
@@ -91,6 +99,7 @@ impl Server {
             .args(["RUST_LOG=info", "RUST_BACKTRACE=1"])
             .arg(binary("XDHCPD_BIN", "xdhcpd"));
         command.args(["run", "--config"]).arg(self.config());
+        command.args(&self.arguments);
         command
     }
 

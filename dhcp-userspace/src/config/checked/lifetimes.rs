@@ -8,7 +8,7 @@ use crate::config::report::{At, Spot};
 use dhcp_core::subnet::{LeaseCache, Lifetimes};
 
 impl Checker<'_> {
-    /// Lifetimes in order: shortest <= default <= longest, T1 < T2 < shortest, preferred <= valid.
+    /// Lifetimes in order: shortest <= default <= longest, T1 < T2 < default (DHCPv6: shortest), preferred <= valid.
     pub(super) fn lifetimes(&mut self, placed: &Placed<'_>) -> Lifetimes {
         let written = &placed.parameters;
         let valid = self.known(
@@ -41,7 +41,12 @@ impl Checker<'_> {
                 (shortest, valid.clone(), preferred)
             }
         };
-        self.timers(placed, &shortest, &preferred);
+        // A DHCPv4 client that asks for less than the timers gets timers that fit, so only the usual lifetime counts.
+        let usual = match placed.written.family {
+            Family::V4 => &valid,
+            Family::V6 => &shortest,
+        };
+        self.timers(placed, usual, &preferred);
         self.suspicious_lifetime(placed, &valid);
         if let Some(threshold) = &written.adaptive_threshold
             && written.min_valid_lifetime.is_none()
@@ -62,14 +67,14 @@ impl Checker<'_> {
         }
     }
 
-    fn timers(&mut self, placed: &Placed<'_>, shortest: &Known, preferred: &Known) {
+    fn timers(&mut self, placed: &Placed<'_>, usual: &Known, preferred: &Known) {
         let written = &placed.parameters;
         // RFC 2131 section 4.4.5; RFC 9915 section 21.4.
         let computed = |share: u64| (share / 1000).min(u64::from(u32::MAX)) as u32;
         let (t1, t2) = match placed.written.family {
             Family::V4 => (
-                u64::from(shortest.value) * 500,
-                u64::from(shortest.value) * 875,
+                u64::from(usual.value) * 500,
+                u64::from(usual.value) * 875,
             ),
             Family::V6 => (
                 u64::from(preferred.value) * 500,
@@ -82,7 +87,7 @@ impl Checker<'_> {
             self.below(&renew, &rebind);
         }
         if written.rebind_timer.is_some() {
-            self.below(&rebind, shortest);
+            self.below(&rebind, usual);
         }
         let late = placed.written.family == Family::V6 && renew.value >= preferred.value;
         if let (true, Some(spot)) = (late, &renew.spot) {

@@ -29,8 +29,10 @@ const fn keyword(name: &'static str, effect: Effect, advice: &'static str) -> Ke
     }
 }
 
-const DDNS: &str =
+pub(super) const DDNS: &str =
     "xdhcpd updates no DNS; let the name server take the names from the lease history";
+const NO_CHOICE: &str =
+    "clients of DHCPv6 choose no lifetime; `valid-lifetime` and `preferred-lifetime` hold";
 const EXPIRY: &str = "leases end by themselves, without a process of their own";
 
 /// The keyword with a name, if it is one of Kea's.
@@ -53,7 +55,7 @@ const KEYWORDS: &[Keyword] = &[
     keyword(
         "calculate-tee-times",
         HarmlessAs(&["true"]),
-        "T1 and T2 are always sent; without `renew-timer` and `rebind-timer` they are computed",
+        "T1 and T2 are always sent; where `renew-timer` and `rebind-timer` say nothing they are computed",
     ),
     keyword(
         "t1-percent",
@@ -65,26 +67,10 @@ const KEYWORDS: &[Keyword] = &[
         HarmlessAs(&["0.875"]),
         "T2 is 7/8 of the lifetime (0.8 in DHCPv6); write `rebind-timer` instead",
     ),
-    keyword("client-class", Differs, "there are no guards by class here"),
     keyword(
         "client-classes",
         Differs,
-        "there are no client classes here",
-    ),
-    keyword(
-        "require-client-classes",
-        Differs,
-        "there are no additional classes here",
-    ),
-    keyword(
-        "evaluate-additional-classes",
-        Differs,
-        "there are no additional classes here",
-    ),
-    keyword(
-        "compatibility",
-        Differs,
-        "see docs/kea-differences.md for how hostile and old messages are read",
+        "write the option into the `option-data` of these classes",
     ),
     keyword(
         "config-control",
@@ -124,11 +110,6 @@ const KEYWORDS: &[Keyword] = &[
     ),
     keyword("expired-leases-processing", Harmless, EXPIRY),
     keyword(
-        "host-reservation-identifiers",
-        Differs,
-        "clients are known by their identifiers in a fixed order",
-    ),
-    keyword(
         "hosts-database",
         Differs,
         "write the hosts into a file and name it with `reservations-file` (docs/migration.md)",
@@ -138,7 +119,6 @@ const KEYWORDS: &[Keyword] = &[
         Differs,
         "write the hosts into a file and name it with `reservations-file` (docs/migration.md)",
     ),
-    keyword("interface-id", Differs, "subnets are not chosen by it here"),
     keyword(
         "ip-reservations-unique",
         HarmlessAs(&["true"]),
@@ -156,32 +136,39 @@ const KEYWORDS: &[Keyword] = &[
         "the number of threads is `workers`",
     ),
     keyword(
-        "never-send",
-        HarmlessAs(&["false"]),
-        "leave the option out of the levels around it",
-    ),
-    keyword("offer-lft", HarmlessAs(&["0"]), "it is `offer-lifetime`"),
-    keyword(
         "offer-lifetime",
         Harmless,
-        "an offer is held for a minute, in memory",
+        "one for all: `offer-lifetime` at the top of the file",
     ),
     keyword(
-        "only-if-required",
-        HarmlessAs(&["false"]),
-        "there are no additional classes here",
-    ),
-    keyword(
-        "only-in-additional-list",
-        HarmlessAs(&["false"]),
-        "there are no additional classes here",
+        "offer-lft",
+        Harmless,
+        "one for all: `offer-lifetime` at the top of the file",
     ),
     keyword(
         "option-def",
         Differs,
-        "write the option by `code` with csv-format = false",
+        "a definition holds for all; write it into the `option-def` of [dhcp4]",
     ),
-    keyword("option-data", Differs, "write it one level further out"),
+    keyword("min-valid-lifetime", Differs, NO_CHOICE),
+    keyword("max-valid-lifetime", Differs, NO_CHOICE),
+    keyword("min-preferred-lifetime", Differs, NO_CHOICE),
+    keyword("max-preferred-lifetime", Differs, NO_CHOICE),
+    keyword(
+        "lenient-option-parsing",
+        Harmless,
+        "what only hints at something is ignored when it is malformed",
+    ),
+    keyword(
+        "ignore-dhcp-server-identifier",
+        HarmlessAs(&["false"]),
+        "a REQUEST that names another server is never answered",
+    ),
+    keyword(
+        "ignore-rai-link-selection",
+        HarmlessAs(&["false"]),
+        "what a relay agent says of the link counts",
+    ),
     keyword("parked-packet-limit", Harmless, "nothing waits for hooks"),
     keyword(
         "relay-supplied-options",
@@ -192,11 +179,6 @@ const KEYWORDS: &[Keyword] = &[
         "reservations-lookup-first",
         Harmless,
         "a reserved address is never handed out, at no cost",
-    ),
-    keyword(
-        "rapid-commit",
-        HarmlessAs(&["false"]),
-        "it is answered in four messages",
     ),
     keyword(
         "sanity-checks",
@@ -234,12 +216,6 @@ const KEYWORDS: &[Keyword] = &[
         "what relay agents tell is always kept with the lease",
     ),
     keyword(
-        "template-test",
-        Differs,
-        "there are no spawned classes here",
-    ),
-    keyword("test", Differs, "there are no client classes here"),
-    keyword(
         "mac-sources",
         Harmless,
         "the hardware address is taken from option 79, the DUID or the link",
@@ -264,98 +240,12 @@ const KEYWORDS: &[Keyword] = &[
     keyword(
         "flex-id",
         Differs,
-        "clients are not known by an expression here",
+        "name circuit-id, remote-id or subscriber-id where that says the same",
     ),
-    keyword("server-hostname", Differs, "`sname` stays empty here"),
     keyword(
         "hostname",
         Harmless,
         "names of DHCPv6 hosts are for DNS updates; xdhcpd makes none",
-    ),
-    keyword("cache-max-age", Harmless, "every renewal is written down"),
-    keyword(
-        "adaptive-lease-time-threshold",
-        HarmlessAs(&["1", "1.0"]),
-        "lifetimes do not change when a pool runs full",
-    ),
-];
-
-/// A hook library: the part of its file's name that tells it, and what is there instead.
-pub(super) const HOOKS: &[(&str, Effect, &str)] = &[
-    (
-        "lease_cmds",
-        Harmless,
-        "`xdhcpd leases` and `xdhcpd ctl leases|release` do that",
-    ),
-    (
-        "stat_cmds",
-        Harmless,
-        "`xdhcpd ctl stats|pools` and /metrics do that",
-    ),
-    (
-        "host_cmds",
-        Harmless,
-        "edit the `reservations-file` and reload",
-    ),
-    ("subnet_cmds", Harmless, "edit the configuration and reload"),
-    ("class_cmds", Harmless, "edit the configuration and reload"),
-    ("cb_cmds", Harmless, "there is no configuration back end"),
-    ("perfmon", Harmless, "/metrics has the times"),
-    (
-        "legal_log",
-        Harmless,
-        "the lease history ([history], `xdhcpd leases history`) does that",
-    ),
-    ("host_cache", Harmless, "reservations are in memory"),
-    (
-        "mysql",
-        Harmless,
-        "leases are in files of the server's own; `xdhcpd leases import` takes them over",
-    ),
-    (
-        "pgsql",
-        Harmless,
-        "leases are in files of the server's own; `xdhcpd leases import` takes them over",
-    ),
-    (
-        "flex_id",
-        Differs,
-        "name circuit-id, remote-id or subscriber-id in reservations where that says the same",
-    ),
-    (
-        "flex_option",
-        Differs,
-        "options are not made by expressions",
-    ),
-    (
-        "ping_check",
-        Differs,
-        "addresses are not probed before they are offered",
-    ),
-    (
-        "limits",
-        Differs,
-        "leases and packets are not limited by class",
-    ),
-    (
-        "_ha",
-        Differs,
-        "there is no second server yet that shares the leases",
-    ),
-    ("lease_query", Differs, "leasequery is not answered"),
-    ("bootp", Differs, "BOOTP is not answered"),
-    ("radius", Differs, "no RADIUS server is asked"),
-    (
-        "run_script",
-        Differs,
-        "no program is run for a lease; read the lease history instead",
-    ),
-    ("user_chk", Differs, "there is no list of users"),
-    ("ddns_tuning", Harmless, DDNS),
-    (
-        "rbac",
-        Harmless,
-        "the control socket is for those who may open it",
     ),
 ];
 

@@ -4,6 +4,7 @@
 //! these. What the check of the result does not take is left out again and said; so the result is always a
 //! configuration that `xdhcpd check` takes.
 
+mod hooks;
 mod keywords;
 mod text;
 mod translate;

@@ -212,6 +212,77 @@ fn what_has_no_counterpart_is_named_with_its_place_and_what_to_do() {
     assert!(imported.text.contains("reservations-in-subnet = false"));
 }
 
+/// What Kea needs a library for and we have built in comes along as keys.
+#[test]
+fn libraries_with_a_counterpart_become_keys() {
+    let text = r#"{ "Dhcp4": { "interfaces-config": { "interfaces": [ "e" ] },
+  "hooks-libraries": [
+    { "library": "/usr/lib/kea/hooks/libdhcp_bootp.so" },
+    { "library": "libdhcp_flex_id.so",
+      "parameters": { "identifier-expression": "relay4[2] .hex", "replace-client-id": true } },
+    { "library": "libdhcp_lease_query.so",
+      "parameters": { "requesters": [ "192.0.2.1", "10.0.0.2" ], "advanced": {} } } ],
+  "compatibility": { "exclude-first-last-24": true, "lenient-option-parsing": true,
+                     "ignore-dhcp-server-identifier": false } } }"#;
+    let imported = import4(text);
+    policy(&imported.text);
+    for key in [
+        "bootp = true",
+        "client-key = \"remote-id\"",
+        "requestors = [\"192.0.2.1\", \"10.0.0.2\"]",
+        "exclude-first-last-24 = true",
+    ] {
+        assert!(imported.text.contains(key), "{key}\n{}", imported.text);
+    }
+    let said = said(&imported);
+    let has = |words: &str| said.iter().any(|line| line.contains(words));
+    assert!(has("hooks-libraries[2].parameters.advanced: is left out"));
+    assert!(has("lenient-option-parsing: warning: is left out"));
+    assert_eq!(said.len(), 2, "{said:#?}");
+}
+
+/// A library that says more than a key can is named, and so is one that says nothing.
+#[test]
+fn libraries_that_say_something_else_are_named() {
+    for (parameters, library) in [
+        ("{}", "libdhcp_lease_query.so"),
+        ("{ \"requesters\": [ 7 ] }", "libdhcp_lease_query.so"),
+        ("[]", "libdhcp_flex_id.so"),
+        (
+            "{ \"identifier-expression\": \"relay4[2].hex\" }",
+            "libdhcp_flex_id.so",
+        ),
+        (
+            "{ \"identifier-expression\": \"option[60].hex\", \"replace-client-id\": true }",
+            "libdhcp_flex_id.so",
+        ),
+    ] {
+        let text = format!(
+            "{{ \"Dhcp4\": {{ \"interfaces-config\": {{ \"interfaces\": [ \"e\" ] }}, \"hooks-libraries\": \
+             [ {{ \"library\": \"{library}\", \"parameters\": {parameters} }} ] }} }}"
+        );
+        let said = said(&import4(&text));
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(said[0].contains(&format!("{library} has no counterpart")));
+    }
+}
+
+/// A client may ask for a lease that is shorter than the timers of the others; it gets timers that fit.
+#[test]
+fn timers_beyond_the_shortest_lifetime_are_taken() {
+    let text = r#"{ "Dhcp4": { "interfaces-config": { "interfaces": [ "e" ] },
+  "valid-lifetime": 3600, "min-valid-lifetime": 600, "renew-timer": 1800, "rebind-timer": 3000,
+  "subnet4": [ { "id": 1, "subnet": "192.0.2.0/24", "pools": [ { "pool": "192.0.2.0/28" } ] } ] } }"#;
+    let imported = import4(text);
+    assert_eq!(said(&imported), Vec::<String>::new());
+    let (policy, _) = policy(&imported.text);
+    let lifetimes = &policy.networks_v4[0].subnets[0].lifetimes;
+    assert_eq!(
+        (lifetimes.renew, lifetimes.rebind, lifetimes.valid_min),
+        (Some(1800), Some(3000), 600)
+    );
+}
+
 #[test]
 fn what_the_check_does_not_take_is_left_out_and_said() {
     let text = r#"{ "Dhcp4": {

@@ -1,7 +1,8 @@
 //! Kea's objects to tables of ours: every key that has the same name is carried over as it is, so that what
 //! the server learns the importer knows; the few that differ are turned into what means the same.
 
-use super::keywords::{self, Effect, HOOKS, Keyword};
+use super::hooks::Made;
+use super::keywords::{self, Effect, Keyword};
 use super::tree::{Node, Table, is_headed};
 use crate::config::keys::{self, TABLES, TableKeys};
 use crate::config::notation::Family;
@@ -32,6 +33,7 @@ enum Scope {
     OptionDef,
     Class,
     Reservation,
+    Compatibility,
 }
 
 impl Scope {
@@ -47,6 +49,7 @@ impl Scope {
             "option-def" => Self::OptionDef,
             "client-classes" => Self::Class,
             "reservations" => Self::Reservation,
+            "compatibility" => Self::Compatibility,
             _ => return None,
         })
     }
@@ -79,6 +82,8 @@ impl Scope {
             (Self::Class, _) => headed("client-classes"),
             (Self::Reservation, Family::V4) => Some(&keys::RESERVATION4),
             (Self::Reservation, Family::V6) => Some(&keys::RESERVATION6),
+            (Self::Compatibility, Family::V4) => Some(&keys::COMPATIBILITY),
+            (Self::Compatibility, Family::V6) => None,
         }
     }
 }
@@ -99,9 +104,9 @@ const OTHER_NAMES: [(&str, &str); 3] = [
 ];
 
 /// A place while the objects are walked.
-struct Spot {
-    offset: usize,
-    path: String,
+pub(super) struct Spot {
+    pub(super) offset: usize,
+    pub(super) path: String,
 }
 
 /// What `Dhcp4` and `Dhcp6` become.
@@ -163,7 +168,10 @@ impl<'t> Translator<'t> {
                 _ if is_nothing(value) => {}
                 "comment" | "user-context" => top.comments.push(self.comment(value)),
                 "interfaces-config" => self.interfaces(value, &spot, top),
-                "hooks-libraries" => self.hooks(value, &spot),
+                "hooks-libraries" => {
+                    let section = &mut section;
+                    self.hooks(value, &spot, Made { section, top });
+                }
                 "lease-database" => self.lease_database(value, &spot),
                 "dhcp-ddns" => self.ddns(value, &spot),
                 "shared-networks" => self.append(top, "shared-networks", value, &spot),
@@ -456,30 +464,6 @@ impl<'t> Translator<'t> {
         }
     }
 
-    fn hooks(&mut self, value: &Value<'_>, spot: &Spot) {
-        let elements = value.as_array().map_or(&[][..], |array| &array.elements);
-        for (number, element) in elements.iter().enumerate() {
-            let spot = Spot {
-                offset: element.range().start,
-                path: format!("{}[{number}]", spot.path),
-            };
-            let library = element
-                .as_object()
-                .and_then(|object| object.get_string("library"))
-                .map_or("", |text| &text.value);
-            let file = library.rsplit('/').next().unwrap_or(library);
-            match HOOKS.iter().find(|(part, ..)| file.contains(part)) {
-                Some((_, Effect::Harmless, advice)) => {
-                    self.harmless(&spot, format!("{file} is left out: {advice}"));
-                }
-                Some((_, Effect::Differs | Effect::HarmlessAs(_), advice)) => {
-                    self.lost(&spot, format!("{file} has no counterpart: {advice}"));
-                }
-                None => self.lost(&spot, format!("{file} is not known; find out what it does")),
-            }
-        }
-    }
-
     fn lease_database(&mut self, value: &Value<'_>, spot: &Spot) {
         let object = value.as_object();
         let text = |name| Some(&*object?.get_string(name)?.value);
@@ -534,11 +518,11 @@ impl<'t> Translator<'t> {
         }
     }
 
-    fn lost(&mut self, spot: &Spot, message: impl Into<String>) {
+    pub(super) fn lost(&mut self, spot: &Spot, message: impl Into<String>) {
         self.note(Severity::Error, spot, message.into());
     }
 
-    fn harmless(&mut self, spot: &Spot, message: impl Into<String>) {
+    pub(super) fn harmless(&mut self, spot: &Spot, message: impl Into<String>) {
         self.note(Severity::Warning, spot, message.into());
     }
 
@@ -572,7 +556,7 @@ fn shortened(scope: Scope, table: Table) -> Node {
     }
 }
 
-fn name_of<'p>(property: &'p ObjectProp<'_>) -> &'p str {
+pub(super) fn name_of<'p>(property: &'p ObjectProp<'_>) -> &'p str {
     match &property.name {
         ObjectPropName::String(name) => &name.value,
         ObjectPropName::Word(name) => name.value,
