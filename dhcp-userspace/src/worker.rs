@@ -208,6 +208,9 @@ pub fn run(
         } else {
             0
         };
+        if is_stopping {
+            shard.submit(&context);
+        }
         port.flush();
         let is_new_second = ticker.is_new_second(now);
         if is_new_second && let Some(statistics) = port.statistics() {
@@ -228,6 +231,8 @@ pub fn run(
             std::hint::spin_loop();
             continue;
         }
+        // Nobody else comes to share the write.
+        shard.submit(&context);
         let millis = if port.is_sending() {
             SLEEP_SENDING_MILLIS
         } else {
@@ -276,6 +281,7 @@ fn settle_without_device<P: Port>(
             commit,
             now: surroundings.clock.now(),
         };
+        shard.submit(&context);
         if shard.settle(port, &context) == 0 {
             std::thread::sleep(SETTLE_PAUSE);
         }
