@@ -208,15 +208,16 @@ pub fn run(
         } else {
             0
         };
-        if is_stopping {
-            shard.submit(&context);
-        }
         port.flush();
         let is_new_second = ticker.is_new_second(now);
         if is_new_second && let Some(statistics) = port.statistics() {
             control.counters.port(&statistics);
         }
         let more = ticker.tick(surroundings, &policy);
+        // Clearing up may take long, and nobody comes meanwhile to share the write.
+        if is_stopping || (more && served == 0) {
+            shard.submit(&context);
+        }
 
         if is_stopping && !shard.is_waiting() {
             shard.hand_over(&commit);
