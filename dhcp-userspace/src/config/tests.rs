@@ -493,7 +493,7 @@ fn bulk_leasequery_is_off_unless_its_table_is_there() {
     let of = |text: &str| checked(&format!("{base}{text}")).settings.bulk_leasequery;
     assert_eq!(of(""), None);
     let bulk = of("[leasequery.bulk]").unwrap();
-    assert_eq!(bulk.listen, "0.0.0.0:67".parse().unwrap());
+    assert_eq!(bulk.listen.to_string(), "0.0.0.0:67");
     let limits = (bulk.connections_max, bulk.connections_per_requestor);
     assert_eq!((limits, bulk.timeout_seconds), ((10, 3), 300));
     let bulk = of(
@@ -501,7 +501,7 @@ fn bulk_leasequery_is_off_unless_its_table_is_there() {
          connections-per-requestor = 20\ntimeout = 600",
     );
     let bulk = bulk.unwrap();
-    assert_eq!(bulk.listen, "192.0.2.7:6767".parse().unwrap());
+    assert_eq!(bulk.listen.to_string(), "192.0.2.7:6767");
     let limits = (bulk.connections_max, bulk.connections_per_requestor);
     assert_eq!((limits, bulk.timeout_seconds), ((20, 20), 600));
     assert_eq!(

@@ -188,10 +188,7 @@ async fn read(stream: &mut impl Stream, into: &mut Vec<u8>) -> io::Result<bool> 
     Ok(true)
 }
 
-async fn within<T>(
-    patience: Duration,
-    what: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
+async fn within<T>(patience: Duration, what: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let in_time = tokio::time::timeout(patience, what).await;
     in_time.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -1,9 +1,7 @@
 use super::*;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_lease::context::ItemKind;
-use dhcp_lease::{
-    Binding, ChangeLog, Durability, Lease, PoolRange, Pools, State, SubnetId,
-};
+use dhcp_lease::{Binding, ChangeLog, Durability, Lease, PoolRange, Pools, State, SubnetId};
 use dhcp_wire::id::{ClientId, HardwareAddress};
 use dhcp_wire::v4::{BOOTREQUEST, Builder, Header, Message, MessageType, code};
 use std::collections::BTreeMap;
@@ -78,7 +76,14 @@ fn world(count: u32, requestors: &str) -> Arc<World> {
             ..Binding::default()
         };
         let relay = 1 + (number / 10 % 2) as u8;
-        let agent = [code::AGENT_RELAY_ID, 1, relay, code::AGENT_REMOTE_ID, 1, relay];
+        let agent = [
+            code::AGENT_RELAY_ID,
+            1,
+            relay,
+            code::AGENT_REMOTE_ID,
+            1,
+            relay,
+        ];
         binding.context.insert(ItemKind::AGENT, &agent);
         let mut partition = partitions.lock(partitions.index_of(&client)).unwrap();
         let mut commit = |slot, binding: &Binding| {
@@ -112,18 +117,27 @@ fn listener(world: &Arc<World>, connections_max: u32, timeout_seconds: u32) -> L
 
 fn connect(listener: &Listener) -> Client {
     let client = Client::connect(listener.listens_on()).unwrap();
-    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
     client
 }
 
-/// A query with its length.
+/// A bulk query with its length.
 fn query(fill: impl FnOnce(&mut Header), options: &[(u8, &[u8])]) -> Vec<u8> {
+    of_kind(MessageType::BULKLEASEQUERY, fill, options)
+}
+
+fn of_kind(
+    kind: MessageType,
+    fill: impl FnOnce(&mut Header),
+    options: &[(u8, &[u8])],
+) -> Vec<u8> {
     let mut header = Header::new(BOOTREQUEST);
     header.xid.set(XID);
     fill(&mut header);
     let mut room = [0; 600];
     let mut builder = Builder::new(&mut room, 548, &header).unwrap();
-    let kind = MessageType::BULKLEASEQUERY;
     builder.push(code::MESSAGE_TYPE, &[kind.0]).unwrap();
     let wishes = [51, 61, 82, 91, 92, 152, 153, 156];
     builder.push(code::PARAMETER_REQUEST_LIST, &wishes).unwrap();
@@ -145,7 +159,9 @@ fn read(client: &mut Client) -> Told {
     let message = Message::parse(&octets).unwrap();
     assert_eq!(message.header.xid.get(), XID);
     let options = message.options().map(Result::unwrap);
-    let options = options.map(|piece| (piece.code, piece.data.to_vec())).collect();
+    let options = options
+        .map(|piece| (piece.code, piece.data.to_vec()))
+        .collect();
     let kind = message.message_type().unwrap().unwrap();
     (kind, message.header.ciaddr(), options)
 }
@@ -167,7 +183,9 @@ fn ask(client: &mut Client, query: &[u8]) -> (Vec<Told>, BTreeMap<u8, Vec<u8>>) 
 }
 
 fn active(answer: &[Told]) -> Vec<Ipv4Addr> {
-    let all = answer.iter().inspect(|(kind, ..)| assert_eq!(*kind, MessageType::LEASEACTIVE));
+    let all = answer
+        .iter()
+        .inspect(|(kind, ..)| assert_eq!(*kind, MessageType::LEASEACTIVE));
     let mut addresses: Vec<_> = all.map(|(_, address, _)| *address).collect();
     addresses.sort_unstable();
     addresses
@@ -207,7 +225,11 @@ fn every_configured_address_is_told_once() {
             assert_eq!(seconds(code::LEASE_TIME), lease, "{address}");
             assert_eq!(seconds(code::START_TIME_OF_STATE), since, "{address}");
             let heard = number.is_multiple_of(5).then_some(number);
-            assert_eq!(seconds(code::CLIENT_LAST_TRANSACTION_TIME), heard, "{address}");
+            assert_eq!(
+                seconds(code::CLIENT_LAST_TRANSACTION_TIME),
+                heard,
+                "{address}"
+            );
             assert_eq!(options.contains_key(&code::RELAY_AGENT), is_active);
             assert!(!options.contains_key(&code::ASSOCIATED_IP));
         }
@@ -231,12 +253,19 @@ fn a_query_for_a_client_tells_of_its_leases_alone() {
     let (answer, _) = ask(&mut client, &query(card, &[]));
     assert_eq!(active(&answer), live(&|number| number % 250 == 15));
     let id = 25u32.to_be_bytes();
-    let (answer, _) = ask(&mut client, &query(|_| (), &[(code::CLIENT_IDENTIFIER, &id)]));
+    let (answer, _) = ask(
+        &mut client,
+        &query(|_| (), &[(code::CLIENT_IDENTIFIER, &id)]),
+    );
     assert_eq!(active(&answer), [address(25)]);
     for code in [code::AGENT_REMOTE_ID, code::AGENT_RELAY_ID] {
         let agent = [code, 1, 2];
         let (answer, _) = ask(&mut client, &query(|_| (), &[(code::RELAY_AGENT, &agent)]));
-        assert_eq!(active(&answer), live(&|number| number / 10 % 2 == 1), "{code}");
+        assert_eq!(
+            active(&answer),
+            live(&|number| number / 10 % 2 == 1),
+            "{code}"
+        );
         let from = (NOW.0 as u32 - 500).to_be_bytes();
         let until = (NOW.0 as u32 - 300).to_be_bytes();
         let options = [
@@ -248,7 +277,10 @@ fn a_query_for_a_client_tells_of_its_leases_alone() {
         let wanted = live(&|number| number / 10 % 2 == 1 && (300..=500).contains(&number));
         assert_eq!(active(&answer), wanted);
     }
-    let (answer, done) = ask(&mut client, &query(|_| (), &[(code::CLIENT_IDENTIFIER, b"nobody")]));
+    let (answer, done) = ask(
+        &mut client,
+        &query(|_| (), &[(code::CLIENT_IDENTIFIER, b"nobody")]),
+    );
     assert!(answer.is_empty() && !done.contains_key(&code::STATUS_CODE));
 }
 
@@ -262,10 +294,14 @@ fn what_cannot_be_answered_is_refused_with_a_status() {
     let status = |client: &mut Client, query: &[u8]| {
         let (answer, done) = ask(client, query);
         assert!(answer.is_empty());
-        done.get(&code::STATUS_CODE).and_then(|data| data.first().copied())
+        done.get(&code::STATUS_CODE)
+            .and_then(|data| data.first().copied())
     };
     let agent = [code::AGENT_REMOTE_ID, 1, 2];
-    let two = [(code::CLIENT_IDENTIFIER, &b"one"[..]), (code::RELAY_AGENT, &agent[..])];
+    let two = [
+        (code::CLIENT_IDENTIFIER, &b"one"[..]),
+        (code::RELAY_AGENT, &agent[..]),
+    ];
     for (query, wanted) in [
         (query(|header| header.ciaddr = [10, 0, 0, 1], &[]), 3),
         (query(|header| header.yiaddr = [10, 0, 0, 1], &[]), 3),
@@ -301,7 +337,8 @@ fn strangers_and_too_many_are_shown_out() {
     let again = std::iter::from_fn(|| Some(connect(&listener))).find(|client| {
         assert!(Instant::now() < deadline, "there is room again");
         let mut client = client.try_clone().unwrap();
-        client.write_all(&query(|_| (), &[])).is_ok() && client.read(&mut [0; 1]).is_ok_and(|read| read == 1)
+        client.write_all(&query(|_| (), &[])).is_ok()
+            && client.read(&mut [0; 1]).is_ok_and(|read| read == 1)
     });
     assert!(again.is_some());
 }
@@ -348,6 +385,18 @@ fn who_makes_no_progress_is_closed() {
     assert!(octets < 200_000 * 300, "the answer was cut off");
 }
 
+// RFC 7724 section 8.1.1 [bulk-unknown-type]: a test of it.
+#[test]
+fn what_is_not_asked_by_tcp_ends_the_connection() {
+    let world = world(100, "127.0.0.1");
+    let listener = listener(&world, 10, 30);
+    for kind in [MessageType::LEASEQUERY, MessageType::DISCOVER, MessageType(99)] {
+        let mut client = connect(&listener);
+        client.write_all(&of_kind(kind, |_| (), &[])).unwrap();
+        assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)), "{kind:?}");
+    }
+}
+
 // RFC 6926 section 8.4 [bulk-per-requestor]: a test of it.
 #[test]
 fn one_requestor_does_not_take_all_connections() {
@@ -385,7 +434,11 @@ fn an_answer_that_is_broken_off_says_so() {
     };
     assert!(count < 200_000, "there was more");
     assert_eq!(status, [&[2], &b"the server ends"[..]].concat());
-    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0, "it is closed in good order");
+    assert_eq!(
+        client.read(&mut [0; 1]).unwrap(),
+        0,
+        "it is closed in good order"
+    );
     ending.join().unwrap();
 }
 
@@ -479,5 +532,9 @@ fn a_listener_ends_though_requestors_are_there() {
     assert_eq!(ask(&mut client, &query(|_| (), &[])).0.len(), 100);
     drop(listener);
     assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
-    assert_eq!(Arc::strong_count(&world), 1, "nobody holds on to the leases");
+    assert_eq!(
+        Arc::strong_count(&world),
+        1,
+        "nobody holds on to the leases"
+    );
 }

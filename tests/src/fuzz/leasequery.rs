@@ -40,7 +40,14 @@ fn world() -> &'static (Policy, Partitions) {
                 valid_seconds: 600,
                 ..Binding::default()
             };
-            let agent = [code::AGENT_REMOTE_ID, 1, number % 2, code::AGENT_RELAY_ID, 1, 7];
+            let agent = [
+                code::AGENT_REMOTE_ID,
+                1,
+                number % 2,
+                code::AGENT_RELAY_ID,
+                1,
+                7,
+            ];
             binding.context.insert(ItemKind::AGENT, &agent);
             let index = partitions.index_of(binding.client.as_slice());
             let mut partition = partitions.lock(index).unwrap();
@@ -153,11 +160,27 @@ pub(super) fn bulk_seeds() -> Vec<Vec<u8>> {
         query(&|_| (), &[]),
         query(&card, &[]),
         query(&|_| (), &[(code::CLIENT_IDENTIFIER, &[1, 3])]),
-        query(&|_| (), &[(code::RELAY_AGENT, &[code::AGENT_REMOTE_ID, 1, 1])]),
-        query(&|_| (), &[(code::RELAY_AGENT, &[code::AGENT_RELAY_ID, 1, 7])]),
-        query(&|_| (), &[(code::QUERY_START_TIME, &time), (code::QUERY_END_TIME, &time)]),
+        query(
+            &|_| (),
+            &[(code::RELAY_AGENT, &[code::AGENT_REMOTE_ID, 1, 1])],
+        ),
+        query(
+            &|_| (),
+            &[(code::RELAY_AGENT, &[code::AGENT_RELAY_ID, 1, 7])],
+        ),
+        query(
+            &|_| (),
+            &[
+                (code::QUERY_START_TIME, &time),
+                (code::QUERY_END_TIME, &time),
+            ],
+        ),
         query(&|_| (), &[(code::VPN, &[254])]),
-        of_kind(MessageType::ACTIVELEASEQUERY, &|_| (), &[(code::QUERY_START_TIME, &time)]),
+        of_kind(
+            MessageType::ACTIVELEASEQUERY,
+            &|_| (),
+            &[(code::QUERY_START_TIME, &time)],
+        ),
         of_kind(MessageType::TLS, &|_| (), &[]),
     ]
 }

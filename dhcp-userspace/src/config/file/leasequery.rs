@@ -58,8 +58,7 @@ pub(super) fn read_bulk(table: &Table<'_>, report: &mut Report) -> Option<BulkSe
     let bulk = table.get("bulk")?.table(&keys::LEASEQUERY_BULK, report)?;
     let address = bulk.read("address", report, ipv4);
     let port = bulk.read("port", report, |value| value.whole_u32(1, 65_535));
-    let connections_max =
-        bulk.read("connections-max", report, |value| value.whole_u32(1, 1000));
+    let connections_max = bulk.read("connections-max", report, |value| value.whole_u32(1, 1000));
     let per_requestor = bulk.read("connections-per-requestor", report, |value| {
         value.whole_u32(1, 1000)
     });

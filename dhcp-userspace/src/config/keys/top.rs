@@ -1,4 +1,4 @@
-//! What stands at the top of the file: the top itself, interfaces, the lease history, leasequery.
+//! What stands at the top of the file: the top itself, interfaces, the lease history.
 
 use super::{TableKeys, key};
 

@@ -37,7 +37,9 @@ impl Targets {
                 continue;
             }
             // A pool has fewer addresses than there are.
-            into.push(Ipv4Addr::from_bits(first.to_bits().wrapping_add(self.offset as u32)));
+            into.push(Ipv4Addr::from_bits(
+                first.to_bits().wrapping_add(self.offset as u32),
+            ));
             self.offset += 1;
         }
     }
@@ -80,7 +82,9 @@ pub fn targets(
     }
     addresses.sort_unstable();
     addresses.dedup();
-    Ok(Targets::of(addresses.into_iter().map(|it| (it, 1)).collect()))
+    Ok(Targets::of(
+        addresses.into_iter().map(|it| (it, 1)).collect(),
+    ))
 }
 
 /// What an address is at the moment (RFC 6926 section 6.2.7).
@@ -137,7 +141,14 @@ pub fn look(
         .map(|&address| {
             let state = AddressState::Available;
             let binding = None;
-            (Rank::default(), Holding { address, state, binding })
+            (
+                Rank::default(),
+                Holding {
+                    address,
+                    state,
+                    binding,
+                },
+            )
         })
         .collect();
     for index in 0..partitions.len() {
@@ -165,7 +176,12 @@ pub fn look(
 /// What counts most of what is known of one address: who has it, that nobody may have it, who had it last.
 type Rank = (u8, Timestamp);
 
-fn rank(state: State, expires: Timestamp, heard: Timestamp, now: Timestamp) -> (Rank, AddressState) {
+fn rank(
+    state: State,
+    expires: Timestamp,
+    heard: Timestamp,
+    now: Timestamp,
+) -> (Rank, AddressState) {
     match state {
         State::Leased if expires > now => ((3, heard), AddressState::Active),
         State::Leased => ((1, expires), AddressState::Expired),

@@ -259,7 +259,8 @@ impl BulkQuery {
         // RFC 6926 section 8.2 [bulk-window]: its state changed then, or its client was heard then. Of what
         // never changed the time is not known, and it is before any.
         let is_within = |when: Timestamp| {
-            self.from.is_none_or(|from| when >= from) && self.until.is_none_or(|until| when <= until)
+            self.from.is_none_or(|from| when >= from)
+                && self.until.is_none_or(|until| when <= until)
         };
         let heard = holding.binding.as_ref().map(|it| it.last_transaction);
         let is_within = match (self.from, self.until) {
@@ -285,9 +286,7 @@ impl BulkQuery {
             Primary::Hardware(hardware) => binding.hardware == *hardware,
             Primary::Client(client) => binding.client.as_slice() == &**client,
             Primary::RemoteId(id) => remote_id(&binding.context) == Some(id),
-            Primary::RelayId(id) => {
-                sub_option(&binding.context, code::AGENT_RELAY_ID) == Some(id)
-            }
+            Primary::RelayId(id) => sub_option(&binding.context, code::AGENT_RELAY_ID) == Some(id),
         }
     }
 }

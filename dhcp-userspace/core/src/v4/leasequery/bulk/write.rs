@@ -86,7 +86,11 @@ fn push_times(builder: &mut Builder<'_>, wishes: &Wishes, holding: &Holding, now
     if wishes.have(code::START_TIME_OF_STATE)
         && let Some(changed) = holding.changed()
     {
-        push_seconds(builder, code::START_TIME_OF_STATE, now.seconds_since(changed));
+        push_seconds(
+            builder,
+            code::START_TIME_OF_STATE,
+            now.seconds_since(changed),
+        );
     }
 }
 
