@@ -199,6 +199,11 @@ fn a_relay_agent_learns_what_it_has_lost() {
     capture.check(&link.server_mac());
 }
 
+/// Codes and data.
+type Options<'a> = &'a [(u8, &'a [u8])];
+/// Whether a client's leases are wanted.
+type WhichClients<'a> = &'a dyn Fn(usize) -> bool;
+
 /// How many clients are behind the relay agent.
 const CLIENTS: u8 = 20;
 const SERVER: &str = "10.9.0.1:67";
@@ -257,14 +262,14 @@ fn a_relay_agent_gets_its_whole_table_by_tcp() {
     let odd = [2, 1, 1];
     let here = [12, 3, b'b', b'n', b'g'];
     let nowhere = [12, 3, b'b', b'r', b'a'];
-    let asked: [(&[(u8, &[u8])], &dyn Fn(usize) -> bool); 5] = [
+    let asked: [(Options<'_>, WhichClients<'_>); 5] = [
         (&[(code::CLIENT_IDENTIFIER, &[0, 3])], &is_of),
         (&[(code::RELAY_AGENT, &odd)], &|number| number % 2 == 1),
         (&[(code::RELAY_AGENT, &here)], &|_| true),
         (&[(code::RELAY_AGENT, &nowhere)], &|_| false),
         (&[(code::QUERY_START_TIME, &later)], &|_| false),
     ];
-    let wanted = |is_it: &dyn Fn(usize) -> bool| {
+    let wanted = |is_it: WhichClients<'_>| {
         let all = leased.iter().enumerate();
         let mut all: Vec<Ipv4Addr> = all.filter(|it| is_it(it.0)).map(|it| *it.1).collect();
         all.sort_unstable();

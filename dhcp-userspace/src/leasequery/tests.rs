@@ -128,11 +128,7 @@ fn query(fill: impl FnOnce(&mut Header), options: &[(u8, &[u8])]) -> Vec<u8> {
     of_kind(MessageType::BULKLEASEQUERY, fill, options)
 }
 
-fn of_kind(
-    kind: MessageType,
-    fill: impl FnOnce(&mut Header),
-    options: &[(u8, &[u8])],
-) -> Vec<u8> {
+fn of_kind(kind: MessageType, fill: impl FnOnce(&mut Header), options: &[(u8, &[u8])]) -> Vec<u8> {
     let mut header = Header::new(BOOTREQUEST);
     header.xid.set(XID);
     fill(&mut header);
@@ -390,10 +386,17 @@ fn who_makes_no_progress_is_closed() {
 fn what_is_not_asked_by_tcp_ends_the_connection() {
     let world = world(100, "127.0.0.1");
     let listener = listener(&world, 10, 30);
-    for kind in [MessageType::LEASEQUERY, MessageType::DISCOVER, MessageType(99)] {
+    for kind in [
+        MessageType::LEASEQUERY,
+        MessageType::DISCOVER,
+        MessageType(99),
+    ] {
         let mut client = connect(&listener);
         client.write_all(&of_kind(kind, |_| (), &[])).unwrap();
-        assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)), "{kind:?}");
+        assert!(
+            matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)),
+            "{kind:?}"
+        );
     }
 }
 
