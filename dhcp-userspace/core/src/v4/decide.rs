@@ -314,6 +314,13 @@ impl<'a> Case<'a> {
         if !self.network_contains(asked) {
             return Ok(self.refuse(Refusal::WrongNetwork));
         }
+        // Nobody offered it, and another address is its own: it asks anew and is offered that one.
+        if let (None, Some(reserved)) = (self.offered, self.reserved)
+            && reserved.address != asked
+            && self.can_move_to(reserved)
+        {
+            return Ok(self.refuse(Refusal::Reserved));
+        }
         match self.record {
             Record::Live(held) if held != asked && self.offered.is_none() => {
                 // An ACK would take the address away that the client has, for one nobody offered.
