@@ -124,6 +124,7 @@ impl<'a> Told<'a> {
                 let since = now.seconds_since(binding.last_transaction);
                 builder.push(code, &seconds(since))
             }
+            // RFC 4388 section 6.4.2 [leasequery-client-id].
             code::CLIENT_IDENTIFIER if !binding.client.is_empty() => {
                 builder.push(code, binding.client.as_slice())
             }
@@ -136,6 +137,7 @@ impl<'a> Told<'a> {
             | code::RELAY_AGENT
             | code::ASSOCIATED_IP
             | code::CLIENT_IDENTIFIER => Ok(()),
+            // RFC 4388 section 6.4.2 [leasequery-other-options].
             _ => match self.options.short(code) {
                 Some(data) => builder.push(code, data),
                 // RFC 4388 section 6.4.2 [leasequery-client-options]: else what the client itself had sent.
