@@ -129,7 +129,6 @@ impl Kind {
         matches!(self, Self::Empty | Self::HomeAgents)
     }
 
-    // RFC 2132 section 3.5 [addresses-in-fours], section 4.3 [pairs-in-eights], section 4.7 [plateaus-in-twos].
     /// What is wrong with data of so many octets that was written in hexadecimal, where the kind alone tells the
     /// length.
     pub(super) fn wrong_length(&self, got: usize) -> Option<String> {

@@ -149,6 +149,7 @@ impl Checker<'_> {
                  csv-format = false, or define it with `option-def`"
             )),
         };
+        // RFC 2132 section 3.5 [addresses-in-fours], section 4.3 [pairs-in-eights], section 4.7 [plateaus-in-twos].
         // What is sent to nobody needs no data, and an option that holds others none of its own.
         let needs_none = written.sending == Sending::Never
             || known.is_some_and(|known| !known.encapsulates.is_empty());
