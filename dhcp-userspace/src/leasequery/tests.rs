@@ -415,6 +415,37 @@ fn what_is_not_asked_by_tcp_ends_the_connection() {
     }
 }
 
+// RFC 6926 section 8.4 [bulk-many-queries], section 8.4 [bulk-read-ahead]: a test of both. Whoever asks without
+// waiting for answers gets them all, in order, and nothing piles up here: the connection makes it wait.
+#[test]
+fn fifty_thousand_queries_that_come_at_once_are_answered_in_order() {
+    const COUNT: u32 = 50_000;
+    let world = world(100, "127.0.0.1");
+    let listener = listener(&world, 10, 30);
+    let mut client = connect(&listener);
+    let mut asking = client.try_clone().unwrap();
+    let asker = std::thread::spawn(move || {
+        let id = 15u32.to_be_bytes();
+        for xid in 0..COUNT {
+            let numbered = |header: &mut Header| header.xid.set(xid);
+            let query = query(numbered, &[(code::CLIENT_IDENTIFIER, &id)]);
+            asking.write_all(&query).unwrap();
+        }
+    });
+    for xid in 0..COUNT {
+        for wanted in [MessageType::LEASEACTIVE, MessageType::LEASEQUERYDONE] {
+            let mut length = [0; 2];
+            client.read_exact(&mut length).unwrap();
+            let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
+            client.read_exact(&mut octets).unwrap();
+            let message = Message::parse(&octets).unwrap();
+            assert_eq!(message.header.xid.get(), xid);
+            assert_eq!(message.message_type().unwrap(), Some(wanted));
+        }
+    }
+    asker.join().unwrap();
+}
+
 // RFC 6926 section 8.4 [bulk-per-requestor]: a test of it.
 #[test]
 fn one_requestor_does_not_take_all_connections() {
