@@ -191,7 +191,11 @@ fn what_strangers_write_is_printed_escaped() {
         let text = run(&["leases", verb, "--format", format, "--family", "v4"]);
         // One lease, one line: no text of a stranger begins a line of its own.
         let is_of_lease = |line: &&str| line.contains("10.9.1.") || line.contains("10.8.1.");
-        assert_eq!(text.lines().filter(is_of_lease).count(), held.len(), "{text}");
+        assert_eq!(
+            text.lines().filter(is_of_lease).count(),
+            held.len(),
+            "{text}"
+        );
         assert!(text.lines().count() <= held.len() + 3, "{text}");
     }
     for verb in ["list", "export"] {
@@ -214,7 +218,8 @@ fn what_strangers_write_is_printed_escaped() {
     let log = server.process().log();
     assert_printable("the log", &log);
     for line in log.lines().filter(|line| !line.trim().is_empty()) {
-        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let event: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(event["level"].is_string(), "{line}");
     }
 }
@@ -270,22 +275,28 @@ fn frames(number: u8) -> Vec<(&'static str, Fate, Vec<u8>)> {
         frame[UDP + 6..UDP + 8].fill(0);
         frame
     };
-    let total = |len: usize| with_header(&good, |frame| {
-        frame[IP + 2..IP + 4].copy_from_slice(&(len as u16).to_be_bytes());
-    });
+    let total = |len: usize| {
+        with_header(&good, |frame| {
+            frame[IP + 2..IP + 4].copy_from_slice(&(len as u16).to_be_bytes());
+        })
+    };
     let options = with_header(&good, |frame| {
         frame.splice(UDP..UDP, [1; 8]);
         frame[IP] = 0x47;
         let len = (frame.len() - IP) as u16;
         frame[IP + 2..IP + 4].copy_from_slice(&len.to_be_bytes());
     });
-    let fragment = |bits: u16| with_header(&good, |frame| {
-        frame[IP + 6..IP + 8].copy_from_slice(&bits.to_be_bytes());
-    });
-    let source = |source: [u8; 4]| with_header(&good, |frame| {
-        frame[IP + 12..IP + 16].copy_from_slice(&source);
-        frame[UDP + 6..UDP + 8].fill(0);
-    });
+    let fragment = |bits: u16| {
+        with_header(&good, |frame| {
+            frame[IP + 6..IP + 8].copy_from_slice(&bits.to_be_bytes());
+        })
+    };
+    let source = |source: [u8; 4]| {
+        with_header(&good, |frame| {
+            frame[IP + 12..IP + 16].copy_from_slice(&source);
+            frame[UDP + 6..UDP + 8].fill(0);
+        })
+    };
     vec![
         ("as it should be", Answered, good.clone()),
         ("one VLAN tag", Answered, tagged(1)),
@@ -294,16 +305,44 @@ fn frames(number: u8) -> Vec<(&'static str, Fate, Vec<u8>)> {
         ("IP options", Answered, options),
         ("no UDP checksum", Answered, with(&good, UDP + 6, &[0, 0])),
         ("not to be fragmented", Answered, fragment(0x4000)),
-        ("octets behind the packet", Answered, [&good[..], &[0; 40]].concat()),
-        ("time to live 0", Answered, with_header(&good, |frame| frame[IP + 8] = 0)),
+        (
+            "octets behind the packet",
+            Answered,
+            [&good[..], &[0; 40]].concat(),
+        ),
+        (
+            "time to live 0",
+            Answered,
+            with_header(&good, |frame| frame[IP + 8] = 0),
+        ),
         ("from everybody", Answered, source([255; 4])),
         ("from a group", Answered, source([224, 0, 0, 1])),
-        ("wrong UDP checksum", Counted("bad_checksum"), with(&good, UDP + 6, &[0x12, 0x34])),
-        ("wrong IP checksum", Counted("bad_checksum"), with(&good, IP + 10, &[0x12, 0x34])),
-        ("UDP longer than IP", Counted("malformed_frame"), said(udp_len + 1)),
-        ("UDP shorter than its header", Counted("malformed_frame"), said(7)),
+        (
+            "wrong UDP checksum",
+            Counted("bad_checksum"),
+            with(&good, UDP + 6, &[0x12, 0x34]),
+        ),
+        (
+            "wrong IP checksum",
+            Counted("bad_checksum"),
+            with(&good, IP + 10, &[0x12, 0x34]),
+        ),
+        (
+            "UDP longer than IP",
+            Counted("malformed_frame"),
+            said(udp_len + 1),
+        ),
+        (
+            "UDP shorter than its header",
+            Counted("malformed_frame"),
+            said(7),
+        ),
         ("UDP without payload", Counted("malformed_v4"), said(8)),
-        ("IP longer than the frame", Counted("malformed_frame"), total(good.len() - IP + 1)),
+        (
+            "IP longer than the frame",
+            Counted("malformed_frame"),
+            total(good.len() - IP + 1),
+        ),
         ("IP shorter than UDP", Counted("malformed_frame"), total(20)),
         ("first fragment", Passed, fragment(0x2000)),
         ("last fragment", Passed, fragment(0x00b9)),
@@ -330,7 +369,11 @@ fn other_protocol(number: u8) -> Vec<(&'static str, Fate, Vec<u8>)> {
         }
         .emit()
     };
-    let solicit = [&[1, 0, 0, number, 0, 1, 0, 10, 0, 3, 0, 1][..], &discover.source_mac].concat();
+    let solicit = [
+        &[1, 0, 0, number, 0, 1, 0, 10, 0, 3, 0, 1][..],
+        &discover.source_mac,
+    ]
+    .concat();
     let mut query = vec![20, 0, 0, 0, 0, 87];
     query.extend((discover.payload.len() as u16).to_be_bytes());
     query.extend(&discover.payload);
@@ -338,7 +381,11 @@ fn other_protocol(number: u8) -> Vec<(&'static str, Fate, Vec<u8>)> {
     v6_in_v4.payload.clone_from(&solicit);
     vec![
         ("DHCPv6 to DHCPv4's port", Passed, over_v6(67, solicit)),
-        ("a DHCPv6 message over IPv4", Counted("malformed_v4"), v6_in_v4.emit()),
+        (
+            "a DHCPv6 message over IPv4",
+            Counted("malformed_v4"),
+            v6_in_v4.emit(),
+        ),
         ("DHCPv4 over DHCPv6", Passed, over_v6(547, query)),
     ]
 }
@@ -374,9 +421,7 @@ fn frames_that_lie_are_counted_and_forgotten() {
             count(&discards(&server)) - count(&before)
         };
         match fate {
-            Counted(reason) => eventually(PATIENCE, name, || {
-                (counted(reason) == 1).then_some(())
-            }),
+            Counted(reason) => eventually(PATIENCE, name, || (counted(reason) == 1).then_some(())),
             Answered | Passed => assert_eq!(discards(&server), before, "{name}"),
         }
     }

@@ -223,7 +223,10 @@ impl File {
         };
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
-        let history = section("history", &keys::HISTORY, report);
+        let history = section("history", &keys::HISTORY, report)
+            .map(|table| History::read(&table, report))
+            .unwrap_or_default();
+        let has_history = history.enabled.as_ref().is_none_or(|at| at.value);
         let leasequery = section("leasequery", &keys::LEASEQUERY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
@@ -282,12 +285,10 @@ impl File {
             subnet_selection: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("subnet-selection", report, Value::boolean)),
-            history: history
-                .map(|table| History::read(&table, report))
-                .unwrap_or_default(),
             bulk_leasequery: leasequery
                 .as_ref()
-                .and_then(|table| leasequery::read_bulk(table, report)),
+                .and_then(|table| leasequery::read_bulk(table, has_history, report)),
+            history,
             leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),

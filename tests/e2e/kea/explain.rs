@@ -44,10 +44,14 @@ fn of_verdict(question: &Question, names: (&str, &str)) -> Option<&'static str> 
         (_, "silence", _) if question.parameters.as_ref().is_some_and(Vec::is_empty) => {
             "An empty option 55"
         }
-        (_, "silence", _) if question.client.identifier.is_short() => "A client identifier of one octet",
+        (_, "silence", _) if question.client.identifier.is_short() => {
+            "A client identifier of one octet"
+        }
         (_, _, "silence") if question.client.hlen > 16 => "`hlen` above 16",
         (_, "NAK" | "ACK", "silence") if is_nowhere => "A link that nobody serves",
-        (Kind::SelectNothing | Kind::RequestNothing, _, "silence") => "A REQUEST without an address",
+        (Kind::SelectNothing | Kind::RequestNothing, _, "silence") => {
+            "A REQUEST without an address"
+        }
         (Kind::Reboot | Kind::RebootAnother, "NAK", "silence") => {
             "An INIT-REBOOT of a client that we do not know"
         }
@@ -75,10 +79,7 @@ impl Pair<'_> {
     }
 
     fn is_inform(&self) -> bool {
-        matches!(
-            self.question.kind,
-            Kind::Inform | Kind::InformWithoutCiaddr
-        )
+        matches!(self.question.kind, Kind::Inform | Kind::InformWithoutCiaddr)
     }
 
     /// Whether an option is in Kea's answer and in ours.
@@ -214,7 +215,10 @@ impl Pair<'_> {
         if self.question.is_direct() && self.has(7) == (true, false) {
             self.forgive(7, "Option 82 without `giaddr`.");
         }
-        let is_odd = agent.is_empty() || agent.get(1).is_some_and(|len| usize::from(*len) + 2 > agent.len());
+        let is_odd = agent.is_empty()
+            || agent
+                .get(1)
+                .is_some_and(|len| usize::from(*len) + 2 > agent.len());
         if is_odd && self.has(82) == (false, true) {
             self.forgive(82, "Option 82 that is odd");
         }

@@ -41,13 +41,21 @@ impl Party {
             word(&packet.payload, 4) == marker_xid
         });
         answers.retain(|packet| word(&packet.payload, 4) == xid);
-        assert!(answers.len() <= 1, "two answers to one message: {answers:?}");
+        assert!(
+            answers.len() <= 1,
+            "two answers to one message: {answers:?}"
+        );
         let found = answers.pop();
         let yiaddr = found.as_ref().map(|packet| address(&packet.payload, 16));
         match (found.as_ref().map(kind), question.kind) {
             (_, Kind::Inform | Kind::InformWithoutCiaddr) => {}
             (Some(2), _) => told.offered = yiaddr,
-            (Some(5 | 0), _) => *told = Told { held: yiaddr, offered: None },
+            (Some(5 | 0), _) => {
+                *told = Told {
+                    held: yiaddr,
+                    offered: None,
+                }
+            }
             (Some(6), _) | (None, Kind::Release | Kind::Decline) => *told = Told::default(),
             _ => {}
         }
@@ -57,12 +65,17 @@ impl Party {
     /// Makes the server forget all that a client got, whoever it said it was, after the two have answered differently:
     /// from here on they would only tell the same difference again.
     fn forget(&mut self, xid: u32, client: Client) {
-        let is_it = |known: &Client| (known.number, known.generation) == (client.number, client.generation);
+        let is_it =
+            |known: &Client| (known.number, known.generation) == (client.number, client.generation);
         let known: Vec<Client> = self.told.keys().copied().filter(is_it).collect();
         for client in known {
             let mut release = Question::marker();
             (release.kind, release.client) = (Kind::Release, client);
-            if self.told.get(&client).is_some_and(|told| told.held.is_some()) {
+            if self
+                .told
+                .get(&client)
+                .is_some_and(|told| told.held.is_some())
+            {
                 self.ask(xid, &release);
             }
             self.told.remove(&client);
@@ -106,7 +119,9 @@ fn answers_are_kea_s_or_explained() {
             let (kea, ours) = (of(&theirs), of(&mine));
             println!("{xid}: {their_name} {kea:?} / {my_name} {ours:?}: {question:?}");
         }
-        *kinds.entry(format!("{:?}: {my_name}", question.kind)).or_default() += 1;
+        *kinds
+            .entry(format!("{:?}: {my_name}", question.kind))
+            .or_default() += 1;
         for reason in explain(&question, &mut theirs, &mut mine) {
             *explained.entry(reason).or_default() += 1;
         }
@@ -117,9 +132,8 @@ fn answers_are_kea_s_or_explained() {
             unexplained.entry(class).or_insert_with(first).0 += 1;
         }
         // Where one of the two may have changed its mind about the client and the other has not.
-        let is_unsettling = their_name != my_name
-            || question.kind.is_unsettling()
-            || question.is_in_disguise();
+        let is_unsettling =
+            their_name != my_name || question.kind.is_unsettling() || question.is_in_disguise();
         if is_unsettling {
             kea.forget(xid + 1, client);
             ours.forget(xid + 1, client);

@@ -53,7 +53,11 @@ impl Network {
     /// An address of the pool that this client may use, of which nobody but it ever speaks.
     fn of_pool(self, vendor: &str, client: u8, number: u8) -> Ipv4Addr {
         let [first, second] = self.prefix(vendor);
-        let third = if (self, vendor) == (Self::Direct, "voice") { 40 } else { 24 };
+        let third = if (self, vendor) == (Self::Direct, "voice") {
+            40
+        } else {
+            24
+        };
         Ipv4Addr::new(first, second, third + number % 8, client)
     }
 }
@@ -130,7 +134,10 @@ impl Kind {
     pub(crate) fn is_unsettling(self) -> bool {
         matches!(
             self,
-            Self::ReleaseUnnamed | Self::ReleaseElsewhere | Self::DeclineUnnamed | Self::DeclineAnother
+            Self::ReleaseUnnamed
+                | Self::ReleaseElsewhere
+                | Self::DeclineUnnamed
+                | Self::DeclineAnother
         )
     }
 
@@ -353,6 +360,10 @@ impl Question {
         {
             self.kind = kind;
         }
+        // Kea believes it, and sets aside what is reserved: the two would never agree on that client again.
+        if self.client.number < SETTLED && self.kind == Kind::DeclineUnnamed {
+            self.kind = Kind::ReleaseUnnamed;
+        }
     }
 
     /// The one that is always answered, on the link, by an address that nobody gets.
@@ -397,7 +408,10 @@ impl Question {
     /// Whether it goes past the relay agent.
     pub(crate) fn is_direct(&self) -> bool {
         self.client.network == Network::Direct
-            || matches!(self.kind, Kind::Renew | Kind::Release | Kind::ReleaseUnnamed)
+            || matches!(
+                self.kind,
+                Kind::Renew | Kind::Release | Kind::ReleaseUnnamed
+            )
     }
 
     fn addresses(&self, told: Told) -> (u8, [Option<Ipv4Addr>; 3]) {
@@ -431,7 +445,14 @@ impl Question {
             Kind::DeclineAnother => (4, [None, Some(another), Some(SERVER)]),
             Kind::Inform => {
                 let [first, second] = client.network.prefix(client.vendor);
-                (8, [Some(Ipv4Addr::new(first, second, 3, client.number)), None, None])
+                (
+                    8,
+                    [
+                        Some(Ipv4Addr::new(first, second, 3, client.number)),
+                        None,
+                        None,
+                    ],
+                )
             }
             Kind::InformWithoutCiaddr => (8, [None, None, None]),
             Kind::Bootp => (0, [None, None, None]),
@@ -528,7 +549,11 @@ impl Question {
         };
         let is_on_link = self.client.network == Network::Direct;
         Packet {
-            source_mac: if is_on_link { self.client.mac() } else { RELAY_MAC },
+            source_mac: if is_on_link {
+                self.client.mac()
+            } else {
+                RELAY_MAC
+            },
             destination_mac: match destination {
                 Ipv4Addr::BROADCAST => [0xff; 6],
                 _ => SERVER_MAC,
@@ -554,7 +579,9 @@ fn parameters(random: &mut Random) -> Option<Vec<u8>> {
         8 => vec![42, 3, 1, 51, 58, 59, 54, 53, 61, 82],
         9 => vec![6, 6, 12, 12, 81, 17, 69, 70, 71, 72],
         10 => Vec::new(),
-        _ => (0..random.below(30)).map(|_| random.below(256) as u8).collect(),
+        _ => (0..random.below(30))
+            .map(|_| random.below(256) as u8)
+            .collect(),
     })
 }
 
@@ -588,7 +615,10 @@ fn noise(random: &mut Random) -> Vec<(u8, Vec<u8>)> {
         noise.push(random.of(&[
             (93, &[0u8, 7][..]),
             (94, &[1, 3, 16]),
-            (97, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
+            (
+                97,
+                &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+            ),
             (116, &[1]),
             (124, &[0, 0, 0x0d, 0xe9, 2, 1, b'x']),
             (125, &[0, 0, 0x0d, 0xe9, 4, 1, 2, b'x', b'y']),
@@ -597,5 +627,8 @@ fn noise(random: &mut Random) -> Vec<(u8, Vec<u8>)> {
             (19, &[1]),
         ]));
     }
-    noise.into_iter().map(|(code, data)| (code, data.to_vec())).collect()
+    noise
+        .into_iter()
+        .map(|(code, data)| (code, data.to_vec()))
+        .collect()
 }

@@ -148,9 +148,8 @@ fn written(folder: &Path, configuration: &str) -> PathBuf {
 pub(crate) fn link() -> Link {
     let link = Link::new(1);
     let mac = SERVER_MAC.map(|octet| format!("{octet:02x}")).join(":");
-    link.server.sh(&format!(
-        "ip link set {SERVER_INTERFACE} address {mac}"
-    ));
+    link.server
+        .sh(&format!("ip link set {SERVER_INTERFACE} address {mac}"));
     link
 }
 

@@ -72,10 +72,7 @@ impl Checker<'_> {
         // RFC 2131 section 4.4.5; RFC 9915 section 21.4.
         let computed = |share: u64| (share / 1000).min(u64::from(u32::MAX)) as u32;
         let (t1, t2) = match placed.written.family {
-            Family::V4 => (
-                u64::from(usual.value) * 500,
-                u64::from(usual.value) * 875,
-            ),
+            Family::V4 => (u64::from(usual.value) * 500, u64::from(usual.value) * 875),
             Family::V6 => (
                 u64::from(preferred.value) * 500,
                 u64::from(preferred.value) * 800,

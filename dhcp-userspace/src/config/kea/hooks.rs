@@ -172,7 +172,10 @@ impl Translator<'_> {
                     offset: property.range.start,
                     path: format!("{}.parameters.{name}", spot.path),
                 };
-                self.lost(&spot, "is left out; see docs/leasequery.md for what is answered");
+                self.lost(
+                    &spot,
+                    "is left out; see docs/leasequery.md for what is answered",
+                );
             }
         }
         let mut table = Table {
