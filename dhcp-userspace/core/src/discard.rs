@@ -62,6 +62,12 @@ discards! {
     UnknownBinding = "unknown_binding",
     /// No address is free for a DISCOVER.
     NoAddress = "no_address",
+    /// An OFFER whose address was to be probed first (`enable-ping-check`): there was no result in time, or no room
+    /// for it to wait. The client asks again.
+    Probing = "probing",
+    /// Somebody answered for the address of an OFFER that waited (`enable-ping-check`). The client asks again, and
+    /// the address is declined then.
+    ProbedInUse = "probed_in_use",
     /// A RELEASE was taken; it has no answer.
     Released = "released",
     /// A RELEASE by somebody who does not hold the lease.

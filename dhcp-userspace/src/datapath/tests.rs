@@ -65,6 +65,7 @@ fn policy() -> Policy {
         server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
+        probe: None,
         rules: Rules::default(),
         agents: AgentPolicy::default(),
     };

@@ -2,8 +2,8 @@
 //!
 //! [`classify`] reads a message into a [`Query`], [`decide`] turns it and the client's leases into an
 //! [`Answer`], [`reply`] writes that over the frame of the request. Invariants: none of the three uses the
-//! heap; a DISCOVER changes nothing durable unless it ends in a Rapid Commit; a client has at most one
-//! live lease in a network; nobody but its holder ends a lease.
+//! heap; a DISCOVER changes nothing durable unless it ends in a Rapid Commit or finds an address in use that is
+//! nobody's; a client has at most one live lease in a network; nobody but its holder ends a lease.
 
 mod agent;
 mod context;
