@@ -113,7 +113,8 @@ discards! {
     UnknownRelay = "unknown_relay",
     /// A message for a client of a VPN that no subnet belongs to (RFC 6607).
     UnknownVpn = "unknown_vpn",
-    /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`).
+    /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`); a renewal
+    /// past the relay agent only shortly after the start.
     NoClientKey = "no_client_key",
 }
 

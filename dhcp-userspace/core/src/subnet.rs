@@ -70,6 +70,8 @@ pub struct Policy {
     pub alarms: Alarms,
     /// Who may ask for others' leases, if anybody may.
     pub leasequery: Option<Leasequery>,
+    /// Whether a RELEASE that was sent to us counts although it does not name us (RFC 2131 table 5 asks for it).
+    pub release_without_server_id: bool,
     /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
     pub forcerenew: Option<NonceSecret>,
     /// Where workers and prober meet; `None`: no subnet wants addresses probed.
@@ -83,6 +85,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether there are leases that belong to lines: those must be found by their addresses.
+    pub fn has_lines(&self) -> bool {
+        let mut subnets = self.networks_v4.iter().flat_map(|network| &network.subnets);
+        subnets.any(|subnet| subnet.agents.client_key != ClientKey::Client)
+    }
+
     /// For how long a lease that is declined now is nobody's: for longer each time, see
     /// [`Pools::quarantine_seconds`].
     pub(crate) fn quarantine_seconds(&self, lease: Lease, now: Timestamp) -> u32 {

@@ -299,6 +299,11 @@ impl Source for Running {
         problems.extend(status.geometry_problem.iter().cloned());
         problems.extend(clock_problems(&status.clock));
         problems.extend(status.alarms.iter().map(alarm));
+        if let Some(why) = &status.probes.trouble {
+            problems.push(format!(
+                "addresses cannot be probed, and are offered all the same: {why}"
+            ));
+        }
         let partitions = self.server.partitions();
         let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
         let leases = live
@@ -332,6 +337,8 @@ impl Source for Running {
             history: status.history.as_ref().map(history),
             interfaces: status.interfaces.iter().map(interface).collect(),
             alarms: counted(&status.alarms),
+            probes: status.probes.results(),
+            probe_requests: status.probes.requests(),
             problems,
         }
     }

@@ -328,11 +328,6 @@ pub(super) const HOOKS: &[(&str, Effect, &str)] = &[
         "options are not made by expressions",
     ),
     (
-        "ping_check",
-        Differs,
-        "addresses are not probed before they are offered",
-    ),
-    (
         "limits",
         Differs,
         "leases and packets are not limited by class",

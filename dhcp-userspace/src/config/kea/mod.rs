@@ -5,6 +5,7 @@
 //! configuration that `xdhcpd check` takes.
 
 mod keywords;
+mod ping_check;
 mod text;
 mod translate;
 mod tree;

@@ -2,6 +2,7 @@
 //! the server learns the importer knows; the few that differ are turned into what means the same.
 
 use super::keywords::{self, Effect, HOOKS, Keyword};
+use super::ping_check;
 use super::tree::{Node, Table, is_headed};
 use crate::config::keys::{self, TABLES, TableKeys};
 use crate::config::notation::Family;
@@ -99,9 +100,9 @@ const OTHER_NAMES: [(&str, &str); 3] = [
 ];
 
 /// A place while the objects are walked.
-struct Spot {
-    offset: usize,
-    path: String,
+pub(super) struct Spot {
+    pub(super) offset: usize,
+    pub(super) path: String,
 }
 
 /// What `Dhcp4` and `Dhcp6` become.
@@ -111,6 +112,8 @@ pub(super) struct Translator<'t> {
     pub(super) notes: Vec<Note>,
     /// The number that Kea gives to the next subnet without one.
     next_id: u64,
+    /// Whether Kea probes addresses.
+    probes: bool,
 }
 
 impl<'t> Translator<'t> {
@@ -120,6 +123,7 @@ impl<'t> Translator<'t> {
             family,
             notes: Vec::new(),
             next_id: 1,
+            probes: false,
         }
     }
 
@@ -144,6 +148,8 @@ impl<'t> Translator<'t> {
             ..Table::default()
         };
         let subnets = self.subnets();
+        let library = ping_check::loaded(object).filter(|_| self.family == Family::V4);
+        self.probes = library.is_some();
         // Kea reads shared networks first, and numbers subnets in that order.
         let order = |property: &&ObjectProp<'_>| match name_of(property) {
             "shared-networks" => 0,
@@ -176,6 +182,9 @@ impl<'t> Translator<'t> {
                 }
                 _ => self.property(Scope::Global, property, &spot, &mut section),
             }
+        }
+        if let Some(library) = library {
+            self.ping_check(library, &format!("{name}.hooks-libraries"), &mut section);
         }
         self.defaults(object, &mut section, top);
         let is_empty = section.entries.is_empty();
@@ -290,7 +299,12 @@ impl<'t> Translator<'t> {
     fn property(&mut self, scope: Scope, property: &ObjectProp<'_>, spot: &Spot, into: &mut Table) {
         let (name, value) = (name_of(property), &property.value);
         match (scope, name) {
-            (_, "comment" | "user-context") => into.comments.push(self.comment(value)),
+            (_, "comment" | "user-context") => {
+                into.comments.push(self.comment(value));
+                if self.probes && scope == Scope::Subnet {
+                    self.ping_context(value, &spot.path, into);
+                }
+            }
             (_, "reservation-mode") => self.reservation_mode(value, spot, into),
             (Scope::Relay, "ip-address") => {
                 if let Some(node) = self.node(name, value, spot) {
@@ -340,7 +354,7 @@ impl<'t> Translator<'t> {
     }
 
     /// A value as it is.
-    fn node(&mut self, name: &str, value: &Value<'_>, spot: &Spot) -> Option<Node> {
+    pub(super) fn node(&mut self, name: &str, value: &Value<'_>, spot: &Spot) -> Option<Node> {
         match value {
             Value::StringLit(text) => Some(Node::text(&text.value)),
             Value::NumberLit(number) => Some(Node::Scalar(number.value.to_owned())),
@@ -468,6 +482,9 @@ impl<'t> Translator<'t> {
                 .and_then(|object| object.get_string("library"))
                 .map_or("", |text| &text.value);
             let file = library.rsplit('/').next().unwrap_or(library);
+            if self.probes && file.contains(ping_check::LIBRARY) {
+                continue;
+            }
             match HOOKS.iter().find(|(part, ..)| file.contains(part)) {
                 Some((_, Effect::Harmless, advice)) => {
                     self.harmless(&spot, format!("{file} is left out: {advice}"));
@@ -572,7 +589,7 @@ fn shortened(scope: Scope, table: Table) -> Node {
     }
 }
 
-fn name_of<'p>(property: &'p ObjectProp<'_>) -> &'p str {
+pub(super) fn name_of<'p>(property: &'p ObjectProp<'_>) -> &'p str {
     match &property.name {
         ObjectPropName::String(name) => &name.value,
         ObjectPropName::Word(name) => name.value,
