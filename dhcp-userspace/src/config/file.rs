@@ -24,6 +24,7 @@ use super::keys::{self, TableKeys};
 use super::notation::{Family, Prefix};
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
+use crate::leasequery::BulkSettings;
 use crate::settings::{CopyMode, Durability, XdpMode};
 use dhcp_core::leasequery::Leasequery;
 use dhcp_core::subnet::{ClientKey, Preference};
@@ -61,6 +62,7 @@ pub(super) struct File {
     pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
     pub(super) leasequery: Option<Leasequery>,
+    pub(super) bulk_leasequery: Option<BulkSettings>,
     pub(super) option_defs_v4: Vec<OptionDef>,
     pub(super) option_defs_v6: Vec<OptionDef>,
     pub(super) classes4: Vec<ClientClass>,
@@ -297,6 +299,9 @@ impl File {
             history: history
                 .map(|table| History::read(&table, report))
                 .unwrap_or_default(),
+            bulk_leasequery: leasequery
+                .as_ref()
+                .and_then(|table| leasequery::read_bulk(table, report)),
             leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),

@@ -4,6 +4,7 @@
 mod classes;
 mod dhcp;
 mod inherited;
+mod leasequery;
 mod options;
 mod pools;
 mod reservations;
@@ -12,11 +13,12 @@ mod top;
 
 pub(super) use classes::{CLIENT_CLASS4, CLIENT_CLASS6};
 pub(super) use dhcp::{COMPATIBILITY, DHCP4, DHCP6};
+pub(super) use leasequery::{LEASEQUERY, LEASEQUERY_BULK};
 pub(super) use options::{OPTION_DATA, OPTION_DEF};
 pub(super) use pools::{PD_POOL, POOL};
 pub(super) use reservations::{RESERVATION_LINE4, RESERVATION_LINE6, RESERVATION4, RESERVATION6};
 pub(super) use subnets::{RELAY, SHARED_NETWORK, SUBNET4, SUBNET6};
-pub(super) use top::{HISTORY, INTERFACE, LEASEQUERY, TOP};
+pub(super) use top::{HISTORY, INTERFACE, TOP};
 
 /// A table of the file.
 #[derive(Debug)]
@@ -81,6 +83,7 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &INTERFACE,
     &HISTORY,
     &LEASEQUERY,
+    &LEASEQUERY_BULK,
     &DHCP4,
     &COMPATIBILITY,
     &DHCP6,

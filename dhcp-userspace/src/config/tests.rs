@@ -486,6 +486,30 @@ fn leasequery_is_off_unless_somebody_may_ask() {
     }
 }
 
+// RFC 6926 section 6.3 [bulk-port]: a test of it.
+#[test]
+fn bulk_leasequery_is_off_unless_its_table_is_there() {
+    let base = "interfaces = [\"e\"]\n[leasequery]\nrequestors = [\"192.0.2.1\"]\n";
+    let of = |text: &str| checked(&format!("{base}{text}")).settings.bulk_leasequery;
+    assert_eq!(of(""), None);
+    let bulk = of("[leasequery.bulk]").unwrap();
+    assert_eq!(bulk.listen.to_string(), "0.0.0.0:67");
+    let limits = (bulk.connections_max, bulk.connections_per_requestor);
+    assert_eq!((limits, bulk.timeout_seconds), ((10, 3), 300));
+    let bulk = of(
+        "[leasequery.bulk]\naddress = \"192.0.2.7\"\nport = 6767\nconnections-max = 20\n\
+         connections-per-requestor = 20\ntimeout = 600",
+    );
+    let bulk = bulk.unwrap();
+    assert_eq!(bulk.listen.to_string(), "192.0.2.7:6767");
+    let limits = (bulk.connections_max, bulk.connections_per_requestor);
+    assert_eq!((limits, bulk.timeout_seconds), ((20, 20), 600));
+    assert_eq!(
+        said(&format!("{base}bulk = {{ port = 0 }}\n")),
+        "f.toml:4:17: leasequery.bulk.port: is the number 0; it must be 1 to 65535"
+    );
+}
+
 #[test]
 fn the_default_capacity_holds_every_lease_of_all_pools_in_two_slots() {
     let text =
@@ -506,6 +530,7 @@ fn every_documented_key_is_read() {
                 it if same(it, &keys::INTERFACE) => line("interfaces = [{ @ }]"),
                 it if same(it, &keys::HISTORY) => line("[history]\n@"),
                 it if same(it, &keys::LEASEQUERY) => line("[leasequery]\n@"),
+                it if same(it, &keys::LEASEQUERY_BULK) => line("[leasequery.bulk]\n@"),
                 it if same(it, &keys::DHCP4) => line("[dhcp4]\n@"),
                 it if same(it, &keys::COMPATIBILITY) => line("[dhcp4]\ncompatibility = { @ }"),
                 it if same(it, &keys::DHCP6) => line("[dhcp6]\n@"),

@@ -84,6 +84,7 @@ impl Server {
             durability: setup.durability,
             lease_capacity: 16,
             partitions: setup.partitions,
+            bulk_leasequery: None,
             history: HistorySettings {
                 is_enabled: false, // its files are not on the simulated disk
                 ..HistorySettings::default()
