@@ -74,6 +74,13 @@ pub struct Status {
     /// Requests that were sent for that: `arp`, `icmp`.
     #[serde(default)]
     pub probe_requests: BTreeMap<String, u64>,
+    /// The clients of the FORCERENEW campaign that is running or was the last to run, by what became of them: `asked`
+    /// (all), `answered`, `gone` (without a lease by now), `deaf`, `under_way`.
+    #[serde(default)]
+    pub forcerenew: BTreeMap<String, u64>,
+    /// Whether it is running.
+    #[serde(default)]
+    pub forcerenew_running: bool,
     /// What an operator should know of: an interface that is down, a disk that refuses.
     pub problems: Vec<String>,
 }
