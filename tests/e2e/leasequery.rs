@@ -9,7 +9,7 @@
 
 use dhcp_tests::lab::capture::Capture;
 use dhcp_tests::lab::client::PATIENCE;
-use dhcp_tests::lab::leasequery::{ask, connect, query};
+use dhcp_tests::lab::leasequery::{Identity, Told, ask, connect, query, read, secret};
 use dhcp_tests::lab::process::eventually;
 use dhcp_tests::lab::server::Server;
 use dhcp_tests::lab::{CLIENT_INTERFACE, Link};
@@ -294,4 +294,126 @@ fn a_relay_agent_gets_its_whole_table_by_tcp() {
     // Clients are served all the while.
     relay.lease(card(99), &[0, 99], &agent(99));
     drop(deaf);
+}
+
+/// The next message that tells of a lease.
+fn change(stream: &mut impl std::io::Read) -> Told {
+    loop {
+        let told = read(stream).expect("the connection lasts");
+        if told.kind != MessageType::LEASEQUERYSTATUS {
+            return told;
+        }
+        assert_eq!(told.status(), Some(6), "it is only kept alive");
+    }
+}
+
+/// What is told by a secret connection of a lease that is granted, given back by the operator, granted again and
+/// let expire, and of the server's end and return.
+fn changes_are_told(durability: &str) {
+    let link = Link::new(1);
+    link.clients
+        .add_address(CLIENT_INTERFACE, &format!("{RELAY}/16"));
+    let (dhcp, bng) = (Identity::new("dhcp.example.net"), Identity::new("bng"));
+    let file = |name: &str, text: &str| {
+        let path = link.file(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let tables = format!(
+        "options = [51, 61, 82]\n[leasequery.bulk]\n[leasequery.tls]\ncertificate = \"{}\"\nkey = \"{}\"\n\
+         client-ca = \"{}\"\n[leasequery.active]\nidle-timeout = 1\n",
+        file("dhcp.crt", &dhcp.certificate),
+        file("dhcp.key", &dhcp.key),
+        file("bng-ca.crt", &bng.authority),
+    );
+    let config = CONFIG.replace("\n[[subnet4]]", &format!("{tables}\n[[subnet4]]"));
+    let config = config.replace("= 600", "= 4");
+    let config = format!("durability = \"{durability}\"\n{config}");
+    let mut server = Server::configured(&link.file("server"), &config);
+    server.start(&link.server);
+    let relay = Requestor::new(&link, RELAY);
+    let join = || {
+        let stream = connect(&link.clients, RELAY, SERVER.parse().unwrap());
+        secret(stream, ("dhcp.example.net", &dhcp.authority), &bng)
+    };
+    let mut told = join();
+    let active = |from: Option<u32>| {
+        let from = from.map(u32::to_be_bytes);
+        let option = from.iter().map(|from| (code::QUERY_START_TIME, &from[..]));
+        let options: Vec<(u8, &[u8])> = option.collect();
+        query(MessageType::ACTIVELEASEQUERY, 7, |_| (), &options)
+    };
+    told.write_all(&active(None)).unwrap();
+    let begun = read(&mut told).unwrap();
+    assert_eq!(
+        (begun.kind, begun.status()),
+        (MessageType::LEASEQUERYSTATUS, Some(6))
+    );
+
+    let address = relay.lease(card(1), &[0, 1], &agent(1));
+    let granted = change(&mut told);
+    assert_eq!((granted.xid, granted.kind), (7, MessageType::LEASEACTIVE));
+    assert_eq!((granted.ciaddr, granted.chaddr), (address, card(1)));
+    assert_eq!(granted.options[&code::RELAY_AGENT], agent(1));
+    let (done, said) = server.try_ctl(&["release", &address.to_string()]);
+    assert!(done, "{said}");
+    // What is told is what holds when it is told: of a lease that changes twice perhaps the last only.
+    let mut released = change(&mut told);
+    while released.kind == MessageType::LEASEACTIVE {
+        released = change(&mut told);
+    }
+    assert_eq!(released.kind, MessageType::LEASEUNASSIGNED);
+    assert_eq!(released.options[&code::DHCP_STATE], [4]);
+
+    let address = relay.lease(card(2), &[0, 2], &agent(2));
+    let granted = change(&mut told);
+    assert_eq!(
+        (granted.kind, granted.ciaddr),
+        (MessageType::LEASEACTIVE, address)
+    );
+    let expired = change(&mut told);
+    assert_eq!(
+        (expired.kind, expired.ciaddr),
+        (MessageType::LEASEUNASSIGNED, address)
+    );
+    assert_eq!(expired.options[&code::DHCP_STATE], [3]);
+
+    server.process().signal("TERM");
+    let farewell = std::iter::repeat_with(|| read(&mut told).unwrap());
+    let farewell = { farewell }.find(|told| told.status() != Some(6)).unwrap();
+    assert_eq!(farewell.status(), Some(2), "the server ends");
+    let until = farewell.seconds(code::BASE_TIME).unwrap();
+    server.process().wait(PATIENCE);
+    server.start(&link.server);
+    let mut told = join();
+    told.write_all(&active(Some(until))).unwrap();
+    let missing = read(&mut told).unwrap();
+    assert_eq!(
+        missing.status(),
+        Some(5),
+        "nothing is remembered over a restart"
+    );
+    let now = missing.seconds(code::BASE_TIME).unwrap();
+    let window = [until, now].map(u32::to_be_bytes);
+    let options = [
+        (code::QUERY_START_TIME, &window[0][..]),
+        (code::QUERY_END_TIME, &window[1][..]),
+    ];
+    let bulk = query(MessageType::BULKLEASEQUERY, 8, |_| (), &options);
+    let (_, done) = ask(&mut join(), &bulk);
+    assert_eq!(
+        done.status(),
+        None,
+        "and this is how to learn what was missed"
+    );
+}
+
+#[test]
+fn changes_are_told_when_they_are_on_stable_storage() {
+    changes_are_told("power");
+}
+
+#[test]
+fn changes_are_told_when_they_are_in_the_table() {
+    changes_are_told("process");
 }

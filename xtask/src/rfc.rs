@@ -24,6 +24,9 @@ pub(crate) struct Args {
 struct Requirement {
     id: String,
     section: String,
+    /// Further sections that say the same.
+    #[serde(default)]
+    also: Vec<String>,
     level: Level,
     text: String,
     state: State,
@@ -321,10 +324,14 @@ fn report(
                 Level::Should => "should",
                 Level::May => "may",
             };
+            let mut sections = requirement.section.clone();
+            for also in &requirement.also {
+                let _ = write!(sections, ", {also}");
+            }
             let _ = writeln!(
                 text,
-                "| {} | {} | {level} | {state} | {} |",
-                requirement.id, requirement.section, requirement.text
+                "| {} | {sections} | {level} | {state} | {} |",
+                requirement.id, requirement.text
             );
         }
     }

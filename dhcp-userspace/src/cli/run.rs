@@ -9,7 +9,7 @@ use crate::control::message::{self, InterfaceStatus, Status};
 use crate::control::{Acceptable, Control, Source};
 use crate::counters::Totals;
 use crate::history::HistoryStatus;
-use crate::leasequery::{Leases, Listener};
+use crate::leasequery::{Feed, Leases, Listener};
 use crate::leases::import::{How, Imported};
 use crate::leases::{Filter, LeaseView};
 use crate::operator::ReleaseError;
@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         generation,
     });
     let control = Control::start(&settings.socket, Arc::clone(&running) as Arc<dyn Source>)?;
-    let bulk = settings.bulk_leasequery;
+    let bulk = settings.bulk_leasequery.clone();
     let listener = bulk
         .map(|bulk| Listener::start(bulk, Arc::clone(&running) as Arc<dyn Leases>))
         .transpose()?;
@@ -343,6 +343,8 @@ impl Source for Running {
             store_trouble: (status.store.trouble.as_ref()).map(|it| it.cause.name().to_owned()),
             state_dir_free_octets: status.free_octets.unwrap_or(0),
             journal_waits: status.store.waits,
+            syncs: status.store.groups,
+            synced_records: status.store.records,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
             history: status.history.as_ref().map(history),
@@ -556,5 +558,9 @@ impl Leases for Running {
 
     fn now(&self) -> Timestamp {
         self.server.now()
+    }
+
+    fn feed(&self) -> Option<Arc<Feed>> {
+        self.server.feed()
     }
 }

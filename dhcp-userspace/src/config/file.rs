@@ -236,7 +236,10 @@ impl File {
             .as_ref()
             .and_then(|table| table.get("compatibility"))
             .and_then(|value| value.table(&keys::COMPATIBILITY, report));
-        let history = section("history", &keys::HISTORY, report);
+        let history = section("history", &keys::HISTORY, report)
+            .map(|table| History::read(&table, report))
+            .unwrap_or_default();
+        let has_history = history.enabled.as_ref().is_none_or(|at| at.value);
         let leasequery = section("leasequery", &keys::LEASEQUERY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
@@ -296,12 +299,10 @@ impl File {
             subnet_selection: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("subnet-selection", report, Value::boolean)),
-            history: history
-                .map(|table| History::read(&table, report))
-                .unwrap_or_default(),
             bulk_leasequery: leasequery
                 .as_ref()
-                .and_then(|table| leasequery::read_bulk(table, report)),
+                .and_then(|table| leasequery::read_bulk(table, has_history, report)),
+            history,
             leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),

@@ -13,7 +13,7 @@ mod top;
 
 pub(super) use classes::{CLIENT_CLASS4, CLIENT_CLASS6};
 pub(super) use dhcp::{COMPATIBILITY, DHCP4, DHCP6};
-pub(super) use leasequery::{LEASEQUERY, LEASEQUERY_BULK};
+pub(super) use leasequery::{LEASEQUERY, LEASEQUERY_ACTIVE, LEASEQUERY_BULK, LEASEQUERY_TLS};
 pub(super) use options::{OPTION_DATA, OPTION_DEF};
 pub(super) use pools::{PD_POOL, POOL};
 pub(super) use reservations::{RESERVATION_LINE4, RESERVATION_LINE6, RESERVATION4, RESERVATION6};
@@ -84,6 +84,8 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &HISTORY,
     &LEASEQUERY,
     &LEASEQUERY_BULK,
+    &LEASEQUERY_TLS,
+    &LEASEQUERY_ACTIVE,
     &DHCP4,
     &COMPATIBILITY,
     &DHCP6,

@@ -40,6 +40,12 @@ pub(super) enum Kind {
     Array(Cow<'static, [Field]>),
     /// Pairs of IPv4 addresses.
     Ipv4Pairs,
+    /// Destination and router of each route, as hosts and classes of old (RFC 2132 section 5.8).
+    StaticRoutes,
+    /// MTU sizes from small to large (RFC 2132 section 4.7).
+    MtuTable,
+    /// IPv4 addresses, or none to say that there are none (RFC 2132 section 8.13).
+    HomeAgents,
     /// One domain name as text.
     DomainText,
     /// Text, not empty, without NUL.
@@ -89,7 +95,9 @@ impl Kind {
             Self::Empty => "nothing",
             Self::Fields(fields) => return list(fields),
             Self::Array(fields) => return format!("{}, ...", list(fields)),
-            Self::Ipv4Pairs => "pairs of IPv4 addresses",
+            Self::Ipv4Pairs | Self::StaticRoutes => "pairs of IPv4 addresses",
+            Self::MtuTable => "number, 16 bits, ...",
+            Self::HomeAgents => "IPv4 address, ... or nothing",
             Self::DomainText => "domain name",
             Self::Text => "text",
             Self::Uint8(..) => "number, 8 bits",
@@ -118,7 +126,49 @@ impl Kind {
 
     /// Whether its data may be left out.
     pub(super) fn may_be_empty(&self) -> bool {
-        matches!(self, Self::Empty)
+        matches!(self, Self::Empty | Self::HomeAgents)
+    }
+
+    /// What is wrong with data of so many octets that was written in hexadecimal, where the kind alone tells the
+    /// length.
+    pub(super) fn wrong_length(&self, got: usize) -> Option<String> {
+        let (octets, is_list) = match self {
+            Self::HomeAgents if got == 0 => return None,
+            Self::Ipv4Pairs | Self::StaticRoutes => (8, true),
+            Self::MtuTable => (2, true),
+            Self::HomeAgents => (4, true),
+            Self::Uint8(..) => (1, false),
+            Self::Uint16(..) => (2, false),
+            Self::Uint32(..) => (4, false),
+            Self::Fields(fields) => {
+                let sizes = fields.iter().map(|field| field.octets());
+                (sizes.sum::<Option<usize>>()?, false)
+            }
+            Self::Array(fields) => match fields[..] {
+                [field] => (field.octets()?, true),
+                _ => return None,
+            },
+            Self::Empty
+            | Self::DomainText
+            | Self::Text
+            | Self::Binary
+            | Self::DomainSearch
+            | Self::ClasslessRoutes
+            | Self::NtpServers
+            | Self::SipServers
+            | Self::CivicAddress
+            | Self::Uris
+            | Self::Resolvers
+            | Self::VendorClass
+            | Self::VendorOptions
+            | Self::ProvisioningServer => return None,
+        };
+        match is_list {
+            true if got > 0 && got.is_multiple_of(octets) => None,
+            true => Some(format!("has {got} octets; write {octets} for each value")),
+            false if got == octets => None,
+            false => Some(format!("has {got} octets; the option has {octets}")),
+        }
     }
 
     /// Whether a comma in its data is one, and separates nothing.

@@ -55,6 +55,12 @@ pub struct Status {
     /// How often the journal was full, and the clients waited for a checkpoint.
     #[serde(default)]
     pub journal_waits: u64,
+    /// How often the journal was synced: one barrier for a group of changes.
+    #[serde(default)]
+    pub syncs: u64,
+    /// Lease records in these groups.
+    #[serde(default)]
+    pub synced_records: u64,
     /// 99 of 100 syncs of the journal took at most this long, in microseconds.
     pub sync_p99_micros: u64,
     /// The longest took this long, in microseconds.

@@ -98,6 +98,18 @@ const METRICS: &[Metric] = &[
         "Options that a DHCPv4 client should have got and for which its reply had no room.",
     ),
     metric(
+        "xdhcpd_journal_syncs_total",
+        "counter",
+        "",
+        "Groups of changes that were brought to stable storage, with one sync each.",
+    ),
+    metric(
+        "xdhcpd_journal_records_total",
+        "counter",
+        "",
+        "Lease records in these groups: the more a sync, the busier the server.",
+    ),
+    metric(
         "xdhcpd_journal_waits_total",
         "counter",
         "",
@@ -406,6 +418,8 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_change_logs_total" => one(stats.change_logs),
         "xdhcpd_agent_option_left_out_total" => one(stats.agent_option_left_out),
         "xdhcpd_options_left_out_total" => one(stats.options_left_out),
+        "xdhcpd_journal_syncs_total" => one(status.syncs),
+        "xdhcpd_journal_records_total" => one(status.synced_records),
         "xdhcpd_journal_waits_total" => one(status.journal_waits),
         "xdhcpd_history_writing" => history(status, |it| Some(u64::from(it.writing))),
         "xdhcpd_history_entries_total" => history(status, |it| Some(it.entries)),

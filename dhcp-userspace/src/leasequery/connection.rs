@@ -1,7 +1,8 @@
 //! One requestor's connection: queries in, streams of answers out.
 
+use super::active::ActiveSettings;
 use super::{Leases, is_permitted};
-use dhcp_core::v4::leasequery::bulk::{self, BulkQuery, Refusal, Request, Status};
+use dhcp_core::v4::leasequery::bulk::{self, ActiveQuery, BulkQuery, Refusal, Request, Status};
 use dhcp_lease::NotFiled;
 use dhcp_wire::v4::MessageType;
 use std::future::Future;
@@ -30,13 +31,17 @@ pub(super) struct Connection<S> {
     pub(super) leases: Arc<dyn Leases>,
     /// How long there may be no progress.
     pub(super) patience: Duration,
+    /// How changes are told, if they are.
+    pub(super) active: Option<ActiveSettings>,
+    /// Whether nobody listens in.
+    pub(super) is_secret: bool,
     /// Becomes true when the server ends.
     pub(super) stopping: watch::Receiver<bool>,
 }
 
 /// Whether a connection is of further use.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(super) enum Then {
     GoOn,
     Close,
 }
@@ -70,22 +75,64 @@ impl<S: Stream> Connection<S> {
                 return Ok(Then::Close);
             }
         };
+        let is_permitted = is_permitted(&self.leases.policy(), peer);
         match request {
-            Request::Bulk(query) if is_permitted(&self.leases.policy(), peer) => {
-                self.answer(&query, out).await
-            }
+            Request::Bulk(query) if is_permitted => self.answer(&query, out).await,
+            Request::Active(query) if is_permitted => self.watch(&query, out).await,
             Request::Bulk(BulkQuery { wishes, .. }) => {
-                let refusal = Refusal {
-                    xid: wishes.xid,
-                    kind: MessageType::LEASEQUERYDONE,
-                    status: Status::NotAllowed,
-                    words: "not a requestor any more",
-                };
-                self.refuse(refusal, out).await?;
+                let kind = MessageType::LEASEQUERYDONE;
+                self.turn_away(wishes.xid, kind, "not a requestor any more", out)
+                    .await
+            }
+            Request::Active(ActiveQuery { wishes, .. }) => {
+                let kind = MessageType::LEASEQUERYSTATUS;
+                self.turn_away(wishes.xid, kind, "not a requestor any more", out)
+                    .await
+            }
+            Request::Tls { .. } if self.is_secret => Ok(Then::Close),
+            // RFC 7724 section 8.1 [active-tls-refused]: there is none here.
+            Request::Tls { xid } => {
+                out.clear();
+                bulk::tls(xid, Some("there is no TLS here"), out);
+                self.write(out).await?;
                 Ok(Then::Close)
             }
-            Request::Active(_) | Request::Tls { .. } => Ok(Then::Close),
         }
+    }
+
+    async fn watch(&mut self, query: &ActiveQuery, out: &mut Vec<u8>) -> io::Result<Then> {
+        match (self.active, self.leases.feed()) {
+            (Some(settings), Some(feed)) => self.follow(query, settings, feed, out).await,
+            // RFC 7724 section 8.1 [active-off]: nobody is told of changes unless that is configured.
+            (None, _) | (_, None) => {
+                let kind = MessageType::LEASEQUERYSTATUS;
+                self.turn_away(
+                    query.wishes.xid,
+                    kind,
+                    "there is no active leasequery here",
+                    out,
+                )
+                .await
+            }
+        }
+    }
+
+    /// Refuses a query that is not allowed here, and closes.
+    async fn turn_away(
+        &mut self,
+        xid: u32,
+        kind: MessageType,
+        words: &'static str,
+        out: &mut Vec<u8>,
+    ) -> io::Result<Then> {
+        let refusal = Refusal {
+            xid,
+            kind,
+            status: Status::NotAllowed,
+            words,
+        };
+        self.refuse(refusal, out).await?;
+        Ok(Then::Close)
     }
 
     /// Reads one query with its length. Whether there was one, before the requestor closed its side or the
@@ -104,13 +151,21 @@ impl<S: Stream> Connection<S> {
         out.clear();
         bulk::refuse(&refusal, self.server, self.leases.now(), out);
         self.write(out).await?;
-        Ok(Then::GoOn)
+        // RFC 7724 section 8.2 [active-error-status]: an active leasequery that is refused ends the connection.
+        Ok(match refusal.kind {
+            MessageType::LEASEQUERYSTATUS => Then::Close,
+            _ => Then::GoOn,
+        })
     }
 
+    /// Writes messages with their lengths.
     // RFC 6926 section 8.2 [bulk-blocked]: a connection that is blocked for too long is closed.
-    async fn write(&mut self, out: &[u8]) -> io::Result<()> {
+    pub(super) async fn write(&mut self, messages: &[u8]) -> io::Result<()> {
         within(self.patience, async {
-            self.stream.write_all(out).await?;
+            // RFC 7724 section 5.1 [active-tls-record]: a record of its own for each message.
+            for message in split(messages, self.is_secret) {
+                self.stream.write_all(message).await?;
+            }
             self.stream.flush().await
         })
         .await
@@ -166,10 +221,27 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-/// What a requestor is told before all leases are filed.
-const UNREADY: &str = "the leases are still being filed; try again";
+/// Messages one by one if that `is_wanted`, or all as they are.
+fn split(messages: &[u8], is_wanted: bool) -> impl Iterator<Item = &[u8]> {
+    let mut rest = messages;
+    std::iter::from_fn(move || {
+        let len = match (rest, is_wanted) {
+            ([], _) => return None,
+            ([high, low, ..], true) => {
+                usize::from(u16::from_be_bytes([*high, *low])) + bulk::LENGTH_OCTETS
+            }
+            (_, _) => rest.len(),
+        };
+        let (message, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        rest = after;
+        Some(message)
+    })
+}
 
-async fn read(stream: &mut impl Stream, into: &mut Vec<u8>) -> io::Result<bool> {
+/// What a requestor is told before all leases are filed.
+pub(super) const UNREADY: &str = "the leases are still being filed; try again";
+
+pub(super) async fn read(stream: &mut impl Stream, into: &mut Vec<u8>) -> io::Result<bool> {
     let mut length = [0; bulk::LENGTH_OCTETS];
     match stream.read_exact(&mut length).await {
         Ok(_) => {}
@@ -188,7 +260,10 @@ async fn read(stream: &mut impl Stream, into: &mut Vec<u8>) -> io::Result<bool> 
     Ok(true)
 }
 
-async fn within<T>(patience: Duration, what: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(super) async fn within<T>(
+    patience: Duration,
+    what: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
     let in_time = tokio::time::timeout(patience, what).await;
     in_time.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -7,8 +7,10 @@ use dhcp_wire::v4::{BOOTREQUEST, Builder, Header, Message, MessageType, code};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream as Client};
-use std::time::Instant;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::io::AsyncReadExt as _;
+
+mod active;
 
 const NOW: Timestamp = Timestamp(1_790_000_000);
 const XID: u32 = 0x6926;
@@ -16,6 +18,8 @@ const XID: u32 = 0x6926;
 struct World {
     policy: Arc<Policy>,
     partitions: Partitions,
+    feed: Option<Arc<Feed>>,
+    now: AtomicU64,
 }
 
 impl Leases for World {
@@ -28,7 +32,11 @@ impl Leases for World {
     }
 
     fn now(&self) -> Timestamp {
-        NOW
+        Timestamp(self.now.load(Ordering::Relaxed))
+    }
+
+    fn feed(&self) -> Option<Arc<Feed>> {
+        self.feed.clone()
     }
 }
 
@@ -102,7 +110,12 @@ fn world(count: u32, requestors: &str) -> Arc<World> {
     }
     partitions.file_all(|| false);
     let policy = Arc::new(policy);
-    Arc::new(World { policy, partitions })
+    Arc::new(World {
+        policy,
+        partitions,
+        feed: None,
+        now: NOW.0.into(),
+    })
 }
 
 fn listener(world: &Arc<World>, connections_max: u32, timeout_seconds: u32) -> Listener {
@@ -111,6 +124,8 @@ fn listener(world: &Arc<World>, connections_max: u32, timeout_seconds: u32) -> L
         connections_max,
         connections_per_requestor: connections_max,
         timeout_seconds,
+        tls: None,
+        active: None,
     };
     Listener::start(settings, Arc::clone(world) as Arc<dyn Leases>).unwrap()
 }
@@ -135,7 +150,7 @@ fn of_kind(kind: MessageType, fill: impl FnOnce(&mut Header), options: &[(u8, &[
     let mut room = [0; 600];
     let mut builder = Builder::new(&mut room, 548, &header).unwrap();
     builder.push(code::MESSAGE_TYPE, &[kind.0]).unwrap();
-    let wishes = [51, 61, 82, 91, 92, 152, 153, 156];
+    let wishes = [51, 58, 61, 82, 91, 92, 152, 153, 156];
     builder.push(code::PARAMETER_REQUEST_LIST, &wishes).unwrap();
     for (code, data) in options {
         builder.push(*code, data).unwrap();
@@ -147,7 +162,7 @@ fn of_kind(kind: MessageType, fill: impl FnOnce(&mut Header), options: &[(u8, &[
 /// A message of the server: type, ciaddr, options.
 type Told = (MessageType, Ipv4Addr, BTreeMap<u8, Vec<u8>>);
 
-fn read(client: &mut Client) -> Told {
+fn read(client: &mut impl Read) -> Told {
     let mut length = [0; 2];
     client.read_exact(&mut length).unwrap();
     let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -163,7 +178,7 @@ fn read(client: &mut Client) -> Told {
 }
 
 /// All messages of an answer, and the last one's options.
-fn ask(client: &mut Client, query: &[u8]) -> (Vec<Told>, BTreeMap<u8, Vec<u8>>) {
+fn ask(client: &mut (impl Read + Write), query: &[u8]) -> (Vec<Told>, BTreeMap<u8, Vec<u8>>) {
     client.write_all(query).unwrap();
     let mut all: Vec<Told> = Vec::new();
     loop {
@@ -400,6 +415,37 @@ fn what_is_not_asked_by_tcp_ends_the_connection() {
     }
 }
 
+// RFC 6926 section 8.4 [bulk-many-queries], section 8.4 [bulk-read-ahead]: a test of both. Whoever asks without
+// waiting for answers gets them all, in order, and nothing piles up here: the connection makes it wait.
+#[test]
+fn fifty_thousand_queries_that_come_at_once_are_answered_in_order() {
+    const COUNT: u32 = 50_000;
+    let world = world(100, "127.0.0.1");
+    let listener = listener(&world, 10, 30);
+    let mut client = connect(&listener);
+    let mut asking = client.try_clone().unwrap();
+    let asker = std::thread::spawn(move || {
+        let id = 15u32.to_be_bytes();
+        for xid in 0..COUNT {
+            let numbered = |header: &mut Header| header.xid.set(xid);
+            let query = query(numbered, &[(code::CLIENT_IDENTIFIER, &id)]);
+            asking.write_all(&query).unwrap();
+        }
+    });
+    for xid in 0..COUNT {
+        for wanted in [MessageType::LEASEACTIVE, MessageType::LEASEQUERYDONE] {
+            let mut length = [0; 2];
+            client.read_exact(&mut length).unwrap();
+            let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
+            client.read_exact(&mut octets).unwrap();
+            let message = Message::parse(&octets).unwrap();
+            assert_eq!(message.header.xid.get(), xid);
+            assert_eq!(message.message_type().unwrap(), Some(wanted));
+        }
+    }
+    asker.join().unwrap();
+}
+
 // RFC 6926 section 8.4 [bulk-per-requestor]: a test of it.
 #[test]
 fn one_requestor_does_not_take_all_connections() {
@@ -409,6 +455,8 @@ fn one_requestor_does_not_take_all_connections() {
         connections_max: 10,
         connections_per_requestor: 1,
         timeout_seconds: 30,
+        tls: None,
+        active: None,
     };
     let listener = Listener::start(settings, Arc::clone(&world) as Arc<dyn Leases>).unwrap();
     let mut first = connect(&listener);
@@ -495,6 +543,8 @@ fn answered(world: &Arc<World>, pieces: &[&[u8]]) -> Vec<(u8, Ipv4Addr)> {
         server: Ipv4Addr::LOCALHOST,
         leases: Arc::clone(world) as Arc<dyn Leases>,
         patience: Duration::from_secs(30),
+        active: None,
+        is_secret: false,
         stopping,
     };
     let mut octets = Vec::new();

@@ -107,7 +107,7 @@ impl ContextView {
         *self == Self::default()
     }
 
-    // RFC 3046 section 3.1 [circuit-id-reported]: with giaddr, which stands beside them.
+    // RFC 3046 section 3.1 [circuit-id-reported], section 3.2 [remote-id-reported]: with giaddr, which stands beside them.
     fn take_agent(&mut self, sub_options: &[u8]) {
         self.agent_information = notation::hex(sub_options);
         for sub_option in SubOptions::new(sub_options) {
@@ -256,7 +256,7 @@ mod tests {
     use dhcp_lease::context::{Hop, ReconfigureKey};
     use proptest::prelude::*;
 
-    // RFC 3046 section 3.1 [circuit-id-reported].
+    // RFC 3046 section 3.1 [circuit-id-reported], section 3.2 [remote-id-reported].
     #[test]
     fn a_relayed_client_is_shown_with_its_circuit() {
         let mut context = Context::EMPTY;

@@ -1,10 +1,16 @@
-//! A requestor of leases by TCP: bulk leasequery (RFC 6926) as a relay agent asks.
+//! A requestor of leases by TCP: bulk leasequery (RFC 6926) as a relay agent asks, active leasequery (RFC 7724) and
+//! the TLS around them.
 
 use super::namespace::Namespace;
 use dhcp_wire::v4::{BOOTREQUEST, Builder, Header, Message, MessageType, code};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an answer may take.
@@ -128,4 +134,65 @@ pub fn ask(stream: &mut (impl Read + Write), query: &[u8]) -> (Vec<Told>, Told) 
         }
         all.push(told);
     }
+}
+
+/// An authority, and a certificate of it with its key, in PEM.
+#[derive(Debug)]
+pub struct Identity {
+    /// The authority's certificate.
+    pub authority: String,
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl Identity {
+    /// Makes one for a name.
+    ///
+    /// # Panics
+    /// When the name is none.
+    pub fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority_key = KeyPair::generate().unwrap();
+        let authority = params.self_signed(&authority_key).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &authority, &authority_key).unwrap();
+        Self {
+            authority: authority.pem(),
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+/// Makes a connection secret, as RFC 7724 says: DHCPTLS, the same back, then the handshake.
+///
+/// # Panics
+/// When the server does not want to.
+pub fn secret(
+    mut stream: TcpStream,
+    (name, authority): (&'static str, &str),
+    own: &Identity,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let asked = query(MessageType::TLS, 1, |_| (), &[]);
+    stream.write_all(&asked).unwrap();
+    let told = read(&mut stream).expect("an answer to DHCPTLS");
+    assert_eq!((told.kind, told.status()), (MessageType::TLS, None));
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(authority.as_bytes());
+    roots.add(authority.unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let certificate = CertificateDer::from_pem_slice(own.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+    let config = builder
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate.unwrap()], key)
+        .unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name.try_into().unwrap());
+    StreamOwned::new(connection.unwrap(), stream)
 }

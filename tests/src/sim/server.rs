@@ -179,7 +179,10 @@ impl Server {
         if settle {
             worker.shard.settle(&mut worker.port, &context);
         } else if worker.shard.can_serve() {
-            worker.shard.serve(&mut worker.port, &context);
+            // As a worker does that has nothing more to do.
+            if worker.shard.serve(&mut worker.port, &context) == 0 {
+                worker.shard.submit(&context);
+            }
         }
         let sent = std::iter::from_fn(|| worker.port.take_sent()).collect();
         self.open_pools();

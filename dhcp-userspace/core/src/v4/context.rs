@@ -15,7 +15,7 @@ const FQDN_FLAGS: usize = 1;
 const FQDN_HEAD: usize = 3;
 
 // RFC 3046 section 2.2 [relay-option-in-unicast]: it may be there or not.
-// RFC 3046 section 3.1 [circuit-id-opaque]: circuit and remote identifier are not read, only kept.
+// RFC 3046 section 3.1 [circuit-id-opaque], section 3.2 [remote-id-opaque]: circuit and remote identifier are not read, only kept.
 /// Overwrites `into` with what the query tells. `source` is who sent the datagram. A client that has no
 /// relay agent and no name has no context. The order is that of the kinds.
 pub(super) fn surroundings(query: &Query, source: Ipv4Addr, into: &mut Context) {
@@ -60,7 +60,7 @@ const OF_ONE_MESSAGE: [u8; 4] = [
     code::AGENT_VPN_CONTROL,
 ];
 
-// RFC 2132 section 2 [trailing-zero-deleted]: some clients end their texts as C does.
+// RFC 2132 section 2 [trailing-zero-deleted] and [trailing-zero-not-needed]: some clients end their texts as C does.
 fn without_zeros(text: &[u8]) -> &[u8] {
     let last = text.iter().rposition(|octet| *octet != 0);
     let end = last.map_or(0, |last| last + 1);

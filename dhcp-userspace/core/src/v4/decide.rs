@@ -350,6 +350,7 @@ impl<'a> Case<'a> {
     }
 
     // RFC 2131 section 4.3.2 [rebinding-checked]: a rebinding is judged like the other two.
+    // RFC 2131 section 3.2 [no-probe-of-reboots]: the client itself would answer.
     /// INIT-REBOOT, RENEWING and REBINDING: may the client keep its address?
     fn keep(&mut self) -> Result<Answer, Discard> {
         let asked = self.query.address;
@@ -438,7 +439,7 @@ impl<'a> Case<'a> {
         Err(Discard::Declined)
     }
 
-    // RFC 2131 section 4.3.4 [release]: not allocated any more, but remembered.
+    // RFC 2131 section 4.3.4 [release] and [release-remembered]: not allocated any more, but remembered.
     fn release(&mut self) -> Result<Answer, Discard> {
         let Some(mut binding) = self.held_binding(State::Released) else {
             return Err(Discard::ReleaseNotHolder);
@@ -472,6 +473,7 @@ impl<'a> Case<'a> {
         self.grant(candidate, hold, Verdict::BootReply)
     }
 
+    // RFC 2131 section 4.3.5 [inform-without-yiaddr].
     fn informed(&self, verdict: Verdict) -> Answer {
         let subnets = self.network.subnets.iter();
         let own = subnets
@@ -755,7 +757,7 @@ impl<'a> Case<'a> {
 }
 
 /// The lifetime of a lease: the subnet's, or what the client asks for within the subnet's bounds
-/// (RFC 2131 section 4.3.1). For ever (0xffffffff) is possible only where the configuration says so.
+/// (RFC 2131 section 4.3.1 [lease-time-default] and [lease-time-requested]). For ever (0xffffffff) is possible only where the configuration says so.
 fn lease_seconds(lifetimes: &Lifetimes, asked: Option<u32>) -> u32 {
     match asked {
         Some(asked) => asked.min(lifetimes.valid_max).max(lifetimes.valid_min),

@@ -6,6 +6,7 @@
 //! nothing, not even that we are here.
 
 pub mod bulk;
+mod kept;
 mod parse;
 mod reply;
 mod search;

@@ -274,10 +274,12 @@ impl<'t, 'b> Turn<'t, 'b> {
     }
 
     fn push_one(&mut self, code: u8) {
+        // RFC 2131 section 4.3.1 [parameters-once].
         if self.done.contains(code) {
             return;
         }
         self.done.insert(code);
+        // RFC 2131 section 4.3.1 [parameters-unknown-omitted].
         if let Some(data) = self.parameters.data(code)
             && self.builder.push(code, data).is_err()
         {

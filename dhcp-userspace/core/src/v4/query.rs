@@ -171,6 +171,7 @@ impl Default for Query {
 }
 
 impl Query {
+    // RFC 4361 section 5 [older-clients], section 6.5 [client-id-any-length]: of whatever form.
     // RFC 4361 section 6.3 [client-id-identifies], RFC 4361 section 6.4 [chaddr-without-client-id]; the octets are
     // opaque (RFC 2132 section 9.14 [client-id-opaque]).
     /// By what the client's binding is found.
@@ -431,7 +432,7 @@ impl Query {
         self.hardware = HardwareAddress::new(header.htype, address).unwrap_or_default();
     }
 
-    // RFC 3396 section 7 [pieces-joined], RFC 3396 section 4 [every-option-joined]: pieces are appended in the order of
+    // RFC 3396 section 7 [pieces-joined] and [pieces-in-order], RFC 3396 section 4 [every-option-joined]: pieces are appended in the order of
     // reading. RFC 2132 section 8.4 [vendor-information-ignored], RFC 2132 section 9.13 [vendor-class-ignored]: what
     // is not named here is nothing to us.
     /// Keeps what the answer needs of the options. Split ones are put together (RFC 3396 section 7).
@@ -654,6 +655,7 @@ impl Query {
     /// What of the client counts where it is.
     fn take_rules(&mut self, rules: Rules) {
         // A client without a hardware address of its own has nothing else to be known by.
+        // RFC 4361 section 6.3 [hardware-by-operator-only]: a switch, on as the RFC has it.
         self.matches_client = rules.match_client_id || !has_own_address(&self.hardware);
         self.echoes_client = rules.echo_client_id;
     }
@@ -769,6 +771,7 @@ impl<const N: usize> Scalar<N> {
         match self.len {
             None => Ok(None),
             Some(len) if len == N => Ok(Some(self.octets)),
+            // RFC 2132 section 9.1 [exact-lengths].
             Some(got) => Err(malformed(Malformed::BadLength { code, got })),
         }
     }

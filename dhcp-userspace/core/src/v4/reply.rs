@@ -161,6 +161,7 @@ fn destination(
     answer: &Answer,
     neighbour: MacAddress,
 ) -> (Ipv4Addr, MacAddress, u16) {
+    // RFC 2131 section 4.1 [client-port].
     let everybody = (Ipv4Addr::BROADCAST, MacAddress::BROADCAST, CLIENT_PORT);
     // RFC 2131 section 4.3.5 [inform-to-ciaddr]: directly to the client, also when its message was relayed.
     if answer.verdict == Verdict::InformAck && !query.ciaddr.is_unspecified() {
@@ -209,6 +210,7 @@ fn push_identity(
     query: &Query,
     answer: &Answer,
 ) -> Result<(), v4::NoRoom> {
+    // RFC 2131 section 3 [message-type-always].
     if let Some(MessageType(number)) = message_type(answer.verdict) {
         builder.push(code::MESSAGE_TYPE, &[number])?;
     }
@@ -293,6 +295,7 @@ fn push_forcerenew(
     // RFC 6704 section 3.1.3 [capable-in-offer]
     // RFC 6704 section 3.1.3 [offer-only-if-capable]: to a client that can, and to no other.
     let is_offered = answer.verdict == Verdict::Offer && query.is_forcerenew_capable;
+    // RFC 6704 section 3.1.1 [capable-ignored-when-off].
     if is_offered && policy.forcerenew.is_some() {
         builder
             .push(code::FORCERENEW_NONCE_CAPABLE, &[forcerenew::ALGORITHM])
@@ -310,6 +313,7 @@ fn push_forcerenew(
 /// T1 and T2 of a lease, in this order: T1 <= T2 <= lease. Configured ones that do not fit a lease that
 /// the client asked to be short are computed instead. A lease for ever has none.
 pub(super) fn timers(lifetimes: &Lifetimes, lease_seconds: u32) -> Option<(u32, u32)> {
+    // RFC 2131 section 3.3 [infinity]: for ever.
     if lease_seconds == u32::MAX {
         return None;
     }

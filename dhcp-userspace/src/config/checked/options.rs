@@ -149,7 +149,19 @@ impl Checker<'_> {
                  csv-format = false, or define it with `option-def`"
             )),
         };
-        match encoded {
+        // RFC 2132 section 3.5 [addresses-in-fours], section 4.3 [pairs-in-eights], section 4.7 [plateaus-in-twos].
+        // What is sent to nobody needs no data, and an option that holds others none of its own.
+        let needs_none = written.sending == Sending::Never
+            || known.is_some_and(|known| !known.encapsulates.is_empty());
+        let fits = |octets: Vec<u8>| match known.filter(|_| !written.csv_format) {
+            Some(_) if needs_none && octets.is_empty() => Ok(octets),
+            Some(known) => match known.kind.wrong_length(octets.len()) {
+                Some(message) => Err(message),
+                None => Ok(octets),
+            },
+            None => Ok(octets),
+        };
+        match encoded.and_then(fits) {
             Ok(octets) => Some(octets),
             Err(message) => {
                 self.report.error(&data.spot, message);

@@ -337,7 +337,11 @@ pub(super) const HOOKS: &[(&str, Effect, &str)] = &[
         Differs,
         "there is no second server yet that shares the leases",
     ),
-    ("lease_query", Differs, "leasequery is not answered"),
+    (
+        "lease_query",
+        Differs,
+        "its requestors are not taken over; name them in [leasequery]",
+    ),
     ("bootp", Differs, "BOOTP is not answered"),
     ("radius", Differs, "no RADIUS server is asked"),
     (

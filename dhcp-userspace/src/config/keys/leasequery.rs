@@ -31,6 +31,18 @@ pub(in crate::config) const LEASEQUERY: TableKeys = TableKeys {
             "none",
             "Whether requestors may ask for many leases at once by TCP (RFC 6926), see `[leasequery.bulk]`. Without it they may not.",
         ),
+        key(
+            "tls",
+            "table",
+            "none",
+            "Certificates for what goes by TCP, see `[leasequery.tls]`. Without it TCP is not encrypted.",
+        ),
+        key(
+            "active",
+            "table",
+            "none",
+            "Whether requestors are told by TCP of every change (RFC 7724), see `[leasequery.active]`. Without it they are not.",
+        ),
     ]],
 };
 
@@ -63,6 +75,59 @@ pub(in crate::config) const LEASEQUERY_BULK: TableKeys = TableKeys {
             "seconds, 1 to 86400",
             "300",
             "For how long a connection may make no progress before it is closed: without a query, or without reading its answer.",
+        ),
+    ]],
+};
+
+/// Certificates.
+pub(in crate::config) const LEASEQUERY_TLS: TableKeys = TableKeys {
+    heading: "`[leasequery.tls]`",
+    meaning: "Encryption of all that goes by TCP. With it every connection must begin with DHCPTLS (RFC 7724), bulk queries too, and both sides show certificates. The files are read for each connection, so that renewed ones count at once.",
+    groups: &[&[
+        key(
+            "certificate",
+            "path",
+            "required",
+            "The server's certificate, then those between it and its authority, in PEM.",
+        ),
+        key("key", "path", "required", "Its private key, in PEM."),
+        key(
+            "client-ca",
+            "path",
+            "required",
+            "The authorities of whom a requestor must have its certificate, in PEM. Take one that is for requestors alone: whoever has a certificate of it, and an address among `requestors`, is answered.",
+        ),
+    ]],
+};
+
+/// What changes.
+pub(in crate::config) const LEASEQUERY_ACTIVE: TableKeys = TableKeys {
+    heading: "`[leasequery.active]`",
+    meaning: "Active leasequery (RFC 7724): a requestor that has asked once is told of every lease that is granted, extended, given back, declined or ends. It goes by the port of `[leasequery.bulk]` and is fed by the lease history. What it says is in force from a start on.",
+    groups: &[&[
+        key(
+            "insecure",
+            "boolean",
+            "false",
+            "Whether it goes without TLS. It must be one of the two: `[leasequery.tls]`, or this.",
+        ),
+        key(
+            "changes-max",
+            "1024 to 100000000",
+            "1000000",
+            "How many changes are remembered for requestors that were away or are slow, at 8 octets each. Who has missed more is told so and asks for all leases (bulk).",
+        ),
+        key(
+            "send-timeout",
+            "seconds, 1 to 86400",
+            "120",
+            "For how long a requestor may read nothing before its connection is closed.",
+        ),
+        key(
+            "idle-timeout",
+            "seconds, 1 to 86400",
+            "60",
+            "How often a requestor is told that its connection is alive when there is nothing else to tell.",
         ),
     ]],
 };

@@ -70,6 +70,7 @@ const BOOLEAN: Kind = fields(&[Field::Boolean]);
 const ANY16: Kind = Kind::Uint16(0, u16::MAX);
 const ANY32: Kind = Kind::Uint32(0, u32::MAX);
 
+// RFC 2132 section 4.4 [least-values]: 576 octets of a datagram, an MTU of 68, a TTL of 1.
 /// The options of DHCPv4 (RFC 2132 and later ones, as the IANA registry lists them).
 const DHCP4: &[Definition] = &[
     define(1, "subnet-mask", IPV4),
@@ -96,7 +97,7 @@ const DHCP4: &[Definition] = &[
     define(22, "max-dgram-reassembly", Kind::Uint16(576, u16::MAX)),
     define(23, "default-ip-ttl", Kind::Uint8(1, u8::MAX)),
     define(24, "path-mtu-aging-timeout", ANY32),
-    define(25, "path-mtu-plateau-table", array(&[Field::Uint16])),
+    define(25, "path-mtu-plateau-table", Kind::MtuTable),
     define(26, "interface-mtu", Kind::Uint16(68, u16::MAX)),
     define(27, "all-subnets-local", BOOLEAN),
     define(28, "broadcast-address", IPV4),
@@ -104,7 +105,7 @@ const DHCP4: &[Definition] = &[
     define(30, "mask-supplier", BOOLEAN),
     define(31, "router-discovery", BOOLEAN),
     define(32, "router-solicitation-address", IPV4),
-    define(33, "static-routes", Kind::Ipv4Pairs),
+    define(33, "static-routes", Kind::StaticRoutes),
     define(34, "trailer-encapsulation", BOOLEAN),
     define(35, "arp-cache-timeout", ANY32),
     define(36, "ieee802-3-encapsulation", BOOLEAN),
@@ -133,7 +134,7 @@ const DHCP4: &[Definition] = &[
     define(65, "nisplus-servers", IPV4_LIST),
     define(66, "tftp-server-name", Kind::Text),
     define(67, "boot-file-name", Kind::Text),
-    define(68, "mobile-ip-home-agent", IPV4_LIST),
+    define(68, "mobile-ip-home-agent", Kind::HomeAgents),
     define(69, "smtp-server", IPV4_LIST),
     define(70, "pop-server", IPV4_LIST),
     define(71, "nntp-server", IPV4_LIST),

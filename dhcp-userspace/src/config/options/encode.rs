@@ -36,9 +36,17 @@ pub(in crate::config) fn encode(
         },
         Kind::Fields(types) => record(family, types, fields, false),
         Kind::Array(types) => record(family, types, fields, true),
-        Kind::Ipv4Pairs => match some(fields)?.len() % 2 {
-            0 => concatenate(fields, |text| address_octets(Family::V4, text)),
-            _ => Err("has an odd number of addresses; write pairs".to_owned()),
+        Kind::Ipv4Pairs => pairs(fields),
+        // RFC 2132 section 5.8 [no-default-in-static-routes].
+        Kind::StaticRoutes => match fields.iter().step_by(2).any(|it| it == "0.0.0.0") {
+            true => Err("has the default route, which goes into `routers`".to_owned()),
+            false => pairs(fields),
+        },
+        Kind::MtuTable => mtu_table(some(fields)?),
+        // RFC 2132 section 8.13 [home-agents-none].
+        Kind::HomeAgents => match fields {
+            [none] if none.is_empty() => Ok(Vec::new()),
+            fields => record(family, &[Field::Ipv4], fields, true),
         },
         Kind::DomainText => {
             let name = one(fields)?;
@@ -117,6 +125,25 @@ fn concatenate(
     Ok(parts?.concat())
 }
 
+fn pairs(fields: &[String]) -> Result<Vec<u8>, String> {
+    match some(fields)?.len() % 2 {
+        0 => concatenate(fields, |text| address_octets(Family::V4, text)),
+        _ => Err("has an odd number of addresses; write pairs".to_owned()),
+    }
+}
+
+// RFC 2132 section 4.7 [plateaus-ascend].
+fn mtu_table(fields: &[String]) -> Result<Vec<u8>, String> {
+    let mtu = |text: &str| unsigned(text, 68, u32::from(u16::MAX), 2);
+    let sizes: Result<Vec<_>, _> = fields.iter().map(|field| mtu(field)).collect();
+    let sizes = sizes?;
+    match sizes.is_sorted() {
+        true => Ok(sizes.concat()),
+        false => Err("is not in order; write the sizes from small to large".to_owned()),
+    }
+}
+
+// RFC 2132 section 3.5 [lists-in-order]: the operator's order is that of preference.
 /// Values of these types, in this order; of an array the last type holds for all that follow.
 fn record(
     family: Family,

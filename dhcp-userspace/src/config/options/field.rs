@@ -64,6 +64,18 @@ impl Field {
         matches!(self, Self::Binary | Self::Text)
     }
 
+    /// Its size on the wire; `None` if that depends on the value.
+    pub(super) fn octets(self) -> Option<usize> {
+        match self {
+            Self::Boolean | Self::Int8 | Self::Uint8 => Some(1),
+            Self::Int16 | Self::Uint16 => Some(2),
+            Self::Psid => Some(3),
+            Self::Int32 | Self::Uint32 | Self::Ipv4 => Some(4),
+            Self::Ipv6 => Some(16),
+            Self::Binary | Self::Ipv6Prefix | Self::Tuple | Self::Fqdn | Self::Text => None,
+        }
+    }
+
     pub(super) fn notation(self) -> &'static str {
         match self {
             Self::Binary => "octets in hexadecimal",

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const LABEL_OCTETS_MAX: usize = 63;
 const NAME_OCTETS_MAX: usize = 255;
 
+// RFC 2132 section 2 [no-trailing-zero]: a text is as long as it is.
 pub(super) fn text_octets(text: &str) -> Result<Vec<u8>, String> {
     match text {
         "" => Err("is empty; leave the option out instead".to_owned()),

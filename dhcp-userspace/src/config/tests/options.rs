@@ -533,9 +533,23 @@ fn codes_ascend_and_names_are_unique_and_none_is_refused() {
     }
 }
 
+// RFC 2132 section 2 [no-trailing-zero], section 3.5 [lists-in-order], section 8.13 [home-agents-none].
 #[test]
 fn the_options_of_rfc_2132_become_their_octets() {
-    let cases: [(&str, u16, &[u8]); 10] = [
+    let cases: [(&str, u16, &[u8]); 15] = [
+        (
+            r#"name = "domain-name-servers", data = "192.0.2.9, 192.0.2.1, 192.0.2.5""#,
+            6,
+            &[192, 0, 2, 9, 192, 0, 2, 1, 192, 0, 2, 5],
+        ),
+        (r#"name = "root-path", data = "/srv""#, 17, b"/srv"),
+        (r#"name = "mobile-ip-home-agent""#, 68, b""),
+        (r#"name = "mobile-ip-home-agent", data = """#, 68, b""),
+        (
+            r#"name = "mobile-ip-home-agent", data = "192.0.2.1""#,
+            68,
+            &[192, 0, 2, 1],
+        ),
         (
             r#"name = "routers", data = "192.0.2.1, 192.0.2.2""#,
             3,
@@ -586,9 +600,92 @@ fn the_options_of_rfc_2132_become_their_octets() {
     }
 }
 
+// RFC 2132 section 3.5 [addresses-in-fours], section 4.3 [pairs-in-eights], section 4.7 [plateaus-in-twos].
+#[test]
+fn octets_in_hexadecimal_have_a_length_that_the_option_can_have() {
+    let cases = [
+        ("routers", "c0000201", ""),
+        ("routers", "c0000201c0000202", ""),
+        ("routers", "c00002", "has 3 octets; write 4 for each value"),
+        ("routers", "", "has 0 octets; write 4 for each value"),
+        ("policy-filter", "0a000000ff000000", ""),
+        (
+            "policy-filter",
+            "0a000000",
+            "has 4 octets; write 8 for each value",
+        ),
+        (
+            "static-routes",
+            "0a000001c0000201c0",
+            "has 9 octets; write 8 for each value",
+        ),
+        ("path-mtu-plateau-table", "0044", ""),
+        (
+            "path-mtu-plateau-table",
+            "004405",
+            "has 3 octets; write 2 for each value",
+        ),
+        (
+            "subnet-mask",
+            "ffffff0000",
+            "has 5 octets; the option has 4",
+        ),
+        ("interface-mtu", "05", "has 1 octets; the option has 2"),
+        ("default-ip-ttl", "4000", "has 2 octets; the option has 1"),
+        ("arp-cache-timeout", "00000e10", ""),
+        ("v4-portparams", "04060400", ""),
+        ("v4-portparams", "040604", "has 3 octets; the option has 4"),
+        ("mobile-ip-home-agent", "", ""),
+        (
+            "mobile-ip-home-agent",
+            "c0",
+            "has 1 octets; write 4 for each value",
+        ),
+        // A home in another space, and what no length can be told of.
+        ("vendor-encapsulated-options", "", ""),
+        ("option-6rd", "08", ""),
+    ];
+    for (name, data, sentence) in cases {
+        let option = format!("{{ name = \"{name}\", data = \"{data}\", csv-format = false }}");
+        let said = said(&file(4, "", &option));
+        let after = said
+            .split_once("option-data[0].data: ")
+            .map_or("", |(_, after)| after);
+        assert_eq!(after, sentence, "{name} {data}: {said}");
+    }
+    let withheld = r#"{ name = "routers", data = "", csv-format = false, never-send = true }"#;
+    assert_eq!(set(4, "", withheld).find(3).unwrap().data.len(), 0);
+}
+
+// RFC 2132 section 4.4 [least-values], section 4.7 [plateaus-ascend], section 5.8 [no-default-in-static-routes].
 #[test]
 fn wrong_data_says_what_is_wrong() {
     for (name, data, sentence) in [
+        (
+            "max-dgram-reassembly",
+            "575",
+            "\"575\" is not a whole number from 576 to 65535",
+        ),
+        (
+            "default-tcp-ttl",
+            "0",
+            "\"0\" is not a whole number from 1 to 255",
+        ),
+        (
+            "path-mtu-plateau-table",
+            "67, 1500",
+            "\"67\" is not a whole number from 68 to 65535",
+        ),
+        (
+            "path-mtu-plateau-table",
+            "1500, 68",
+            "is not in order; write the sizes from small to large",
+        ),
+        (
+            "static-routes",
+            "10.0.0.1, 192.0.2.1, 0.0.0.0, 192.0.2.1",
+            "has the default route, which goes into `routers`",
+        ),
         (
             "routers",
             "192.0.2.300",

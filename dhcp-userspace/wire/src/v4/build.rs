@@ -105,7 +105,8 @@ impl<'a> Builder<'a> {
     /// Appends an option.
     ///
     /// RFC 3396 section 6 [split-long-options]: data of more than 255 octets is split, and the pieces stand
-    /// in the order in which the regions are read. Shorter data stays whole: not every client joins.
+    /// in the order in which the regions are read. RFC 3396 section 4 [split-only-when-needed]: shorter data stays whole,
+    /// for not every client joins.
     /// RFC 3442 section 3 [classless-long]: that is what a server of option 121 must be able to.
     ///
     /// # Errors
@@ -134,6 +135,7 @@ impl<'a> Builder<'a> {
                 .checked_sub(2)
                 .filter(|&octets| octets > 0)
             {
+                // RFC 3396 section 6 [pieces-are-options] and [split-means-nothing]: wherever the room or 255 octets end.
                 let (piece, after) = rest.split_at(octets.min(255).min(rest.len()));
                 self.write(region, code, piece);
                 rest = after;
@@ -142,6 +144,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        // RFC 3396 section 4 [split-or-leave-out].
         self.take_back(used_before);
         Err(NoRoom {
             need: data.len() + 2,
@@ -181,6 +184,7 @@ impl<'a> Builder<'a> {
         let len = self.emitted_len();
         let [mut at, file, sname] = self.used;
         let overload = u8::from(file > 0) | u8::from(sname > 0) << 1;
+        // RFC 2131 section 4.1 [overload-said] and [end-option].
         if overload != 0 {
             at = put(self.options, at, &[code::OVERLOAD, 1, overload]);
         }

@@ -128,6 +128,7 @@ impl<'a> Message<'a> {
                 got: octets.len(),
                 need,
             })?;
+        // RFC 2131 section 3 [cookie].
         if header.cookie.get() != COOKIE {
             return Err(Malformed::BadCookie {
                 got: header.cookie.get(),
@@ -208,6 +209,7 @@ impl<'a> Iterator for Options<'a> {
 impl<'a> Options<'a> {
     /// The option whose code has been read.
     fn piece(&mut self, code: u8, after: &'a [u8]) -> Result<Piece<'a>, Malformed> {
+        // RFC 2132 section 2 [length-octet]: whatever the code.
         let split = match after.split_first() {
             Some((&len, octets)) => octets.split_at_checked(usize::from(len)),
             None => None,
@@ -242,7 +244,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    // RFC 3396 section 5 [region-order]: options, then `file`, then `sname`; each once at most.
+    // RFC 2131 section 4.1 [fields-in-order], RFC 3396 section 5 [region-order]: options, then `file`, then `sname`; each once at most.
     fn next_region(&mut self) {
         let next = match self.region {
             Region::Options if self.overload & 1 != 0 => {

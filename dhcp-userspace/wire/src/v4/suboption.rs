@@ -9,7 +9,7 @@ pub struct SubOption<'a> {
     pub data: &'a [u8],
 }
 
-/// Walks sub-options. One that runs out of the octets ends the walk: what came before it stands.
+/// Walks sub-options (RFC 3046 section 2.0 [relay-sub-options]: all codes are alike). One that runs out of the octets ends the walk: what came before it stands.
 #[derive(Clone, Debug)]
 pub struct SubOptions<'a> {
     rest: &'a [u8],

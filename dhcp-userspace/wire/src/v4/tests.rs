@@ -203,7 +203,7 @@ fn padding_and_a_missing_end_are_understood_and_nothing_after_end_is() {
     assert_eq!(walk(&message(&options, &[], &[])), Ok(vec![(53, vec![3])]));
 }
 
-// RFC 3396 section 5 [region-order]
+// RFC 3396 section 5 [region-order], RFC 2131 section 4.1 [fields-in-order]
 // RFC 2132 section 9.3 [overload]
 #[test]
 fn overloaded_fields_are_read_after_the_options_file_first() {
@@ -270,7 +270,7 @@ fn no_option_57_makes_a_reply_shorter_than_576_or_longer_than_a_frame() {
     assert_eq!(payload_limit(Some(u16::MAX)), 1472);
 }
 
-// RFC 2132 section 3.2 [pad-after-end].
+// RFC 2132 section 3.2 [pad-after-end], RFC 2131 section 4.1 [end-option].
 #[test]
 fn a_built_message_is_bootp_sized_and_forgets_what_lay_there() {
     let mut buffer = [0xee; 600];
@@ -292,7 +292,7 @@ fn a_buffer_or_limit_below_bootp_is_refused() {
     assert!(Builder::new(&mut [], 0, &header).is_err());
 }
 
-// RFC 3396 section 6 [split-long-options]
+// RFC 3396 section 6 [split-long-options] and [pieces-are-options]
 #[test]
 fn long_options_are_split_and_come_back_whole() {
     let long: Vec<u8> = (0..700u32).map(|number| number as u8).collect();

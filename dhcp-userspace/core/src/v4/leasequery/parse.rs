@@ -111,6 +111,7 @@ pub fn classify(
     if header.op != v4::BOOTREQUEST {
         return Err(Discard::FromServer);
     }
+    // RFC 4388 section 5 [leasequery-off-is-silent].
     let permission = policy.leasequery.as_ref().ok_or(Discard::LeasequeryOff)?;
     query.giaddr = header.giaddr();
     // RFC 4388 section 6.4.3 [leasequery-giaddr]: without giaddr there is nobody to answer.

@@ -38,6 +38,7 @@ pub fn reply(
     // Left out where it does not fit whole.
     let _ = builder.reserve_last(agent.as_slice());
     // RFC 4388 section 6.4 [leasequery-unknown]: UNASSIGNED and UNKNOWN have no options.
+    // RFC 4388 section 6.4.2 [leasequery-unassigned-bare].
     if finding.answer == LeaseAnswer::Active {
         // What does not fit is left out, and what comes after it may still fit.
         let _ = builder.push(code::SERVER_IDENTIFIER, &query.server.octets());
@@ -87,6 +88,7 @@ fn header(query: &LeaseQuery, finding: &Finding) -> Header {
             finding.binding.hardware
         }
         LeaseAnswer::Unassigned | LeaseAnswer::Unknown => {
+            // RFC 4388 section 6.4.1 [leasequery-ciaddr].
             header.ciaddr = query.address.octets();
             query.hardware
         }
@@ -138,6 +140,7 @@ fn push_associated(builder: &mut Builder<'_>, query: &LeaseQuery, finding: &Find
         let _ = octets.push_slice(&address.octets());
     }
     let mut data = octets.as_slice();
+    // RFC 4388 section 6.1 [associated-in-fours]: address by address.
     while builder.push(code::ASSOCIATED_IP, data).is_err() && data.len() > 4 {
         data = data.get(..data.len() - 4).unwrap_or_default();
     }

@@ -129,6 +129,7 @@ fn search_one(
     found.map_err(|_| Discard::LeasequeryUnready)?;
     if let Some((slot, _)) = best {
         partition.read(slot, &mut finding.binding);
+        // RFC 4388 section 6.4 [leasequery-active], section 6.4.1 [leasequery-clients-own].
         finding.answer = LeaseAnswer::Active;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What is told of a lease: options by their codes, for one question by UDP and for many answers by TCP.
 
+use super::kept;
 use crate::leasequery::Leasequery;
 use crate::options::Layers;
 use crate::subnet::{Policy, Subnet4};
@@ -46,7 +47,7 @@ impl<'a> Told<'a> {
             let subnet = subnets.find(|subnet| subnet.id == binding.subnet)?;
             Some((network, subnet))
         });
-        let client = Query {
+        let mut client = Query {
             kind: Kind::Renewing,
             client: binding.client.clone(),
             hardware: binding.hardware,
@@ -60,9 +61,13 @@ impl<'a> Told<'a> {
                 true
             };
             let identifiers = Identifiers::of(&client, policy, network, remembered);
-            let reservation = identifiers
-                .host(policy, subnet)
-                .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
+            let reserved = |subnet: &'a Subnet4| {
+                let host = identifiers.host(policy, subnet)?;
+                policy.hosts_v4.reservation(&subnet.reservations, host)
+            };
+            let reservation = reserved(subnet);
+            let on_link = network.subnets.iter().find_map(reserved);
+            client.classes = kept::classes(binding, on_link, policy);
             layers(
                 &client,
                 reservation,
@@ -124,6 +129,7 @@ impl<'a> Told<'a> {
                 let since = now.seconds_since(binding.last_transaction);
                 builder.push(code, &seconds(since))
             }
+            // RFC 4388 section 6.4.2 [leasequery-client-id].
             code::CLIENT_IDENTIFIER if !binding.client.is_empty() => {
                 builder.push(code, binding.client.as_slice())
             }
@@ -136,6 +142,7 @@ impl<'a> Told<'a> {
             | code::RELAY_AGENT
             | code::ASSOCIATED_IP
             | code::CLIENT_IDENTIFIER => Ok(()),
+            // RFC 4388 section 6.4.2 [leasequery-other-options].
             _ => match self.options.short(code) {
                 Some(data) => builder.push(code, data),
                 // RFC 4388 section 6.4.2 [leasequery-client-options]: else what the client itself had sent.
