@@ -226,6 +226,38 @@ fn no_way_to_hand_out_addresses_uses_the_heap() {
     }
 }
 
+/// OFFERs of addresses that are probed first, half of which somebody uses.
+#[test]
+fn no_probed_exchange_uses_the_heap() {
+    let config =
+        ["subnet 10.3.0.0/16 pool 10.3.1.0-10.3.4.255 lifetime 600 rapid-commit ping-check"];
+    let (mut engine, scene) = server(Protocol::V4, &config);
+    let mut frames = Vec::new();
+    for client in 0..300u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+        let address = format!("10.3.{}.{b}", u32::from(a) + 1);
+        if client % 2 == 0 {
+            engine.squat(address.parse().expect("an address"));
+        }
+        for text in [
+            format!("DISCOVER chaddr {mac} requested {address}"),
+            format!("DISCOVER chaddr {mac} requested {address}"),
+            format!("DISCOVER chaddr {mac} rapid-commit"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us"),
+        ] {
+            let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+            let packet = line.and_then(|line| v4::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 600);
+}
+
 #[test]
 fn no_relayed_exchange_uses_the_heap() {
     let config = [

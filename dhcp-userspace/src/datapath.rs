@@ -11,10 +11,12 @@
 //!   log. All others wait for the log that holds their change; it takes in the changes of several batches
 //!   as long as frames keep coming. A REQUEST that is repeated while its first
 //!   copy waits is written again and waits for its own log, whichever worker serves it.
+//! - An OFFER whose address is being probed waits in the lobby, behind the log if it has one, and leaves from there.
 
 use crate::commit::{Handle, LOGS_PER_WORKER, Returned};
 use crate::counters::Counters;
 use crate::datapath::desk::Desk;
+use crate::datapath::lobby::Lobby;
 use crate::io::{BATCH_FRAMES, Port};
 use crossbeam::utils::CachePadded;
 use dhcp_core::v4::leasequery::LeaseAnswer;
@@ -22,10 +24,12 @@ use dhcp_core::{Discard, Interface, Policy, v4, v6};
 use dhcp_lease::{ChangeLog, Partitions, Timestamp};
 use dhcp_wire::frame::{Addresses, Datagram, Malformed};
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod desk;
+mod lobby;
 
 /// Records that a batch may change: eight for each frame (an address and a prefix, each with three
 /// extensions of context). A batch that changes more costs an allocation, once.
@@ -77,6 +81,8 @@ pub struct Shard<F> {
     outages: u64,
     /// Where leasequeries are answered.
     desk: Box<Desk>,
+    /// Where OFFERs wait for their addresses to be probed.
+    lobby: Lobby<F>,
 }
 
 /// A change log that is being filled, with the replies that wait for it.
@@ -119,6 +125,8 @@ struct Reply<F> {
     frame: F,
     len: usize,
     label: Label,
+    /// An address that is being probed, and until when that may take.
+    probed: Option<(Ipv4Addr, Timestamp)>,
 }
 
 /// Under which name a reply is counted.
@@ -151,6 +159,7 @@ impl<F> Shard<F> {
             spare: (0..LOGS_PER_WORKER).map(|_| spare()).collect(),
             outages: 0,
             desk: Box::default(),
+            lobby: Lobby::default(),
         }
     }
 
@@ -256,7 +265,11 @@ impl<F> Shard<F> {
                     match envelope.addresses {
                         Addresses::V4 { .. } => {
                             match v4::classify(payload, envelope, interface, policy, query_v4) {
-                                Ok(()) => Ok(Step::Asked4),
+                                Ok(()) => {
+                                    let (leases, now) = (&self.partitions, context.now);
+                                    v4::find_line(query_v4, policy, leases, now)
+                                        .map(|()| Step::Asked4)
+                                }
                                 Err(Discard::LeasequeryOff) if policy.leasequery.is_some() => {
                                     Ok(Step::Leasequery)
                                 }
@@ -386,9 +399,20 @@ impl<F> Shard<F> {
                 // Its partition does not exist, which `index_of` rules out.
                 Step::Asked4 | Step::Asked6 => Err(Discard::StoreUnavailable),
             };
-            match written {
-                Ok((len, label)) if item.has_changed => parked.push(Reply { frame, len, label }),
-                Ok((len, label)) => depart(port, &self.counters, Reply { frame, len, label }),
+            let reply = written.map(|(len, label)| (len, label, probed(&item.step)));
+            match reply {
+                Ok((len, label, probed)) => {
+                    let reply = Reply {
+                        frame,
+                        len,
+                        label,
+                        probed,
+                    };
+                    match item.has_changed {
+                        true => parked.push(reply),
+                        false => depart(port, &self.counters, &mut self.lobby, reply),
+                    }
+                }
                 Err(reason) => {
                     self.counters.discard(reason);
                     port.discard(frame);
@@ -406,6 +430,32 @@ impl<F> Shard<F> {
             for replies in self.waiting.iter_mut().chain(open) {
                 discard(port, &self.counters, replies);
             }
+        }
+    }
+
+    /// Whether there is news for an OFFER that waits for its address to be probed.
+    pub fn has_findings(&self, policy: &Policy) -> bool {
+        self.lobby.has_news(policy.probes.as_deref())
+    }
+
+    /// Ends the wait of the OFFERs whose probes are over: sent if nobody uses the address. How many.
+    pub fn release<P: Port<Frame = F>>(&mut self, port: &mut P, context: &Context<'_>) -> usize {
+        let (probes, counters) = (context.policy.probes.as_deref(), &self.counters);
+        self.lobby
+            .release(probes, context.now, |reply, verdict| match verdict {
+                Ok(()) => send(port, counters, reply),
+                Err(reason) => {
+                    counters.discard(reason);
+                    port.discard(reply.frame);
+                }
+            })
+    }
+
+    /// Ends every such wait: the thread is about to end.
+    pub fn dismiss<P: Port<Frame = F>>(&mut self, port: &mut P) {
+        for reply in self.lobby.drain() {
+            self.counters.discard(Discard::Probing);
+            port.discard(reply.frame);
         }
     }
 
@@ -431,7 +481,7 @@ impl<F> Shard<F> {
                 context.commit.settled(sequence);
                 replies
                     .drain(..)
-                    .for_each(|reply| depart(port, &self.counters, reply));
+                    .for_each(|reply| depart(port, &self.counters, &mut self.lobby, reply));
             } else {
                 // The server stops while its disk does not work. The changes stay where nobody sees them
                 // as durable, and the next start reads what really is on the disk.
@@ -452,7 +502,34 @@ fn discard<P: Port>(port: &mut P, counters: &Counters, replies: &mut Vec<Reply<P
     }
 }
 
-fn depart<P: Port>(port: &mut P, counters: &Counters, reply: Reply<P::Frame>) {
+/// What an answer waits for besides the disk.
+fn probed(step: &Step) -> Option<(Ipv4Addr, Timestamp)> {
+    match step {
+        Step::Answered4(answer) => Some((answer.address, answer.probed_until?)),
+        Step::Discarded(_)
+        | Step::Asked4
+        | Step::Asked6
+        | Step::Leasequery
+        | Step::Answered6(_) => None,
+    }
+}
+
+/// Sends a reply, unless its address is being probed: then it waits in the lobby, if there is room.
+fn depart<P: Port>(
+    port: &mut P,
+    counters: &Counters,
+    lobby: &mut Lobby<P::Frame>,
+    reply: Reply<P::Frame>,
+) {
+    if reply.probed.is_none() {
+        send(port, counters, reply);
+    } else if let Err(reply) = lobby.admit(reply) {
+        counters.discard(Discard::Probing);
+        port.discard(reply.frame);
+    }
+}
+
+fn send<P: Port>(port: &mut P, counters: &Counters, reply: Reply<P::Frame>) {
     match reply.label {
         Label::V4(verdict) => counters.sent_v4(verdict),
         Label::V6(message_type) => counters.sent_v6(message_type),

@@ -19,6 +19,7 @@ use crate::leasequery::Feed;
 use crate::leases::import::{How, Imported};
 use crate::leases::places::Places;
 use crate::operator::{Operator, ReleaseError, Target};
+use crate::probe::{self, Prober, Tally};
 use crate::settings::{Durability, Settings, XdpLog};
 use crate::snapshot::Shared;
 use crate::store::{Found, JournalFile, OpenError, StateDirectory};
@@ -87,6 +88,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 pub struct Server {
     shared: Arc<Inner>,
     keeper: Option<JoinHandle<()>>,
+    prober: Option<JoinHandle<()>>,
     committer: Option<JoinHandle<JournalFile>>,
     /// Ends after the journal's thread: until then there may be something to write.
     history: Option<Keeper>,
@@ -119,6 +121,8 @@ struct Inner {
     operator: Mutex<Option<Operator>>,
     /// Clients that are told to come.
     campaigns: Campaigns,
+    /// What was found out by asking whether addresses are in use.
+    probed: Tally,
     /// Whether the file system of the state directory was full when it was last looked at.
     is_full: AtomicBool,
     /// The thread that files the leases for leasequery, once that is configured.
@@ -150,6 +154,7 @@ impl Server {
         let duid = directory.duid(mac, clock::wall())?;
         let policy = make_policy(&duid, None);
         let (mut links, mut wakers) = links(&settings, &devices)?;
+        let workers = wakers.clone();
         // The kernel takes some tenths of a second to verify a program: meanwhile the store is opened.
         for link in &mut links {
             link.load_aside(settings.xdp_log == XdpLog::On);
@@ -206,6 +211,7 @@ impl Server {
             alarms: Mutex::default(),
             operator: Mutex::new(operator),
             campaigns: Campaigns::default(),
+            probed: Tally::default(),
             is_full: AtomicBool::new(false),
             filing: Mutex::default(),
             stop: Mutex::new(false),
@@ -215,6 +221,7 @@ impl Server {
         let mut server = Self {
             shared: Arc::clone(&shared),
             keeper: None,
+            prober: None,
             committer: Some(committer),
             history,
             feed,
@@ -223,6 +230,13 @@ impl Server {
         shared.seat(handles);
         shared.bring_up_all(&devices)?;
         shared.file_leases();
+        let probing = Arc::clone(&shared);
+        server.prober = Some(
+            Builder::new()
+                .name("probe".to_owned())
+                .spawn(move || probing.probe(workers))
+                .map_err(system("start the thread that probes addresses"))?,
+        );
         server.keeper = Some(
             Builder::new()
                 .name("links".to_owned())
@@ -259,6 +273,7 @@ impl Server {
             partitions: shared.partitions.len(),
             pools: pools.collect(),
             alarms: shared.alarms.lock().clone(),
+            probes: shared.probed.status(policy.probes.as_deref()),
         }
     }
 
@@ -462,8 +477,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         *self.shared.stop.lock() = true;
         self.shared.stopped.notify_all();
-        if let Some(keeper) = self.keeper.take() {
-            let _ = keeper.join();
+        for thread in [self.keeper.take(), self.prober.take()]
+            .into_iter()
+            .flatten()
+        {
+            let _ = thread.join();
         }
         if let Some(filing) = self.shared.filing.lock().take() {
             let _ = filing.join();
@@ -534,12 +552,14 @@ fn longest_lifetime(policy: &Policy) -> u32 {
 }
 
 impl Inner {
-    /// Lets leases be found by what relay agents ask for, if they may ask. That takes seconds for millions of
-    /// leases, so it has a thread of its own; until it ends no leasequery is answered. Once filed, leases stay
-    /// filed: switching leasequery off and on again costs nothing.
+    /// Lets leases be found by what relay agents ask for, if they may ask, and by their addresses where they are the
+    /// lines'. That takes seconds for millions of
+    /// leases, so it has a thread of its own; until it ends no leasequery is answered, and no renewal past the
+    /// relay agent of a line. Once filed, leases stay filed: switching off and on again costs nothing.
     fn file_leases(self: &Arc<Self>) {
         let mut filing = self.filing.lock();
-        if filing.is_some() || self.policy.load().leasequery.is_none() {
+        let policy = self.policy.load();
+        if filing.is_some() || policy.leasequery.is_none() && !policy.has_lines() {
             return;
         }
         let server = Arc::clone(self);
@@ -547,13 +567,13 @@ impl Inner {
             let began = Instant::now();
             server.partitions.file_all(|| *server.stop.lock());
             let milliseconds = began.elapsed().as_millis() as u64; // it does not take an age
-            tracing::info!(milliseconds, "the leases are filed for leasequery");
+            tracing::info!(milliseconds, "the leases are filed by address");
         });
         match spawned {
             Ok(thread) => *filing = Some(thread),
             Err(error) => tracing::error!(
                 %error,
-                "no thread to file the leases for leasequery; reload the configuration to try again"
+                "no thread to file the leases by address; reload the configuration to try again"
             ),
         }
     }
@@ -603,6 +623,21 @@ impl Inner {
                 self.look_at_space();
                 self.look_at_pools();
             });
+        }
+    }
+
+    /// Probes addresses until the server stops.
+    fn probe(&self, workers: Vec<Arc<Waker>>) {
+        let mut prober = Prober::new(workers);
+        let mut stop = self.stop.lock();
+        while !*stop {
+            let mut pause = probe::IDLE_PAUSE;
+            parking_lot::MutexGuard::unlocked(&mut stop, || {
+                pause = prober.step(&self.policy.load(), self.clock.now(), &self.probed);
+            });
+            if !*stop {
+                self.stopped.wait_for(&mut stop, pause);
+            }
         }
     }
 

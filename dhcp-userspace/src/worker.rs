@@ -201,7 +201,7 @@ pub fn run(
         };
 
         let is_stopping = control.stop.load(Ordering::Acquire);
-        let returned = shard.settle(&mut port, &context);
+        let returned = shard.settle(&mut port, &context) + shard.release(&mut port, &context);
         let may_serve = shard.can_serve() && !is_stopping;
         let served = if may_serve {
             shard.serve(&mut port, &context)
@@ -220,6 +220,8 @@ pub fn run(
         }
 
         if is_stopping && !shard.is_waiting() {
+            shard.dismiss(&mut port);
+            port.flush();
             shard.hand_over(&commit);
             return commit;
         }
@@ -241,6 +243,7 @@ pub fn run(
         };
         let has_work = || {
             commit.has_returned()
+                || shard.has_findings(&policy)
                 || control.stop.load(Ordering::Acquire) != is_stopping
                 || is_newer(&policy, &surroundings.policy)
         };
@@ -257,6 +260,7 @@ pub fn run(
         if !is_there {
             control.is_gone.store(true, Ordering::Release);
             settle_without_device(&mut shard, &mut port, &commit, surroundings, control);
+            shard.dismiss(&mut port);
             shard.hand_over(&commit);
             return commit;
         }

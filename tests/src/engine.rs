@@ -1,9 +1,11 @@
 //! The engine without a network: one frame in, at most one frame out, with leases in plain memory.
 
+use dhcp_core::probe;
 use dhcp_core::v4::leasequery::{self, Finding, LeaseQuery};
 use dhcp_core::{Discard, Interface, Policy, v4, v6};
 use dhcp_lease::{Binding, ChangeLog, Durability, Partitions, State, Timestamp};
 use dhcp_wire::frame::{Addresses, Datagram, FRAME_SIZE_MAX, Malformed};
+use std::net::Ipv4Addr;
 
 /// When an engine's world begins: any moment, the same in every run.
 const BEGINNING: Timestamp = Timestamp(1_800_000_000);
@@ -20,6 +22,8 @@ pub struct Engine {
     query4: v4::Query,
     query6: v6::Query,
     leasequery: Box<(LeaseQuery, Finding)>,
+    /// Addresses that somebody uses who has not asked us.
+    squatted: Vec<Ipv4Addr>,
 }
 
 /// The frame that is served, and later answered, in a buffer as large as a UMEM chunk leaves it.
@@ -29,7 +33,7 @@ impl Engine {
     /// One without leases.
     pub fn new(policy: Policy, interface: Interface, partitions: usize) -> Self {
         let partitions = Partitions::in_memory(partitions, 4096, Durability::Power);
-        if policy.leasequery.is_some() {
+        if policy.leasequery.is_some() || policy.has_lines() {
             partitions.file_all(|| false);
         }
         Self {
@@ -42,12 +46,18 @@ impl Engine {
             query4: v4::Query::default(),
             query6: v6::Query::default(),
             leasequery: Box::default(),
+            squatted: Vec::new(),
         }
     }
 
     /// What the operator decided, to be changed between two frames.
     pub fn policy(&mut self) -> &mut Policy {
         &mut self.policy
+    }
+
+    /// Lets somebody use an address, who answers when it is probed.
+    pub fn squat(&mut self, address: Ipv4Addr) {
+        self.squatted.push(address);
     }
 
     /// Puts another policy in force, whose pools succeed those before.
@@ -103,6 +113,7 @@ impl Engine {
                     }
                     classified => classified?,
                 }
+                v4::find_line(query, &self.policy, &self.partitions, self.now)?;
                 let place = self.partitions.index_of(query.key().spread_octets());
                 let mut partition = self
                     .partitions
@@ -112,6 +123,9 @@ impl Engine {
                 let answer =
                     v4::decide(query, &self.policy, &mut partition, &mut self.log, self.now)?;
                 drop(partition);
+                if answer.probed_until.is_some() {
+                    find_out(&self.policy, &self.squatted, answer.address, self.now)?;
+                }
                 wipe(frame);
                 v4::reply(query, &answer, &self.policy, frame).map(|written| written.len)
             }
@@ -195,4 +209,20 @@ impl Engine {
     pub fn now(&self) -> Timestamp {
         self.now
     }
+}
+
+/// What the prober does while an OFFER waits; here it takes no time.
+fn find_out(
+    policy: &Policy,
+    squatted: &[Ipv4Addr],
+    address: Ipv4Addr,
+    now: Timestamp,
+) -> Result<(), Discard> {
+    let probes = policy.probes.as_deref().ok_or(Discard::Probing)?;
+    let (finding, outcome) = match squatted.contains(&address) {
+        true => (probe::Finding::Used, Err(Discard::ProbedInUse)),
+        false => (probe::Finding::Clear, Ok(())),
+    };
+    probes.answer(address, finding, now);
+    outcome
 }

@@ -62,6 +62,12 @@ discards! {
     UnknownBinding = "unknown_binding",
     /// No address is free for a DISCOVER.
     NoAddress = "no_address",
+    /// An OFFER whose address was to be probed first (`enable-ping-check`): there was no result in time, or no room
+    /// for it to wait. The client asks again.
+    Probing = "probing",
+    /// Somebody answered for the address of an OFFER that waited (`enable-ping-check`). The client asks again, and
+    /// the address is declined then.
+    ProbedInUse = "probed_in_use",
     /// A RELEASE was taken; it has no answer.
     Released = "released",
     /// A RELEASE by somebody who does not hold the lease.
@@ -107,7 +113,8 @@ discards! {
     UnknownRelay = "unknown_relay",
     /// A message for a client of a VPN that no subnet belongs to (RFC 6607).
     UnknownVpn = "unknown_vpn",
-    /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`).
+    /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`); a renewal
+    /// past the relay agent only shortly after the start.
     NoClientKey = "no_client_key",
 }
 

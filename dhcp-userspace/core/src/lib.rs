@@ -13,6 +13,7 @@ pub mod expression;
 pub mod leasequery;
 pub mod networks;
 pub mod options;
+pub mod probe;
 pub mod reservation;
 pub mod subnet;
 pub mod v4;
@@ -21,6 +22,7 @@ pub mod v6;
 mod cache;
 mod own;
 mod surroundings;
+mod sync;
 
 pub use discard::Discard;
 pub use subnet::{Interface, Policy};

@@ -7,6 +7,7 @@ use crate::class::{Access, ClassId, Classes, Guard};
 use crate::leasequery::Leasequery;
 use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
 use crate::options::OptionSet;
+use crate::probe::{Probe, Probes};
 pub use crate::reservation::{
     Boot, Host, Hosts, IdentifierOrder, Reservation, Reservations, ReservedBy,
 };
@@ -15,6 +16,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use dhcp_lease::{Lease, PoolIndex, Pools, SubnetId, Timestamp};
 use dhcp_wire::frame::MacAddress;
 use dhcp_wire::id::Duid;
+use std::sync::Arc;
 
 /// An interface that is served, as the shell sees it at the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -68,8 +70,12 @@ pub struct Policy {
     pub alarms: Alarms,
     /// Who may ask for others' leases, if anybody may.
     pub leasequery: Option<Leasequery>,
+    /// Whether a RELEASE that was sent to us counts although it does not name us (RFC 2131 table 5 asks for it).
+    pub release_without_server_id: bool,
     /// From what the nonces are made by which DHCPv4 clients know a FORCERENEW; `None`: they get none.
     pub forcerenew: Option<NonceSecret>,
+    /// Where workers and prober meet; `None`: no subnet wants addresses probed.
+    pub probes: Option<Arc<Probes>>,
     /// What holds for all DHCPv4 relay agents.
     pub relays_v4: RelayPolicy,
     /// How DHCPv4 clients with reservations are known, and reservations of no subnet.
@@ -79,6 +85,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether there are leases that belong to lines: those must be found by their addresses.
+    pub fn has_lines(&self) -> bool {
+        let mut subnets = self.networks_v4.iter().flat_map(|network| &network.subnets);
+        subnets.any(|subnet| subnet.agents.client_key != ClientKey::Client)
+    }
+
     /// For how long a lease that is declined now is nobody's: for longer each time, see
     /// [`Pools::quarantine_seconds`].
     pub(crate) fn quarantine_seconds(&self, lease: Lease, now: Timestamp) -> u32 {
@@ -288,6 +300,8 @@ pub struct Subnet4 {
     pub boot_file_name: Box<[u8]>,
     /// Rapid Commit allowed (RFC 4039).
     pub rapid_commit: bool,
+    /// How addresses are probed before they are offered; `None`: not at all.
+    pub probe: Option<Probe>,
     /// What of a client counts, and who is served.
     pub rules: Rules,
     /// What of relay agents' words counts.

@@ -2,6 +2,7 @@
 
 use super::schedule::{Counts, Plan, Schedule, Seen, Step};
 use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -91,6 +92,30 @@ pub struct Report {
     pub outcome: Outcome,
     /// How long it has been running, or ran.
     pub elapsed: Duration,
+}
+
+impl Report {
+    /// Clients by what became of them, under the names that metrics have.
+    pub fn clients(&self) -> BTreeMap<String, u64> {
+        let Counts {
+            reacted,
+            gone,
+            deaf,
+            ..
+        } = self.counts;
+        let ended = reacted.saturating_add(gone).saturating_add(deaf);
+        let is_running = self.outcome == Outcome::Running;
+        let under_way = self.targets.saturating_sub(ended) * u32::from(is_running);
+        let counts = [
+            ("asked", self.targets),
+            ("answered", reacted),
+            ("gone", gone),
+            ("deaf", deaf),
+            ("under_way", under_way),
+        ];
+        let named = counts.map(|(name, count)| (name.to_owned(), u64::from(count)));
+        named.into_iter().collect()
+    }
 }
 
 /// Why no campaign was begun or ended. Each says what to do.
@@ -452,6 +477,9 @@ mod tests {
         let counts = report.counts;
         assert_eq!((counts.reacted, counts.deaf, counts.sent), (80, 20, 120));
         assert_eq!((report.failures, report.unable), (2, 3));
+        let clients = report.clients();
+        let clients = ["asked", "answered", "gone", "deaf", "under_way"].map(|it| clients[it]);
+        assert_eq!(clients, [100, 80, 0, 20, 0]);
         assert_eq!(report.failure.as_deref(), Some("no route"));
         let deaf: Vec<u32> = bench
             .campaigns
@@ -476,6 +504,7 @@ mod tests {
         bench.start(10).unwrap();
         let report = bench.until(|report| report.pause.is_some());
         assert_eq!(report.counts.sent, 0, "nobody could be answered");
+        assert_eq!(report.clients()["under_way"], 10);
         let busy = bench.start(10);
         assert!(matches!(busy, Err(StartError::Busy { number: 1 })));
         let other = bench.campaigns.abort(Some(7));

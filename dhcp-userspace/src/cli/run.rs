@@ -1,7 +1,7 @@
 //! `xdhcpd run`: brings the server up, minds signals and systemd, takes it down.
 
 use super::{Failure, LogFormat, RunArgs, plural};
-use crate::campaign::{Campaigns, Plan, Report, Selection, StartError};
+use crate::campaign::{Campaigns, Outcome, Plan, Report, Selection, StartError};
 use crate::clock::ClockStatus;
 use crate::commit::StoreStatus;
 use crate::config::{self, Checked};
@@ -309,6 +309,12 @@ impl Source for Running {
         problems.extend(status.geometry_problem.iter().cloned());
         problems.extend(clock_problems(&status.clock));
         problems.extend(status.alarms.iter().map(alarm));
+        if let Some(why) = &status.probes.trouble {
+            problems.push(format!(
+                "addresses cannot be probed, and are offered all the same: {why}"
+            ));
+        }
+        let campaign = self.server.campaigns().report();
         let partitions = self.server.partitions();
         let live = (0..partitions.len()).filter_map(|index| partitions.lock(index));
         let leases = live
@@ -344,6 +350,10 @@ impl Source for Running {
             history: status.history.as_ref().map(history),
             interfaces: status.interfaces.iter().map(interface).collect(),
             alarms: counted(&status.alarms),
+            probes: status.probes.results(),
+            probe_requests: status.probes.requests(),
+            forcerenew: campaign.as_ref().map(Report::clients).unwrap_or_default(),
+            forcerenew_running: campaign.is_some_and(|it| it.outcome == Outcome::Running),
             problems,
         }
     }

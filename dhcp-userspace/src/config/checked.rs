@@ -8,6 +8,7 @@ mod links;
 mod options;
 mod placed;
 mod pools;
+mod probes;
 mod relays;
 mod reservations;
 mod subnets;
@@ -110,6 +111,7 @@ pub struct Checked {
     preference_v6: Preference,
     leasequery: Option<Leasequery>,
     forcerenew_nonce: bool,
+    release_without_server_id: bool,
     hosts_v4: Hosts,
     hosts_v6: Hosts,
 }
@@ -142,6 +144,8 @@ impl Checked {
             alarms: self.alarms.clone(),
             leasequery: self.leasequery.clone(),
             forcerenew: self.nonce_secret(previous),
+            probes: self.probes(previous),
+            release_without_server_id: self.release_without_server_id,
             relays_v4: self.relays_v4.clone(),
             hosts_v4: self.hosts_v4.clone(),
             hosts_v6: self.hosts_v6.clone(),
@@ -305,6 +309,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         preference_v6: value_or(prefer_v6, Preference::Requested),
         leasequery: file.leasequery.clone(),
         forcerenew_nonce: value_or(&file.forcerenew_nonce, true),
+        release_without_server_id: value_or(&file.release_without_server_id, false),
         hosts_v4,
         hosts_v6,
     })

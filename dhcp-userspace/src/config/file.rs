@@ -56,6 +56,7 @@ pub(super) struct File {
     /// DHCPv4, DHCPv6.
     pub(super) prefer: [Option<At<Preference>>; 2],
     pub(super) exclude_first_last_24: Option<At<bool>>,
+    pub(super) release_without_server_id: Option<At<bool>>,
     pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
@@ -147,6 +148,10 @@ pub(super) struct Parameters {
     pub(super) reservations_global: Option<At<bool>>,
     pub(super) reservations_in_subnet: Option<At<bool>>,
     pub(super) reservations_out_of_pool: Option<At<bool>>,
+    pub(super) enable_ping_check: Option<At<bool>>,
+    pub(super) min_ping_requests: Option<At<u32>>,
+    pub(super) reply_timeout: Option<At<u32>>,
+    pub(super) ping_cltt_secs: Option<At<u32>>,
     /// Of this level alone.
     pub(super) options: Vec<OptionData>,
 }
@@ -188,6 +193,10 @@ impl Parameters {
             trust_option_82: either(&self.trust_option_82, &outer.trust_option_82),
             vpn: either(&self.vpn, &outer.vpn),
             client_key: either(&self.client_key, &outer.client_key),
+            enable_ping_check: either(&self.enable_ping_check, &outer.enable_ping_check),
+            min_ping_requests: either(&self.min_ping_requests, &outer.min_ping_requests),
+            reply_timeout: either(&self.reply_timeout, &outer.reply_timeout),
+            ping_cltt_secs: either(&self.ping_cltt_secs, &outer.ping_cltt_secs),
             reservations_global: either(&self.reservations_global, &outer.reservations_global),
             reservations_in_subnet: either(
                 &self.reservations_in_subnet,
@@ -223,6 +232,10 @@ impl File {
         };
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
+        let compatibility = dhcp4
+            .as_ref()
+            .and_then(|table| table.get("compatibility"))
+            .and_then(|value| value.table(&keys::COMPATIBILITY, report));
         let history = section("history", &keys::HISTORY, report)
             .map(|table| History::read(&table, report))
             .unwrap_or_default();
@@ -271,11 +284,12 @@ impl File {
                 let table = table.as_ref();
                 table.and_then(|table| table.read("prefer", report, preference))
             }),
-            exclude_first_last_24: dhcp4
+            exclude_first_last_24: compatibility
                 .as_ref()
-                .and_then(|table| table.get("compatibility"))
-                .and_then(|value| value.table(&keys::COMPATIBILITY, report))
                 .and_then(|table| table.read("exclude-first-last-24", report, Value::boolean)),
+            release_without_server_id: compatibility
+                .as_ref()
+                .and_then(|table| table.read("release-without-server-id", report, Value::boolean)),
             forcerenew_nonce: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
@@ -432,6 +446,14 @@ impl Parameters {
             this.trust_option_82 = table.read("trust-option-82", report, Value::boolean);
             this.vpn = table.read("vpn", report, vpn);
             this.client_key = table.read("client-key", report, client_key);
+            this.enable_ping_check = table.read("enable-ping-check", report, Value::boolean);
+            this.min_ping_requests =
+                table.read("min-ping-requests", report, |value| value.whole_u32(1, 10));
+            this.reply_timeout =
+                table.read("reply-timeout", report, |value| value.whole_u32(1, 10_000));
+            this.ping_cltt_secs = table.read("ping-cltt-secs", report, |value| {
+                value.whole_u32(0, u32::MAX)
+            });
         }
         if v6 {
             this.pd_allocator = table.read("pd-allocator", report, allocator);

@@ -73,6 +73,20 @@ pub struct Status {
     /// How many pools run low (`low_water`), in how many subnets many leases are declined (`declined`).
     #[serde(default)]
     pub alarms: BTreeMap<String, u64>,
+    /// Addresses that were to be probed before their first offer (`enable-ping-check`), by what came of it: `clear`,
+    /// `in_use`, `failed` (the system did not send the request), `skipped` (too many at once).
+    #[serde(default)]
+    pub probes: BTreeMap<String, u64>,
+    /// Requests that were sent for that: `arp`, `icmp`.
+    #[serde(default)]
+    pub probe_requests: BTreeMap<String, u64>,
+    /// The clients of the FORCERENEW campaign that is running or was the last to run, by what became of them: `asked`
+    /// (all), `answered`, `gone` (without a lease by now), `deaf`, `under_way`.
+    #[serde(default)]
+    pub forcerenew: BTreeMap<String, u64>,
+    /// Whether it is running.
+    #[serde(default)]
+    pub forcerenew_running: bool,
     /// What an operator should know of: an interface that is down, a disk that refuses.
     pub problems: Vec<String>,
 }

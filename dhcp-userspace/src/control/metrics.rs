@@ -272,6 +272,30 @@ const METRICS: &[Metric] = &[
         "Pools with fewer free leases than `low-water-percent` (`low_water`), subnets with more declined ones than `decline-alarm-percent` (`declined`).",
     ),
     metric(
+        "xdhcpd_address_probes_total",
+        "counter",
+        "result",
+        "Addresses that were to be probed before their first offer (`enable-ping-check`): `clear` (nobody answered), `in_use` (somebody did; the address is declined when it is offered next), `failed` (the system did not send the request) and `skipped` (too many at once), which are offered all the same.",
+    ),
+    metric(
+        "xdhcpd_address_probe_requests_total",
+        "counter",
+        "way",
+        "Requests that were sent for that, by `arp` and `icmp`.",
+    ),
+    metric(
+        "xdhcpd_forcerenew_running",
+        "gauge",
+        "",
+        "1 while clients are told to renew (`xdhcpd ctl reconfigure`).",
+    ),
+    metric(
+        "xdhcpd_forcerenew_clients",
+        "gauge",
+        "state",
+        "Clients of the campaign that is running or was the last to run: `asked` (all of them), `answered`, `gone` (without a lease by now), `deaf` (to every message; `ctl reconfigure deaf` lists them), `under_way`.",
+    ),
+    metric(
         "kea_dhcp4_packets_received_total",
         "counter",
         "operation",
@@ -443,6 +467,10 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_pool_taken" => of_pools(pools, None, |pool| pool.in_use),
         "xdhcpd_pool_declined" => of_pools(pools, None, |pool| pool.conflicting),
         "xdhcpd_alarms" => labelled("alarm", &status.alarms),
+        "xdhcpd_forcerenew_running" => one(u64::from(status.forcerenew_running)),
+        "xdhcpd_forcerenew_clients" => labelled("state", &status.forcerenew),
+        "xdhcpd_address_probes_total" => labelled("result", &status.probes),
+        "xdhcpd_address_probe_requests_total" => labelled("way", &status.probe_requests),
         "kea_dhcp4_addresses_declined_total" => {
             of_pools(pools, Some("v4"), |pool| pool.conflicting)
         }
@@ -600,6 +628,9 @@ This document is generated from the program (`UPDATE=1 cargo test -p dhcp-usersp
         };
         let status = Status {
             alarms: [("low_water".to_owned(), 0)].into(),
+            probes: [("clear".to_owned(), 0)].into(),
+            forcerenew: [("asked".to_owned(), 0)].into(),
+            probe_requests: [("arp".to_owned(), 0)].into(),
             interfaces: vec![interface],
             history: Some(HistoryStatus {
                 oldest: Some(1),

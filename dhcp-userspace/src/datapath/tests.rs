@@ -6,6 +6,7 @@ use crate::io::memory::{MemoryFrame, MemoryPort};
 use crate::wake::Waker;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::OptionSet;
+use dhcp_core::probe::{Finding, Probe, Probes};
 use dhcp_core::subnet::{
     AgentPolicy, LeaseCache, Lifetimes, Network, PoolOptions, Preference, Reservations, Rules,
     Subnet4, Subnet6,
@@ -65,6 +66,7 @@ fn policy() -> Policy {
         server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
+        probe: None,
         rules: Rules::default(),
         agents: AgentPolicy::default(),
     };
@@ -215,6 +217,25 @@ impl Bench {
             now: NOW,
         };
         shard.serve(port, &context)
+    }
+
+    /// Lets OFFERs go whose probes are over.
+    fn release(&mut self, now: Timestamp) -> usize {
+        let Self {
+            shard,
+            port,
+            policy,
+            interface,
+            handle,
+            ..
+        } = self;
+        let context = Context {
+            policy,
+            interface,
+            commit: handle,
+            now,
+        };
+        shard.release(port, &context)
     }
 
     fn settle(&mut self) -> usize {
@@ -645,4 +666,75 @@ fn leasequeries_are_answered_once_filed_and_up_to_the_rate() {
     assert_eq!(counted(dhcp_core::Discard::LeasequeryRate), 1);
     assert_eq!(totals.received_v4[10], 4);
     assert_eq!(totals.sent_v4[4..], [0, 0, 2]);
+}
+
+/// OFFERs wait for the probe of their addresses: they leave when nobody answered, end when somebody did or nothing was
+/// found out in time, and hold up nothing else.
+#[test]
+fn an_offer_waits_for_the_probe_of_its_address() {
+    let mut bench = Bench::new(Durability::Power);
+    let probes = Arc::new(Probes::default());
+    bench.policy.probes = Some(Arc::clone(&probes));
+    let probe = Probe {
+        requests: 1,
+        reply_timeout_millis: 100,
+        quiet_seconds: 60,
+    };
+    bench.policy.networks_v4.edit(|networks| {
+        networks[0].subnets[0].probe = Some(probe);
+    });
+    for number in 1..=3 {
+        bench.port.arrive(&discover(number));
+        assert_eq!(bench.serve(), 1);
+    }
+    assert_eq!(bench.sent_v4(), None);
+    assert_eq!(bench.release(NOW), 0);
+    assert!(!bench.shard.has_findings(&bench.policy));
+    let address = |last| Ipv4Addr::new(10, 0, 0, last);
+    probes.answer(address(10), Finding::Clear, NOW);
+    probes.answer(address(11), Finding::Used, NOW);
+    assert!(bench.shard.has_findings(&bench.policy));
+    assert_eq!(bench.release(NOW), 2);
+    assert_eq!(bench.sent_v4(), Some((MessageType::OFFER, address(10))));
+    assert_eq!(bench.sent_v4(), None);
+    // The third is told nothing, and is let go in time.
+    assert_eq!(bench.release(Timestamp(NOW.0 + 2)), 0);
+    assert_eq!(bench.release(Timestamp(NOW.0 + 3)), 1);
+    // Whoever met the used address asks again: it is declined, and the OFFER of the next one waits for the disk and
+    // then for its own probe.
+    bench.port.arrive(&discover(2));
+    bench.serve();
+    assert_eq!(bench.release(NOW), 0);
+    bench.sync(true);
+    bench.settle();
+    assert_eq!(bench.sent_v4(), None);
+    probes.answer(address(13), Finding::Clear, NOW);
+    assert_eq!(bench.release(NOW), 1);
+    assert_eq!(bench.sent_v4(), Some((MessageType::OFFER, address(13))));
+    // A thread that ends lets everybody go.
+    bench.port.arrive(&discover(5));
+    bench.serve();
+    let Bench { shard, port, .. } = &mut bench;
+    shard.dismiss(port);
+    let totals = bench.counters.totals();
+    let counted = |reason| totals.discarded(reason);
+    assert_eq!(counted(dhcp_core::Discard::Probing), 2);
+    assert_eq!(counted(dhcp_core::Discard::ProbedInUse), 1);
+    assert_eq!(totals.sent_v4[0], 2);
+}
+
+/// The lobby has room for so many; who comes later asks again.
+#[test]
+fn a_full_lobby_turns_offers_away() {
+    let mut lobby = super::lobby::Lobby::default();
+    let reply = || super::Reply {
+        frame: (),
+        len: 0,
+        label: super::Label::V4(v4::Verdict::Offer),
+        probed: Some((SERVER, NOW)),
+    };
+    let admitted = (0..1000).filter(|_| lobby.admit(reply()).is_ok());
+    assert_eq!(admitted.count(), 256);
+    assert_eq!(lobby.drain().count(), 256);
+    assert!(lobby.admit(reply()).is_ok());
 }

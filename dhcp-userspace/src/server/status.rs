@@ -4,6 +4,7 @@ use crate::clock::ClockStatus;
 use crate::commit::StoreStatus;
 use crate::counters::Totals;
 use crate::history::HistoryStatus;
+use crate::probe::ProbeStatus;
 use crate::settings::Durability;
 use dhcp_core::Interface;
 use dhcp_core::alarms::Raised;
@@ -43,6 +44,8 @@ pub struct Status {
     pub pools: Vec<PoolCounts>,
     /// What is wrong with pools, as of a second ago.
     pub alarms: Vec<Raised>,
+    /// What was found out by asking whether addresses are in use.
+    pub probes: ProbeStatus,
 }
 
 /// One interface at one moment.

@@ -116,6 +116,7 @@ impl Layout {
             server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
+            probe: None,
             rules: Rules::default(),
             agents: AgentPolicy::default(),
         };

@@ -13,6 +13,7 @@
 //! leases none
 //! written no                                                          the last message changed nothing of it
 //! wait 3600                                                           seconds pass
+//! squatter 10.3.0.10                                                  somebody uses an address unasked
 //! config anew                                                         a reload, to the `config` lines after it
 //! ```
 //!
@@ -174,6 +175,12 @@ impl Run {
             "wait" => {
                 let seconds = rest.trim().parse().map_err(|_| "`wait` wants seconds")?;
                 self.world()?.0.wait(seconds);
+                Ok(Step::default())
+            }
+            "squatter" => {
+                let address = rest.trim().parse();
+                let address = address.map_err(|_| "`squatter` wants an IPv4 address")?;
+                self.world()?.0.squat(address);
                 Ok(Step::default())
             }
             _ => Err(format!("`{word}` begins no line of a transcript")),

@@ -7,6 +7,7 @@ use super::{v4, v6};
 use dhcp_core::alarms::Alarms;
 use dhcp_core::leasequery::{Leasequery, Requestors};
 use dhcp_core::options::{ConfiguredOption, OptionSet, Sending, VendorOption};
+use dhcp_core::probe::Probe;
 use dhcp_core::subnet::{
     AgentPolicy, Boot, ClientKey, Hosts, IdentifierOrder, LeaseCache, Lifetimes, Network,
     PoolOptions, Preference, RelayPolicy, Reservation, Reservations, ReservedBy, Rules, Subnet4,
@@ -125,6 +126,7 @@ pub struct Config {
     authoritative: bool,
     leasequery: Option<Leasequery>,
     forcerenew: Option<NonceSecret>,
+    release_without_server_id: bool,
     partitions: usize,
     relays_v4: RelayPolicy,
     order: IdentifierOrder,
@@ -170,6 +172,7 @@ struct SubnetLine {
     server_hostname: Box<[u8]>,
     boot_file_name: Box<[u8]>,
     rapid_commit: bool,
+    probe: Option<Probe>,
     preference: u8,
     agents: AgentPolicy,
     with_global: bool,
@@ -213,6 +216,7 @@ impl Config {
             toml: String::new(),
             leasequery: None,
             forcerenew: None,
+            release_without_server_id: false,
             partitions: 4,
             relays_v4: RelayPolicy::default(),
             order: IdentifierOrder::default(),
@@ -333,6 +337,7 @@ impl Config {
                     let is_on = words.value(&key)? == "yes";
                     self.forcerenew = is_on.then_some(NonceSecret([0x5e; 16]));
                 }
+                "release-without-server-id" => self.release_without_server_id = true,
                 "subnet-selection" => self.relays_v4.client_selects = true,
                 "allowed-relay" => {
                     let written = words.value(&key)?;
@@ -525,7 +530,10 @@ impl Config {
             v6.for_each(|network| network.options = options.clone());
         }
         let everybody = OptionSet::from(self.everybody);
+        let mut subnets_v4 = networks_v4.iter().flat_map(|network| &network.subnets);
+        let has_probes = subnets_v4.any(|subnet| subnet.probe.is_some());
         let policy = Policy {
+            probes: has_probes.then(Default::default),
             networks_v4: networks_v4.into(),
             networks_v6: networks_v6.into(),
             options_v4: everybody.clone(),
@@ -543,6 +551,7 @@ impl Config {
             alarms: Alarms::default(),
             leasequery: self.leasequery,
             forcerenew: self.forcerenew,
+            release_without_server_id: self.release_without_server_id,
             relays_v4: self.relays_v4,
             hosts_v4: hosts.clone(),
             hosts_v6: hosts,
@@ -618,6 +627,7 @@ impl SubnetLine {
             server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: false,
+            probe: None,
             preference: 0,
             agents: AgentPolicy::default(),
             with_global: false,
@@ -675,6 +685,13 @@ impl SubnetLine {
             "server-hostname" => self.server_hostname = words.value(key)?.into_bytes().into(),
             "boot-file-name" => self.boot_file_name = words.value(key)?.into_bytes().into(),
             "rapid-commit" => self.rapid_commit = true,
+            "ping-check" => {
+                self.probe = Some(Probe {
+                    requests: 1,
+                    reply_timeout_millis: 100,
+                    quiet_seconds: 60,
+                });
+            }
             "allocator" => {
                 self.allocator = match words.value(key)?.as_str() {
                     "iterative" => Allocator::Iterative,
@@ -733,6 +750,7 @@ impl SubnetLine {
             server_hostname: self.server_hostname,
             boot_file_name: self.boot_file_name,
             rapid_commit: self.rapid_commit,
+            probe: self.probe,
             rules: self.rules,
             agents: self.agents,
         }

@@ -1,5 +1,7 @@
 //! Who gets which address? The only step under the lock of the client's partition.
 
+mod unused;
+
 use super::context::{recorded_override, way};
 use super::forcerenew::key_for_ack;
 use super::identify::Identifiers;
@@ -36,6 +38,9 @@ pub struct Answer {
     pub server_override: Option<Ipv4Addr>,
     /// The client's reservation in that subnet.
     pub host: Option<Host>,
+    /// In an OFFER whose address is being probed: until when the prober may take. The OFFER leaves when
+    /// [`Probes::known`](crate::probe::Probes::known) says that nobody answered.
+    pub probed_until: Option<Timestamp>,
 }
 
 /// Which message the answer is.
@@ -236,15 +241,17 @@ impl<'a> Case<'a> {
     // RFC 2131 section 4.3.1 [choice-order]: the client's current address, its former one, the one it asks
     // for, a new one. A reservation goes before all of them, as the operator's word.
     fn discover(&mut self) -> Result<Answer, Discard> {
-        let (candidate, hold) = self.choose()?;
+        let (candidate, hold, probed_until) = self.choose_unused()?;
         let subnet = self.subnet(candidate)?;
         // RFC 4039 section 3.1 [rapid-commit]: two messages where the client and the operator wish it;
-        // committed like any other ACK.
-        if self.query.rapid_commit && subnet.rapid_commit {
+        // committed like any other ACK. What is being probed is offered, and takes four.
+        if self.query.rapid_commit && subnet.rapid_commit && probed_until.is_none() {
             return self.grant(candidate, hold, Verdict::RapidAck);
         }
         self.hold(candidate);
-        Ok(self.answer(Verdict::Offer, candidate, subnet))
+        let mut answer = self.answer(Verdict::Offer, candidate, subnet);
+        answer.probed_until = probed_until;
+        Ok(answer)
     }
 
     fn choose(&mut self) -> Result<(Candidate, Hold), Discard> {
@@ -489,6 +496,7 @@ impl<'a> Case<'a> {
             host: entry.and_then(|entry| self.identifiers.host(self.policy, entry)),
             nonce: None,
             server_override: None,
+            probed_until: None,
         }
     }
 
@@ -659,6 +667,7 @@ impl<'a> Case<'a> {
             nonce: None,
             server_override: self.recorded_override(),
             host: self.identifiers.host(self.policy, subnet),
+            probed_until: None,
         }
     }
 
@@ -697,6 +706,7 @@ impl<'a> Case<'a> {
             nonce: None,
             server_override: self.recorded_override(),
             host: None,
+            probed_until: None,
         }
     }
 

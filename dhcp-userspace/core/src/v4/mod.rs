@@ -2,8 +2,8 @@
 //!
 //! [`classify`] reads a message into a [`Query`], [`decide`] turns it and the client's leases into an
 //! [`Answer`], [`reply`] writes that over the frame of the request. Invariants: none of the three uses the
-//! heap; a DISCOVER changes nothing durable unless it ends in a Rapid Commit; a client has at most one
-//! live lease in a network; nobody but its holder ends a lease.
+//! heap; a DISCOVER changes nothing durable unless it ends in a Rapid Commit or finds an address in use that is
+//! nobody's; a client has at most one live lease in a network; nobody but its holder ends a lease.
 
 mod agent;
 mod context;
@@ -11,6 +11,7 @@ mod decide;
 mod forcerenew;
 mod identify;
 pub mod leasequery;
+mod line;
 mod names;
 mod packet;
 mod parameters;
@@ -22,6 +23,7 @@ mod vendor;
 pub use agent::AGENT_OCTETS_MAX;
 pub use decide::{Answer, Refusal, Verdict, decide};
 pub use forcerenew::{NonceSecret, Unreachable, forcerenew};
+pub use line::find_line;
 pub use packet::{Received, vendor_class};
 pub use query::{Kind, Query, classify};
 pub use reply::{Written, reply};

@@ -75,6 +75,8 @@ pub struct Query {
     pub(super) parameters: Octets<255>,
     /// The line that the client is on, in the place of a client identifier; empty where it counts by itself.
     pub(super) line: ClientId,
+    /// Whether it is on a line that is still to be found, see [`find_line`](super::find_line).
+    pub(super) lacks_line: bool,
     /// Option 82, as far as it is believed and echoed.
     pub(super) agent: AgentOption,
     /// Option 118, if it is to be given back.
@@ -130,6 +132,7 @@ impl Default for Query {
             maximum_message_size: None,
             parameters: Octets::EMPTY,
             line: ClientId::EMPTY,
+            lacks_line: false,
             agent: AgentOption::EMPTY,
             subnet_selection: None,
             vpn_option: Octets::EMPTY,
@@ -288,7 +291,8 @@ pub fn classify(
     if !query.is_relayed() {
         query.forget_relay(subnet);
     }
-    query.take_identity(message_type, subnet.agents.client_key)?;
+    let is_routed = matches!(arrival, Arrival::Routed { .. });
+    query.take_identity(message_type, subnet.agents.client_key, is_routed)?;
     query.take_rules(subnet.rules);
     query.take_server(interface, subnet, policy, destination)?;
 
@@ -304,6 +308,12 @@ pub fn classify(
             || subnet.server_identifier == Some(server)
             || interface.v4.contains(&server)
     });
+    let is_release = message_type == Some(MessageType::RELEASE);
+    let named = match is_release && unicast && policy.release_without_server_id {
+        // systemd-networkd 252 forgets to name us. It speaks to us alone all the same.
+        true => named.or(Some(true)),
+        false => named,
+    };
     (query.kind, query.address) = match message_type {
         Some(message_type) => {
             kind_and_address(message_type, query.ciaddr, requested, named, unicast)?
@@ -600,13 +610,15 @@ impl Query {
         &mut self,
         message_type: Option<MessageType>,
         client_key: ClientKey,
+        is_routed: bool,
     ) -> Result<(), Discard> {
         self.line.clear();
+        self.lacks_line = false;
         if usize::from(self.hlen) > self.chaddr.len() {
             return Err(Discard::NoClient);
         }
         match client_key {
-            ClientKey::Agent(code) => self.take_line(message_type, code),
+            ClientKey::Agent(code) => self.take_line(message_type, code, is_routed),
             ClientKey::Client => match self.client.is_empty() && !has_own_address(&self.hardware) {
                 true => Err(Discard::NoClient),
                 false => Ok(()),
@@ -616,7 +628,12 @@ impl Query {
 
     /// The line, by a sub-option of the relay agent's option.
     /// RFC 3993 section 5 [subscriber-id]: that may be its subscriber.
-    fn take_line(&mut self, message_type: Option<MessageType>, code: u8) -> Result<(), Discard> {
+    fn take_line(
+        &mut self,
+        message_type: Option<MessageType>,
+        code: u8,
+        is_routed: bool,
+    ) -> Result<(), Discard> {
         match self.agent.find(code) {
             Some(line) if !line.is_empty() => {
                 let taken = self.line.set(&[LINE_HEAD]);
@@ -626,6 +643,11 @@ impl Query {
             }
             // It gets parameters and no lease.
             _ if message_type == Some(MessageType::INFORM) => Ok(()),
+            // RFC 3046 section 2.2 [relay-option-unicast]: it came past the relay agent.
+            _ if is_routed => {
+                self.lacks_line = true;
+                Ok(())
+            }
             _ => Err(Discard::NoClientKey),
         }
     }
@@ -694,7 +716,7 @@ impl Query {
 }
 
 /// Whether a hardware address is one station's.
-fn has_own_address(hardware: &HardwareAddress) -> bool {
+pub(super) fn has_own_address(hardware: &HardwareAddress) -> bool {
     let is_zero = hardware.as_slice().iter().all(|&octet| octet == 0);
     !is_zero && !is_group(hardware)
 }

@@ -121,6 +121,7 @@ impl Checker<'_> {
             server_hostname: text(&parameters.server_hostname),
             boot_file_name: text(&parameters.boot_file_name),
             rapid_commit: value_or(&parameters.rapid_commit, false),
+            probe: self.probe(parameters),
             rules: rules(parameters),
             agents: super::relays::agents(parameters, vpns),
         })

@@ -2,6 +2,7 @@
 //! line, the rest is missing.
 
 use super::keywords::{DDNS, Effect};
+use super::ping_check;
 use super::translate::{Spot, Translator};
 use super::tree::{Node, Table};
 use crate::config::notation::Family;
@@ -56,11 +57,7 @@ const LIBRARIES: &[(&str, Effect, &str)] = &[
         Differs,
         "options are not made by expressions; give classes their own `option-data`",
     ),
-    (
-        "ping_check",
-        Differs,
-        "the importer does not carry its parameters over; docs/configuration.md says what there is",
-    ),
+    ("ping_check", Differs, "it is of DHCPv4 alone"),
     (
         "limits",
         Differs,
@@ -130,6 +127,9 @@ impl Translator<'_> {
     ) -> bool {
         if self.family == Family::V6 {
             return false;
+        }
+        if file.contains(ping_check::LIBRARY) {
+            return self.probes;
         }
         if file.contains("bootp") {
             let switch = Node::Scalar("true".to_owned());

@@ -6,6 +6,7 @@
 
 mod hooks;
 mod keywords;
+mod ping_check;
 mod text;
 mod translate;
 mod tree;

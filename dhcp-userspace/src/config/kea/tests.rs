@@ -4,6 +4,7 @@ use super::text::Joined;
 use super::*;
 use crate::config::load;
 use dhcp_core::Policy;
+use dhcp_core::probe::Probe;
 use dhcp_lease::{Lease, PoolRange};
 use dhcp_wire::id::Duid;
 use proptest::prelude::*;
@@ -151,6 +152,43 @@ fn defaults_of_kea_that_are_not_ours_are_written_down() {
     );
     assert_eq!(policy.decline_probation_seconds, 86_400);
     assert_eq!(said(&imported), Vec::<String>::new());
+}
+
+/// The library's parameters are keys here; without them it probes as soon as it is loaded.
+#[test]
+fn addresses_are_probed_where_kea_probes_them() {
+    let text = r#"{ "Dhcp4": { "interfaces-config": { "interfaces": [ "e" ] },
+      "hooks-libraries": [ { "library": "/usr/lib/kea/hooks/libdhcp_ping_check.so", PARAMETERS } ],
+      "subnet4": [
+        { "id": 1, "subnet": "192.0.2.0/24", "user-context": { "ping-check": { "enable-ping-check": false } } },
+        { "id": 2, "subnet": "198.51.100.0/24", "user-context": { "reply-timeout": 9,
+          "ping-check": { "min-ping-requests": 3, "reply-timeout": 250, "ping-cltt-secs": 120 } } },
+        { "id": 3, "subnet": "203.0.113.0/24" } ] } }"#;
+    let probes = |parameters: &str| {
+        let imported = import4(&text.replace("PARAMETERS", parameters));
+        assert_eq!(said(&imported), Vec::<String>::new());
+        let (policy, _) = policy(&imported.text);
+        let subnets = policy.networks_v4.iter().flat_map(|it| &it.subnets);
+        let probes = subnets.map(|subnet| {
+            let probe = subnet.probe?;
+            let Probe {
+                requests,
+                reply_timeout_millis,
+                quiet_seconds,
+            } = probe;
+            Some((requests, reply_timeout_millis, quiet_seconds))
+        });
+        probes.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        probes("\"parameters\": {}"),
+        [None, Some((3, 250, 120)), Some((1, 100, 60))]
+    );
+    let all = "\"parameters\": { \"min-ping-requests\": 2, \"reply-timeout\": 50, \"ping-cltt-secs\": 7, \
+               \"ping-channel-threads\": 4 }";
+    assert_eq!(probes(all), [None, Some((3, 250, 120)), Some((2, 50, 7))]);
+    let off = "\"parameters\": { \"enable-ping-check\": false }";
+    assert_eq!(probes(off), [None, None, None]);
 }
 
 #[test]

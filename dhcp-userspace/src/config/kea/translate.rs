@@ -3,6 +3,7 @@
 
 use super::hooks::Made;
 use super::keywords::{self, Effect, Keyword};
+use super::ping_check;
 use super::tree::{Node, Table, is_headed};
 use crate::config::keys::{self, TABLES, TableKeys};
 use crate::config::notation::Family;
@@ -116,6 +117,8 @@ pub(super) struct Translator<'t> {
     pub(super) notes: Vec<Note>,
     /// The number that Kea gives to the next subnet without one.
     next_id: u64,
+    /// Whether Kea probes addresses.
+    pub(super) probes: bool,
 }
 
 impl<'t> Translator<'t> {
@@ -125,6 +128,7 @@ impl<'t> Translator<'t> {
             family,
             notes: Vec::new(),
             next_id: 1,
+            probes: false,
         }
     }
 
@@ -149,6 +153,8 @@ impl<'t> Translator<'t> {
             ..Table::default()
         };
         let subnets = self.subnets();
+        let library = ping_check::loaded(object).filter(|_| self.family == Family::V4);
+        self.probes = library.is_some();
         // Kea reads shared networks first, and numbers subnets in that order.
         let order = |property: &&ObjectProp<'_>| match name_of(property) {
             "shared-networks" => 0,
@@ -184,6 +190,9 @@ impl<'t> Translator<'t> {
                 }
                 _ => self.property(Scope::Global, property, &spot, &mut section),
             }
+        }
+        if let Some(library) = library {
+            self.ping_check(library, &format!("{name}.hooks-libraries"), &mut section);
         }
         self.defaults(object, &mut section, top);
         let is_empty = section.entries.is_empty();
@@ -298,7 +307,12 @@ impl<'t> Translator<'t> {
     fn property(&mut self, scope: Scope, property: &ObjectProp<'_>, spot: &Spot, into: &mut Table) {
         let (name, value) = (name_of(property), &property.value);
         match (scope, name) {
-            (_, "comment" | "user-context") => into.comments.push(self.comment(value)),
+            (_, "comment" | "user-context") => {
+                into.comments.push(self.comment(value));
+                if self.probes && scope == Scope::Subnet {
+                    self.ping_context(value, &spot.path, into);
+                }
+            }
             (_, "reservation-mode") => self.reservation_mode(value, spot, into),
             (Scope::Relay, "ip-address") => {
                 if let Some(node) = self.node(name, value, spot) {
@@ -348,7 +362,7 @@ impl<'t> Translator<'t> {
     }
 
     /// A value as it is.
-    fn node(&mut self, name: &str, value: &Value<'_>, spot: &Spot) -> Option<Node> {
+    pub(super) fn node(&mut self, name: &str, value: &Value<'_>, spot: &Spot) -> Option<Node> {
         match value {
             Value::StringLit(text) => Some(Node::text(&text.value)),
             Value::NumberLit(number) => Some(Node::Scalar(number.value.to_owned())),

@@ -2,7 +2,7 @@
 
 use super::classes::{CLASSES_V4, CLASSES_V6};
 use super::inherited::{
-    ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR,
+    ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR, PROBE_V4,
     RESERVATION_MODES, RULES_V4,
 };
 use super::options::DEFINITIONS;
@@ -18,6 +18,7 @@ pub(in crate::config) const DHCP4: TableKeys = TableKeys {
         LIFETIMES_V4,
         BOOTSTRAP_V4,
         RULES_V4,
+        PROBE_V4,
         &[DEFINITIONS],
         &[CLASSES_V4],
         &[
@@ -83,12 +84,20 @@ pub(in crate::config) const DHCP6: TableKeys = TableKeys {
 pub(in crate::config) const COMPATIBILITY: TableKeys = TableKeys {
     heading: "`compatibility`",
     meaning: "Inside of `[dhcp4]`: `compatibility = { exclude-first-last-24 = true }`.",
-    groups: &[&[key(
-        "exclude-first-last-24",
-        "boolean",
-        "false",
-        "Hand out no address that ends in .0 or .255, of subnets of /24 and shorter prefixes: some clients and routers refuse them although they are ordinary addresses there.",
-    )]],
+    groups: &[&[
+        key(
+            "exclude-first-last-24",
+            "boolean",
+            "false",
+            "Hand out no address that ends in .0 or .255, of subnets of /24 and shorter prefixes: some clients and routers refuse them although they are ordinary addresses there.",
+        ),
+        key(
+            "release-without-server-id",
+            "boolean",
+            "false",
+            "Whether a RELEASE that was sent to this server's own address counts although it does not name the server (option 54), which RFC 2131 table 5 asks for: systemd-networkd 252 sends such. Whoever knows a client's hardware address and lease could make one up; so could he with the option.",
+        ),
+    ]],
 };
 
 const PREFERENCES: &str = "`\"former\"` or `\"requested\"`";

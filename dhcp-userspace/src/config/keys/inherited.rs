@@ -186,6 +186,33 @@ pub(super) const BOOTSTRAP_V4: &[Key] = &[
     ),
 ];
 
+pub(super) const PROBE_V4: &[Key] = &[
+    key(
+        "enable-ping-check",
+        "boolean",
+        "false",
+        "Whether an address is probed before it is offered (RFC 2131 section 3.1): by ARP where it lies on a link of this machine, by ICMP echo elsewhere. The OFFER waits for that; an address for which somebody answers is declined, and its client gets another one when it asks again. Not probed: what the client holds, what is reserved for it, what was probed within the last minute. See docs/operating.md (DHCPv4).",
+    ),
+    key(
+        "min-ping-requests",
+        "1 to 10",
+        "1",
+        "How many requests an address is sent before it counts as free (DHCPv4).",
+    ),
+    key(
+        "reply-timeout",
+        "milliseconds, 1 to 10000",
+        "100",
+        "How long each request waits for its answer; all of them together 10 seconds at most (DHCPv4).",
+    ),
+    key(
+        "ping-cltt-secs",
+        "seconds, 0 to 4294967295",
+        "60",
+        "For how long after a client was last heard its former address is offered to it without a probe (DHCPv4).",
+    ),
+];
+
 pub(super) const RESERVATION_MODES: &[Key] = &[
     key(
         "reservations-in-subnet",

@@ -2,7 +2,7 @@
 
 use super::classes::CLASS_NAMES;
 use super::inherited::{
-    ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR,
+    ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR, PROBE_V4,
     RESERVATION_MODES, RULES_V4,
 };
 use super::{Key, TableKeys, key};
@@ -34,6 +34,7 @@ pub(in crate::config) const SUBNET4: TableKeys = TableKeys {
         LIFETIMES_V4,
         BOOTSTRAP_V4,
         RULES_V4,
+        PROBE_V4,
         RESERVATION_MODES,
         &[key(
             "reservations",
@@ -108,6 +109,7 @@ pub(in crate::config) const SHARED_NETWORK: TableKeys = TableKeys {
         LIFETIMES_V6,
         BOOTSTRAP_V4,
         RULES_V4,
+        PROBE_V4,
         RESERVATION_MODES,
         &[
             key(

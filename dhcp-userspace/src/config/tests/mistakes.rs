@@ -42,7 +42,7 @@ f.toml:14:9: subnet4[0].relay: `ip-addresses` is missing; add it (list of addres
 f.toml:14:11: subnet4[0].relay.ip-address: unknown key; did you mean `ip-addresses`?
 f.toml:17:10: subnet4[1].subnet: 192.0.2.128/25 overlaps subnet4[0].subnet (line 12), 192.0.2.0/24; shrink one of them
 f.toml:18:6: subnet4[1].id: 1 is also the number of subnet4[0] (line 11); give it another
-f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, client-classes, client-class, evaluate-additional-classes, require-client-classes, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, trust-option-82, client-key, vpn, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
+f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, client-classes, client-class, evaluate-additional-classes, require-client-classes, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, trust-option-82, client-key, vpn, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, enable-ping-check, min-ping-requests, reply-timeout, ping-cltt-secs, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
     );
 }
 
@@ -63,6 +63,18 @@ fn every_mistake_has_its_sentence() {
         (
             "adaptive-lease-time-threshold = 80\nmin-valid-lifetime = 100",
             "6:33: subnet4[0].adaptive-lease-time-threshold: is the number 80; it must be 0 to 1",
+        ),
+        (
+            "enable-ping-check = true\nmin-ping-requests = 0",
+            "7:21: subnet4[0].min-ping-requests: is the number 0; it must be 1 to 10",
+        ),
+        (
+            "enable-ping-check = true\nmin-ping-requests = 10\nreply-timeout = 1001",
+            "8:17: subnet4[0].reply-timeout: 10 requests of 1001 ms take 10010 ms, and clients do not wait longer than 10000; lower `reply-timeout` or `min-ping-requests`",
+        ),
+        (
+            "vpn = \"red\"\nenable-ping-check = true",
+            "7:21: subnet4[0].enable-ping-check: addresses of a VPN cannot be probed: this machine's own routes lead to other ones of the same number; set it to false where `vpn` is set",
         ),
         (
             "low-water-percent = 101",

@@ -4,6 +4,7 @@ mod addresses;
 mod centuries;
 mod forcerenew;
 mod hostile;
+mod probes;
 mod relays;
 mod replies;
 mod requests;
