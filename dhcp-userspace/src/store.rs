@@ -235,9 +235,8 @@ impl StateDirectory {
         let octets = journal.octets();
         let (plan, write) = if must_sync || recovery.is_clean {
             Journal::restart(&header, octets, recovery.resume, fresh)
-                .map(|(plan, write)| (plan, Some(write)))
         } else {
-            Journal::go_on(&header, octets, recovery.resume, fresh).map(|plan| (plan, None))
+            Journal::go_on(&header, octets, recovery.resume, fresh)
         }
         .map_err(io::Error::other)
         .map_err(file_error(&path, "cannot use the journal"))?;
@@ -249,11 +248,9 @@ impl StateDirectory {
             plan,
             tables,
         );
-        if let Some(write) = write {
-            journal
-                .write_header(&write)
-                .map_err(file_error(&path, "cannot write the journal"))?;
-        }
+        journal
+            .write_header(&write)
+            .map_err(file_error(&path, "cannot write the journal"))?;
         // Last, when all other files are of the present format: as long as it is not, the next start does
         // over whatever was left undone.
         self.bring_up_to_date(&header)?;

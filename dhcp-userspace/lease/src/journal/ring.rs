@@ -110,6 +110,10 @@ impl Journal {
     /// not wait until the tables are synced. A checkpoint at [`Journal::head`] does that later. `fresh` is a
     /// random number: a batch of this run is none of an earlier one's, so none of those can follow it.
     ///
+    /// Write and sync the header before the first batch, though it says what the one in force says. A process
+    /// that died after it could not sync a header left that one in the page cache, believed clean, and an older
+    /// one on the disk: batches over what lies before the new tail would take the older one's away.
+    ///
     /// Not for a journal without a header, of which no one knows in what order its batches lie.
     ///
     /// # Errors
@@ -119,17 +123,22 @@ impl Journal {
         octets: u64,
         last: Resume,
         fresh: u64,
-    ) -> Result<Self, JournalTooSmall> {
+    ) -> Result<(Self, HeaderWrite), JournalTooSmall> {
         let (journal, _) = Self::restart(store, octets, last, fresh)?;
         let header = JournalHeader {
-            number: last.header_number,
+            number: last.header_number + 1,
             tail: last.tail,
         };
-        Ok(Self {
+        let write = HeaderWrite {
+            position: header.offset(),
+            octets: header.octets(store),
+        };
+        let journal = Self {
             header,
             head: last.next,
             ..journal
-        })
+        };
+        Ok((journal, write))
     }
 
     /// Seals a log as the next batch. Write its octets at the given position.

@@ -152,7 +152,7 @@ fn a_batch_that_is_damaged_beyond_that_is_missed_and_those_after_it_count() {
         assert_eq!(found.resume().next.sequence, 4);
         // What is written next follows, and is found behind the damage by the next start too.
         let octets = file.len() as u64;
-        let mut journal = Journal::go_on(&store(), octets, found.resume(), 78).unwrap();
+        let (mut journal, _) = Journal::go_on(&store(), octets, found.resume(), 78).unwrap();
         let mut log = log(1, 4);
         let placed = journal.append(&mut log).unwrap();
         let mut later = file.clone();
@@ -233,7 +233,8 @@ fn a_journal_that_goes_on_is_not_followed_by_what_was_lost() {
         let mut found = replay(&store(), &file).unwrap();
         let before = marks(&mut found);
         let octets = file.len() as u64;
-        let mut journal = Journal::go_on(&store(), octets, found.resume(), run).unwrap();
+        let (mut journal, write) = Journal::go_on(&store(), octets, found.resume(), run).unwrap();
+        put(&mut file, write.position, &write.octets);
         assert_eq!(journal.tail(), fresh().1.tail());
         let mark = before.len() as u64 + 1;
         let mut log = log(2, mark);
@@ -248,6 +249,45 @@ fn a_journal_that_goes_on_is_not_followed_by_what_was_lost() {
         put(&mut checked, write.position, &write.octets);
         assert_eq!(marks(&mut replay(&store(), &checked).unwrap()), []);
     }
+}
+
+/// A header could not be synced, and the process died: the cache shows the new tail, the disk has the old one.
+/// The next start believed the cache, and its batches went over what a power cut would have needed.
+#[test]
+fn whoever_goes_on_makes_the_tail_that_it_found_durable() {
+    let (mut disk, mut journal) = fresh();
+    let mut tail = journal.tail();
+    for mark in 1..4 {
+        let mut log = log(2, mark);
+        let placed = journal.append(&mut log).unwrap();
+        put(&mut disk, placed.position, log.octets());
+        if mark == 2 {
+            tail = placed.after;
+        }
+    }
+    let lost = journal.checkpoint(tail);
+    let mut cache = disk.clone();
+    put(&mut cache, lost.position, &lost.octets);
+
+    let mut found = replay(&store(), &cache).unwrap();
+    assert_eq!(marks(&mut found), [(3, 2, 3)]);
+    let octets = disk.len() as u64;
+    let (mut journal, write) = Journal::go_on(&store(), octets, found.resume(), 78).unwrap();
+    assert_ne!(write.position, lost.position, "over the older copy");
+    assert_eq!(journal.tail(), tail);
+    let mut log = log(2, 4);
+    let placed = journal.append(&mut log).unwrap();
+    for (position, octets) in [
+        (write.position, &write.octets[..]),
+        (placed.position, log.octets()),
+    ] {
+        put(&mut disk, position, octets);
+    }
+    // What lies before the tail may be overwritten from now on.
+    put(&mut disk, DATA_OFFSET, &[0; ALIGNMENT]);
+    let mut found = replay(&store(), &disk).unwrap();
+    assert_eq!(marks(&mut found), [(3, 2, 3), (4, 2, 4)]);
+    assert_eq!(found.damage(), Damage::default());
 }
 
 #[test]
