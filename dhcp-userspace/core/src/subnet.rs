@@ -5,6 +5,7 @@
 use crate::alarms::Alarms;
 use crate::class::{Access, ClassId, Classes, Guard};
 use crate::leasequery::Leasequery;
+use crate::limits::SubnetLimits;
 use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
 use crate::options::OptionSet;
 pub use crate::reservation::{
@@ -292,6 +293,8 @@ pub struct Subnet4 {
     pub rules: Rules,
     /// What of relay agents' words counts.
     pub agents: AgentPolicy,
+    /// How many leases it and each of its lines may hold.
+    pub limits: SubnetLimits,
 }
 
 /// A DHCPv6 subnet.
@@ -327,6 +330,8 @@ pub struct Subnet6 {
     pub rapid_commit: bool,
     /// Preference sent in Advertise, when not 0 (RFC 8415 section 21.8).
     pub preference: u8,
+    /// How many leases it and each of its lines may hold.
+    pub limits: SubnetLimits,
 }
 
 impl Lifetimes {
