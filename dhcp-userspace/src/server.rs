@@ -165,6 +165,9 @@ impl Server {
             problem: geometry_problem,
         } = clock::begin(&directory, &settings, &policy.pools, longest, look)?;
         let history = history.map_err(system("start the history's thread"))?;
+        if policy.has_lease_limits() {
+            store.partitions.count_leases();
+        }
 
         let state = Arc::new(StoreState::default());
         let (mut handles, committer) = commit::connect(wakers, &state);
@@ -248,6 +251,7 @@ impl Server {
             free_octets: shared.free_octets(),
             recovery: shared.recovery.clone(),
             partitions: shared.partitions.len(),
+            limits_counted: shared.partitions.counted().unwrap_or(0),
             pools: pools.collect(),
             alarms: shared.alarms.lock().clone(),
         }
@@ -268,6 +272,10 @@ impl Server {
         // that must be no worker.
         let former = shared.policy.load();
         let policy = Arc::new(make_policy(&shared.duid, Some(&former)));
+        // Before anybody asks whether a limit is reached.
+        if policy.has_lease_limits() {
+            shared.partitions.count_leases();
+        }
         let generation = shared.policy.replace(policy);
         shared.unopened.store(generation, Ordering::Relaxed);
         shared.configure_programs();

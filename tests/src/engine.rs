@@ -32,6 +32,9 @@ impl Engine {
         if policy.leasequery.is_some() {
             partitions.file_all(|| false);
         }
+        if policy.has_lease_limits() {
+            partitions.count_leases();
+        }
         Self {
             policy,
             interface,
@@ -53,6 +56,9 @@ impl Engine {
     /// Puts another policy in force, whose pools succeed those before.
     pub fn reload(&mut self, policy: Policy) {
         self.policy = policy;
+        if self.policy.has_lease_limits() {
+            self.partitions.count_leases();
+        }
         self.partitions.mark_held(&self.policy.pools);
     }
 

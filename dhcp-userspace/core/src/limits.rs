@@ -110,6 +110,16 @@ impl Discard {
             Bound::Subnet => Self::SubnetLimit,
         }
     }
+
+    /// Which limit it is for, if it is for one.
+    pub const fn limit(self) -> Option<Bound> {
+        match self {
+            Self::LineLimit => Some(Bound::Line),
+            Self::ClassLimit => Some(Bound::Class),
+            Self::SubnetLimit => Some(Bound::Subnet),
+            _ => None,
+        }
+    }
 }
 
 impl Policy {

@@ -139,6 +139,9 @@ pub struct RelayPolicy {
     /// Whether clients themselves may say on which subnet and VPN they are (`subnet-selection`): options 118
     /// (RFC 3011) and 221 (RFC 6607) in relayed messages count.
     pub client_selects: bool,
+    /// Whether relay agents may not say on which link a client is apart from `giaddr`
+    /// (`ignore-rai-link-selection`): RFC 3527 does not hold.
+    pub ignores_link_selection: bool,
     /// The VPNs that subnets belong to.
     pub vpns: Vpns,
 }

@@ -303,10 +303,15 @@ impl Counters {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
-    /// Which limit a binding that goes on from `before` to `limits` would exceed, as it looks at the moment.
-    pub(crate) fn reached(&self, before: &Tags, limits: &Limits) -> Option<Bound> {
-        let mut others = limits.iter().filter(|limit| !before.contains(limit.tag));
-        let reached = others.find(|limit| self.count(limit.tag) >= limit.most);
+    /// Which limit a binding that goes on from `before` to `limits` would exceed, as it looks at the moment. What it
+    /// has is not asked for again while it `is_live`.
+    pub(crate) fn reached(&self, before: &Tags, is_live: bool, limits: &Limits) -> Option<Bound> {
+        let mut all = limits.iter();
+        let reached = all.find(|limit| {
+            let is_own = before.contains(limit.tag);
+            let others = self.count(limit.tag).saturating_sub(u32::from(is_own));
+            !(is_own && is_live) && others >= limit.most
+        });
         reached.map(|limit| limit.bound)
     }
 

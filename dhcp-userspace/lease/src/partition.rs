@@ -445,7 +445,7 @@ impl Partition {
             State::Leased if Role::Live.ends(binding.expires) <= now => Role::Former,
             State::Leased => Role::Live,
         };
-        let counted = self.recount(slot, binding, role == Role::Live, limits);
+        let counted = self.recount(slot, binding, role == Role::Live, limits, now);
         let counted: Option<LetGo> = counted.map_err(NotCommitted::Limit)?;
         let digest = self.digester.of_binding(binding);
         let head = match slot {

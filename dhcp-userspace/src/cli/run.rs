@@ -327,6 +327,7 @@ impl Source for Running {
             store_trouble: (status.store.trouble.as_ref()).map(|it| it.cause.name().to_owned()),
             state_dir_free_octets: status.free_octets.unwrap_or(0),
             journal_waits: status.store.waits,
+            limits_counted: status.limits_counted as u64,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
             history: status.history.as_ref().map(history),

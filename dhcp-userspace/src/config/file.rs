@@ -26,14 +26,15 @@ use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::settings::{CopyMode, Durability, XdpMode};
 use dhcp_core::leasequery::Leasequery;
+use dhcp_core::limits::LineKey;
 use dhcp_core::subnet::{ClientKey, Preference};
 use dhcp_lease::Allocator;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use toml::de::DeValue;
 use values::{
-    allocator, allowed_relays, client_key, interface_name, ipv4, path, percent, preference, relays,
-    server_address, text_or_octets, vpn,
+    allocator, allowed_relays, client_key, interface_name, ipv4, line_key, path, percent,
+    preference, relays, server_address, text_or_octets, vpn,
 };
 
 /// The whole file.
@@ -55,6 +56,7 @@ pub(super) struct File {
     /// DHCPv4, DHCPv6.
     pub(super) prefer: [Option<At<Preference>>; 2],
     pub(super) exclude_first_last_24: Option<At<bool>>,
+    pub(super) ignore_link_selection: Option<At<bool>>,
     pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
@@ -142,11 +144,39 @@ pub(super) struct Parameters {
     /// Type and information (RFC 6607).
     pub(super) vpn: Option<At<Vec<u8>>>,
     pub(super) client_key: Option<At<ClientKey>>,
+    pub(super) line_key: Option<At<LineKey>>,
+    /// Of each line.
+    pub(super) line_limit: Limit,
     pub(super) reservations_global: Option<At<bool>>,
     pub(super) reservations_in_subnet: Option<At<bool>>,
     pub(super) reservations_out_of_pool: Option<At<bool>>,
     /// Of this level alone.
     pub(super) options: Vec<OptionData>,
+}
+
+/// How many leases something may hold.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Limit {
+    pub(super) addresses: Option<At<u32>>,
+    pub(super) prefixes: Option<At<u32>>,
+}
+
+impl Limit {
+    /// Those of a subnet or class.
+    fn read(table: &Table<'_>, family: Family, report: &mut Report) -> Self {
+        let mut this = Self {
+            addresses: table.read("address-limit", report, leases),
+            prefixes: None,
+        };
+        if family == Family::V6 {
+            this.prefixes = table.read("prefix-limit", report, leases);
+        }
+        this
+    }
+}
+
+fn leases(value: &Value<'_>) -> Result<u32, String> {
+    value.whole_u32(0, u32::MAX)
 }
 
 impl Parameters {
@@ -186,6 +216,11 @@ impl Parameters {
             trust_option_82: either(&self.trust_option_82, &outer.trust_option_82),
             vpn: either(&self.vpn, &outer.vpn),
             client_key: either(&self.client_key, &outer.client_key),
+            line_key: either(&self.line_key, &outer.line_key),
+            line_limit: Limit {
+                addresses: either(&self.line_limit.addresses, &outer.line_limit.addresses),
+                prefixes: either(&self.line_limit.prefixes, &outer.line_limit.prefixes),
+            },
             reservations_global: either(&self.reservations_global, &outer.reservations_global),
             reservations_in_subnet: either(
                 &self.reservations_in_subnet,
@@ -221,6 +256,10 @@ impl File {
         };
         let dhcp4 = section("dhcp4", &keys::DHCP4, report);
         let dhcp6 = section("dhcp6", &keys::DHCP6, report);
+        let compatibility = dhcp4
+            .as_ref()
+            .and_then(|table| table.get("compatibility"))
+            .and_then(|value| value.table(&keys::COMPATIBILITY, report));
         let history = section("history", &keys::HISTORY, report);
         let leasequery = section("leasequery", &keys::LEASEQUERY, report);
         let interfaces = top.require("interfaces", report);
@@ -266,11 +305,12 @@ impl File {
                 let table = table.as_ref();
                 table.and_then(|table| table.read("prefer", report, preference))
             }),
-            exclude_first_last_24: dhcp4
+            exclude_first_last_24: compatibility
                 .as_ref()
-                .and_then(|table| table.get("compatibility"))
-                .and_then(|value| value.table(&keys::COMPATIBILITY, report))
                 .and_then(|table| table.read("exclude-first-last-24", report, Value::boolean)),
+            ignore_link_selection: compatibility
+                .as_ref()
+                .and_then(|table| table.read("ignore-rai-link-selection", report, Value::boolean)),
             forcerenew_nonce: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
@@ -400,6 +440,11 @@ impl Parameters {
             low_water_percent: table.read("low-water-percent", report, percent),
             decline_alarm_percent: table.read("decline-alarm-percent", report, percent),
             min_valid_lifetime: table.read("min-valid-lifetime", report, lifetime),
+            line_key: table.read("line-key", report, |value| line_key(value, families)),
+            line_limit: Limit {
+                addresses: table.read("line-address-limit", report, leases),
+                prefixes: None,
+            },
             reservations_global: table.read("reservations-global", report, Value::boolean),
             reservations_in_subnet: table.read("reservations-in-subnet", report, Value::boolean),
             reservations_out_of_pool: table.read(
@@ -428,6 +473,7 @@ impl Parameters {
             this.client_key = table.read("client-key", report, client_key);
         }
         if v6 {
+            this.line_limit.prefixes = table.read("line-prefix-limit", report, leases);
             this.pd_allocator = table.read("pd-allocator", report, allocator);
             this.preferred_lifetime = table.read("preferred-lifetime", report, lifetime);
             this.preference = table.read("preference", report, |value| {

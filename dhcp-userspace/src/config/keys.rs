@@ -4,6 +4,7 @@
 mod classes;
 mod dhcp;
 mod inherited;
+mod limits;
 mod options;
 mod pools;
 mod reservations;

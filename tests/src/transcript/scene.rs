@@ -711,6 +711,7 @@ impl SubnetLine {
         };
         Subnet4 {
             access: Default::default(),
+            limits: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,
@@ -744,6 +745,7 @@ impl SubnetLine {
         };
         Subnet6 {
             access: Default::default(),
+            limits: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,

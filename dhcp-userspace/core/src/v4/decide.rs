@@ -306,7 +306,7 @@ impl<'a> Case<'a> {
             .filter(|_| self.partition.counts_leases());
         let reached = subnet.and_then(|subnet| {
             self.partition
-                .limit_reached(self.slot, &self.limits(subnet))
+                .limit_reached(self.slot, &self.limits(subnet), self.now)
         });
         *full = full.or(reached);
         reached.is_none()

@@ -99,11 +99,12 @@ impl<'a> Link<'a> {
         subnet: &Subnet6,
         kind: LeaseKind,
         slot: Option<SlotNumber>,
+        now: Timestamp,
     ) -> Option<Bound> {
         if !partition.counts_leases() {
             return None;
         }
-        partition.limit_reached(slot, &self.limits(partition, subnet, kind))
+        partition.limit_reached(slot, &self.limits(partition, subnet, kind), now)
     }
 
     /// Which limit stands against a lease of any of its subnets that have pools for it, if one stands against all.
@@ -112,13 +113,14 @@ impl<'a> Link<'a> {
         partition: &Partition,
         kind: LeaseKind,
         slot: Option<SlotNumber>,
+        now: Timestamp,
     ) -> Option<Bound> {
         let has_pools = |subnet: &&Subnet6| match kind {
             LeaseKind::Prefix => !subnet.pd_pools.is_empty(),
             LeaseKind::Address | LeaseKind::V4 => !subnet.pools.is_empty(),
         };
         let subnets = self.subnets().filter(has_pools);
-        let reached = subnets.map(|subnet| self.reached(partition, subnet, kind, slot));
+        let reached = subnets.map(|subnet| self.reached(partition, subnet, kind, slot, now));
         reached.reduce(|one, other| one.and(other)).flatten()
     }
 
@@ -253,7 +255,7 @@ pub(super) fn choose<'a>(
     let mut take = |lease: Lease| {
         let subnet = link.allowed(lease)?;
         if link
-            .reached(partition, subnet, lease.kind(), slot)
+            .reached(partition, subnet, lease.kind(), slot, now)
             .is_some()
         {
             return None;
@@ -302,7 +304,7 @@ pub(super) fn choose<'a>(
     before
         .or_else(|| ia.named().filter(allowed).find_map(&mut take))
         .or_else(|| former.and_then(&mut take))
-        .or_else(|| new_lease(link, partition, ia, slot))
+        .or_else(|| new_lease(link, partition, ia, slot, now))
 }
 
 /// Chooses the first free lease among those that the client names, for an IA that we do not know.
@@ -316,7 +318,7 @@ pub(super) fn choose_named<'a>(
 ) -> Option<Choice<'a>> {
     ia.named().find_map(|lease| {
         let subnet = link.allowed(lease)?;
-        let reached = link.reached(partition, subnet, lease.kind(), slot);
+        let reached = link.reached(partition, subnet, lease.kind(), slot, now);
         if reached.is_some() {
             return None;
         }
@@ -346,10 +348,13 @@ fn new_lease<'a>(
     partition: &Partition,
     ia: &IaQuery,
     slot: Option<SlotNumber>,
+    now: Timestamp,
 ) -> Option<Choice<'a>> {
     let kind = ia.kind.lease_kind()?;
     let claim_next = |(subnet, pool): (&'a Subnet6, &'a PoolIndex)| {
-        if !link.may_use(subnet, *pool) || link.reached(partition, subnet, kind, slot).is_some() {
+        if !link.may_use(subnet, *pool)
+            || link.reached(partition, subnet, kind, slot, now).is_some()
+        {
             return None;
         }
         // An address of ours stays claimed, so each is met once.

@@ -54,7 +54,9 @@ pub(super) fn line(context: &Context, key: LineKey) -> Option<Line<'_>> {
     };
     match key {
         LineKey::Port => {
-            let named = context.relay_path().filter(|hop| !hop.interface_id.is_empty());
+            let named = context
+                .relay_path()
+                .filter(|hop| !hop.interface_id.is_empty());
             let name = named.last()?.interface_id;
             // A relay agent inside the link says no link-address; what is around it does.
             let links = context.relay_path().map(|hop| hop.link_address);

@@ -185,7 +185,14 @@ impl<'a> Decision<'a> {
         if is_known || !self.link.pools().withholds(self.now) {
             return None;
         }
-        choose_named(&self.link, self.partition, ia, key, Some(found.slot), self.now)
+        choose_named(
+            &self.link,
+            self.partition,
+            ia,
+            key,
+            Some(found.slot),
+            self.now,
+        )
     }
 
     /// An IA that we do not know, whose leases, if it names any, are of this link.
@@ -312,7 +319,7 @@ impl<'a> Decision<'a> {
     /// Counts that an IA got nothing, if that was for a limit of leases.
     fn note_limit(&mut self, ia: &IaQuery, slot: Option<SlotNumber>) {
         let kind = ia.kind.lease_kind();
-        let full = kind.and_then(|kind| self.link.full(self.partition, kind, slot));
+        let full = kind.and_then(|kind| self.link.full(self.partition, kind, slot, self.now));
         if let Some(bound) = full {
             self.answer.refuse(bound);
         }

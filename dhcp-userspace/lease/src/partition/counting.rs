@@ -1,7 +1,7 @@
 //! What the leases of this partition count against: their share of what all partitions count together.
 
 use super::{Partition, Role, SlotNumber};
-use crate::binding::{Binding, LeaseKind};
+use crate::binding::{Binding, LeaseKind, Timestamp};
 use crate::context::Context;
 use crate::counts::{Bound, Counters, LetGo, Limited, Limits, Tag, Tags};
 use crate::journal::ChangeLog;
@@ -31,14 +31,23 @@ impl Partition {
 
     /// Which limit stands against a lease for a client, whose binding so far is in `slot`, as it looks at the
     /// moment: what counts in the end is [`Partition::commit_within`].
-    pub fn limit_reached(&self, slot: Option<SlotNumber>, limits: &Limits) -> Option<Bound> {
+    pub fn limit_reached(
+        &self,
+        slot: Option<SlotNumber>,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Option<Bound> {
         let counters = &self.counting.as_ref()?.counters;
         if limits.is_empty() {
             return None;
         }
-        match slot.map_or(Before::Nothing, |SlotNumber(slot)| self.before(slot)) {
-            Before::Nothing => counters.reached(&Tags::NONE, limits),
-            Before::Counted(tags) => counters.reached(&tags, limits),
+        match slot.map_or(Before::Nothing, |SlotNumber(slot)| self.before(slot, now)) {
+            Before::Nothing => counters.reached(&Tags::NONE, false, limits),
+            Before::Counted(tags) => {
+                let terms = slot.and_then(|slot| self.terms(slot));
+                let is_live = terms.is_some_and(|terms| terms.is_live(now));
+                counters.reached(&tags, is_live, limits)
+            }
             Before::Uncounted => None,
         }
     }
@@ -83,12 +92,15 @@ impl Partition {
         context.tags()
     }
 
-    fn before(&self, slot: u32) -> Before {
+    fn before(&self, slot: u32, now: Timestamp) -> Before {
         if self.role(slot) != Role::Live {
             return Before::Nothing;
         }
         match self.tags_at(slot) {
-            tags if tags.is_empty() => Before::Uncounted,
+            tags if tags.is_empty() => match self.terms(SlotNumber(slot)) {
+                Some(terms) if terms.is_live(now) => Before::Uncounted,
+                Some(_) | None => Before::Nothing,
+            },
             tags => Before::Counted(tags),
         }
     }
@@ -104,6 +116,7 @@ impl Partition {
         binding: &Binding,
         is_live: bool,
         limits: &Limits,
+        now: Timestamp,
     ) -> Result<Option<LetGo>, Bound> {
         let Some(counting) = &self.counting else {
             return Ok(None);
@@ -118,7 +131,7 @@ impl Partition {
             Some(_) => &Limits::NONE,
         };
         let after = tags_of(binding, is_live);
-        let before = slot.map_or(Before::Nothing, |SlotNumber(slot)| self.before(slot));
+        let before = slot.map_or(Before::Nothing, |SlotNumber(slot)| self.before(slot, now));
         let counted = match before {
             Before::Nothing => counting.counters.admit(Tags::NONE, after, limits),
             Before::Counted(before) => counting.counters.admit(before, after, limits),
@@ -186,7 +199,7 @@ fn tags_of(binding: &Binding, is_live: bool) -> Tags {
 enum Before {
     /// It held nobody's lease.
     Nothing,
-    /// It held a lease from a time without limits.
+    /// It holds a lease from a time without limits.
     Uncounted,
     /// These.
     Counted(Tags),

@@ -123,6 +123,7 @@ impl Checker<'_> {
             rapid_commit: value_or(&parameters.rapid_commit, false),
             rules: rules(parameters),
             agents: super::relays::agents(parameters, vpns),
+            limits: self.subnet_limits(placed),
         })
     }
 
@@ -153,6 +154,7 @@ impl Checker<'_> {
             pool_options: self.pool_options(placed),
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
+            limits: self.subnet_limits(placed),
         })
     }
 

@@ -334,8 +334,8 @@ pub(super) const HOOKS: &[(&str, Effect, &str)] = &[
     ),
     (
         "limits",
-        Differs,
-        "leases and packets are not limited by class",
+        Harmless,
+        "`address-limit` and `prefix-limit` of classes and subnets are keys here; rates are named where they stand",
     ),
     (
         "_ha",

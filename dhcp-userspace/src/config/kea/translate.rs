@@ -31,6 +31,7 @@ enum Scope {
     OptionData,
     OptionDef,
     Class,
+    Compatibility,
     Reservation,
 }
 
@@ -46,6 +47,7 @@ impl Scope {
             "option-data" => Self::OptionData,
             "option-def" => Self::OptionDef,
             "client-classes" => Self::Class,
+            "compatibility" => Self::Compatibility,
             "reservations" => Self::Reservation,
             _ => return None,
         })
@@ -77,6 +79,7 @@ impl Scope {
             (Self::OptionData, _) => Some(&keys::OPTION_DATA),
             (Self::OptionDef, _) => headed("option-def"),
             (Self::Class, _) => headed("client-classes"),
+            (Self::Compatibility, _) => Some(&keys::COMPATIBILITY),
             (Self::Reservation, Family::V4) => Some(&keys::RESERVATION4),
             (Self::Reservation, Family::V6) => Some(&keys::RESERVATION6),
         }
@@ -111,6 +114,8 @@ pub(super) struct Translator<'t> {
     pub(super) notes: Vec<Note>,
     /// The number that Kea gives to the next subnet without one.
     next_id: u64,
+    /// Whether Kea has the hook library by which limits in a `user-context` count.
+    has_limits: bool,
 }
 
 impl<'t> Translator<'t> {
@@ -120,6 +125,7 @@ impl<'t> Translator<'t> {
             family,
             notes: Vec::new(),
             next_id: 1,
+            has_limits: false,
         }
     }
 
@@ -143,6 +149,7 @@ impl<'t> Translator<'t> {
             offset: object.range.start,
             ..Table::default()
         };
+        self.has_limits = has_hook(object, "limits");
         let subnets = self.subnets();
         // Kea reads shared networks first, and numbers subnets in that order.
         let order = |property: &&ObjectProp<'_>| match name_of(property) {
@@ -290,7 +297,12 @@ impl<'t> Translator<'t> {
     fn property(&mut self, scope: Scope, property: &ObjectProp<'_>, spot: &Spot, into: &mut Table) {
         let (name, value) = (name_of(property), &property.value);
         match (scope, name) {
-            (_, "comment" | "user-context") => into.comments.push(self.comment(value)),
+            (_, "comment" | "user-context") => {
+                if self.has_limits && name == "user-context" {
+                    self.limits(scope, value, spot, into);
+                }
+                into.comments.push(self.comment(value));
+            }
             (_, "reservation-mode") => self.reservation_mode(value, spot, into),
             (Scope::Relay, "ip-address") => {
                 if let Some(node) = self.node(name, value, spot) {
@@ -306,6 +318,33 @@ impl<'t> Translator<'t> {
                 }
                 None => self.without_counterpart(name, value, spot),
             },
+        }
+    }
+
+    /// What Kea's `limits` hook library reads in the user context of a class or subnet.
+    fn limits(&mut self, scope: Scope, value: &Value<'_>, spot: &Spot, into: &mut Table) {
+        let limits = value
+            .as_object()
+            .and_then(|object| object.get_object("limits"));
+        for property in limits.map_or(&[][..], |limits| &limits.properties) {
+            let name = name_of(property);
+            let spot = Spot {
+                offset: property.range.start,
+                path: format!("{}.limits.{name}", spot.path),
+            };
+            let key = match scope {
+                Scope::Class | Scope::Subnet => self.known(scope, name),
+                _ => None,
+            };
+            match (key, &property.value) {
+                (Some(key), Value::NumberLit(number)) if number.value.parse::<u32>().is_ok() => {
+                    into.set(key, spot.offset, Node::Scalar(number.value.to_owned()));
+                }
+                _ if name == "rate-limit" => {
+                    self.lost(&spot, "has no counterpart: packets are not limited by class");
+                }
+                _ => self.lost(&spot, "is no limit that there is here"),
+            }
         }
     }
 
@@ -570,6 +609,16 @@ fn shortened(scope: Scope, table: Table) -> Node {
         }
         _ => Node::Table(table),
     }
+}
+
+/// Whether a hook library of this name is loaded.
+fn has_hook(global: &Object<'_>, name: &str) -> bool {
+    let libraries = global.get_array("hooks-libraries");
+    let libraries = libraries.map_or(&[][..], |array| &array.elements);
+    libraries.iter().any(|element| {
+        let library = element.as_object().and_then(|it| it.get_string("library"));
+        library.is_some_and(|path| path.value.rsplit('/').next().is_some_and(|it| it.contains(name)))
+    })
 }
 
 fn name_of<'p>(property: &'p ObjectProp<'_>) -> &'p str {

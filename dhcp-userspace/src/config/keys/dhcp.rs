@@ -5,6 +5,7 @@ use super::inherited::{
     ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR,
     RESERVATION_MODES, RULES_V4,
 };
+use super::limits;
 use super::options::DEFINITIONS;
 use super::{Key, TableKeys, key};
 
@@ -18,6 +19,7 @@ pub(in crate::config) const DHCP4: TableKeys = TableKeys {
         LIFETIMES_V4,
         BOOTSTRAP_V4,
         RULES_V4,
+        limits::LINE,
         &[DEFINITIONS],
         &[CLASSES_V4],
         &[
@@ -66,6 +68,8 @@ pub(in crate::config) const DHCP6: TableKeys = TableKeys {
         ALLOCATION,
         &[PD_ALLOCATOR],
         LIFETIMES_V6,
+        limits::LINE,
+        limits::LINE_V6,
         &[key(
             "prefer",
             PREFERENCES,
@@ -83,11 +87,18 @@ pub(in crate::config) const DHCP6: TableKeys = TableKeys {
 pub(in crate::config) const COMPATIBILITY: TableKeys = TableKeys {
     heading: "`compatibility`",
     meaning: "Inside of `[dhcp4]`: `compatibility = { exclude-first-last-24 = true }`.",
-    groups: &[&[key(
+    groups: &[&[
+    key(
         "exclude-first-last-24",
         "boolean",
         "false",
         "Hand out no address that ends in .0 or .255, of subnets of /24 and shorter prefixes: some clients and routers refuse them although they are ordinary addresses there.",
+    ),
+    key(
+        "ignore-rai-link-selection",
+        "boolean",
+        "false",
+        "Take no notice of link selection (RFC 3527, sub-option 5 of option 82): `giaddr` says which link a client is on, and the sub-option goes back as it came. For relay agents that name there an address which is none of the client's link.",
     )]],
 };
 

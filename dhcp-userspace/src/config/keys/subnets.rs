@@ -5,6 +5,7 @@ use super::inherited::{
     ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR,
     RESERVATION_MODES, RULES_V4,
 };
+use super::limits;
 use super::{Key, TableKeys, key};
 
 /// A DHCPv4 subnet.
@@ -34,6 +35,8 @@ pub(in crate::config) const SUBNET4: TableKeys = TableKeys {
         LIFETIMES_V4,
         BOOTSTRAP_V4,
         RULES_V4,
+        limits::LINE,
+        &[limits::SUBNET],
         RESERVATION_MODES,
         &[key(
             "reservations",
@@ -77,6 +80,9 @@ pub(in crate::config) const SUBNET6: TableKeys = TableKeys {
         ALLOCATION,
         &[PD_ALLOCATOR],
         LIFETIMES_V6,
+        limits::LINE,
+        limits::LINE_V6,
+        &[limits::SUBNET, limits::SUBNET_V6],
         RESERVATION_MODES,
         &[key(
             "reservations",
@@ -108,6 +114,8 @@ pub(in crate::config) const SHARED_NETWORK: TableKeys = TableKeys {
         LIFETIMES_V6,
         BOOTSTRAP_V4,
         RULES_V4,
+        limits::LINE,
+        limits::LINE_V6,
         RESERVATION_MODES,
         &[
             key(

@@ -92,6 +92,7 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         rapid_commit: false,
         rules: Rules::default(),
         agents: AgentPolicy::default(),
+        limits: Default::default(),
     }
 }
 
