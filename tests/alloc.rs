@@ -217,7 +217,9 @@ fn limits_of_leases_use_no_heap() {
             format!("REQUEST chaddr {mac} requested {address} server-id us {line}"),
             format!("REQUEST chaddr {mac} ciaddr {address} vendor-class {class} {line}"),
             format!("REQUEST chaddr {mac} ciaddr {address}"),
-            format!("REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"),
+            format!(
+                "REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"
+            ),
             format!("RELEASE chaddr {mac} ciaddr {address} server-id us"),
             format!("DISCOVER chaddr {mac} {line}"),
             format!("REQUEST chaddr {mac} requested {address} server-id us {line}"),

@@ -8,7 +8,8 @@
 //!   promises before it promises it, unless the same is on record already, durable, and the promise ends
 //!   with the record (a duplicate, a renewal within `cache-threshold`). So a reply without a change of its
 //!   own (OFFER, NAK, Advertise, answers to INFORM, Confirm and Information-request, and those) needs no
-//!   log. All others wait for the log that holds their change. A REQUEST that is repeated while its first
+//!   log. All others wait for the log that holds their change; it takes in the changes of several batches
+//!   as long as frames keep coming. A REQUEST that is repeated while its first
 //!   copy waits is written again and waits for its own log, whichever worker serves it.
 
 use crate::commit::{Handle, LOGS_PER_WORKER, Returned};
@@ -26,9 +27,17 @@ use std::time::Duration;
 
 mod desk;
 
-/// Records that a change log has room for: eight for each frame of a batch (an address and a prefix, each
-/// with three extensions of context). A batch that changes more costs an allocation, once.
-const LOG_RECORDS: usize = 8 * BATCH_FRAMES;
+/// Records that a batch may change: eight for each frame (an address and a prefix, each with three
+/// extensions of context). A batch that changes more costs an allocation, once.
+const BATCH_RECORDS: usize = 8 * BATCH_FRAMES;
+/// Records that a change log has room for: as many as make it worth a write, and another batch.
+const LOG_RECORDS: usize = BATCH_RECORDS + BATCH_RECORDS;
+/// How many replies make a change log worth a write of its own. A write and a sync cost a processor some 50
+/// microseconds whatever they carry: as much as deciding a dozen exchanges, so that a hundred share it.
+const REPLIES_WORTH_A_WRITE: usize = 2 * BATCH_FRAMES;
+/// For how many batches a change log is kept open at most, each with a frame at least: some hundred
+/// microseconds of a worker that is never idle.
+const BATCHES_PER_LOG: u32 = 16;
 
 /// How often a worker that ends looks for a buffer to give its last notes away in, and how long it waits
 /// between.
@@ -59,13 +68,24 @@ pub struct Shard<F> {
     items: Vec<Item>,
     /// Partition and place in the batch of every query, sorted.
     order: Vec<(u32, u32)>,
-    /// Replies to changes, oldest log first.
+    /// The change log that is being filled, if there is anything in it.
+    open: Option<Open<F>>,
+    /// Replies to changes that were submitted, oldest log first.
     waiting: VecDeque<Vec<Reply<F>>>,
     spare: Vec<(ChangeLog, Vec<Reply<F>>)>,
     /// How often the store had ceased to take commits when that was last looked at.
     outages: u64,
     /// Where leasequeries are answered.
     desk: Box<Desk>,
+}
+
+/// A change log that is being filled, with the replies that wait for it.
+#[derive(Debug)]
+struct Open<F> {
+    log: ChangeLog,
+    parked: Vec<Reply<F>>,
+    /// Batches that went into it.
+    batches: u32,
 }
 
 /// How far a frame has come.
@@ -115,7 +135,7 @@ impl<F> Shard<F> {
         let spare = || {
             (
                 ChangeLog::with_capacity(LOG_RECORDS),
-                Vec::with_capacity(BATCH_FRAMES),
+                Vec::with_capacity(REPLIES_WORTH_A_WRITE + BATCH_FRAMES),
             )
         };
         Self {
@@ -126,6 +146,7 @@ impl<F> Shard<F> {
             queries_v6: (0..BATCH_FRAMES).map(|_| v6::Query::default()).collect(),
             items: Vec::with_capacity(BATCH_FRAMES),
             order: Vec::with_capacity(BATCH_FRAMES),
+            open: None,
             waiting: VecDeque::with_capacity(LOGS_PER_WORKER),
             spare: (0..LOGS_PER_WORKER).map(|_| spare()).collect(),
             outages: 0,
@@ -135,7 +156,7 @@ impl<F> Shard<F> {
 
     /// Whether another batch can be served: not while every log is under way.
     pub fn can_serve(&self) -> bool {
-        !self.spare.is_empty()
+        self.open.is_some() || !self.spare.is_empty()
     }
 
     /// Gives the history all that was noted for it, at the end. What it does not take in time, the next
@@ -156,35 +177,64 @@ impl<F> Shard<F> {
 
     /// Whether replies wait for the journal.
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.open.is_some() || !self.waiting.is_empty()
     }
 
     /// Serves what has arrived, at most one batch: each frame ends as a reply or as a counted discard.
     /// How many frames it was. Requires [`Shard::can_serve`].
+    ///
+    /// Under load one change log takes in several batches: it is on its way once it is worth a write. If
+    /// nothing more arrives, say so with [`Shard::submit`].
     pub fn serve<P: Port<Frame = F>>(&mut self, port: &mut P, context: &Context<'_>) -> usize {
-        let Some((mut log, mut parked)) = self.spare.pop() else {
+        let fresh = |(log, parked)| Open {
+            log,
+            parked,
+            batches: 0,
+        };
+        let Some(mut open) = self.open.take().or_else(|| self.spare.pop().map(fresh)) else {
             return 0;
         };
-        context.commit.prepare(&mut log, LOG_RECORDS);
+        let Open { log, parked, .. } = &mut open;
+        context.commit.prepare(log, LOG_RECORDS);
         let count = port.receive(&mut self.frames);
         if count > 0 {
             self.counters.frames.add(count as u64);
             self.counters.batches.add(1);
             self.classify(port, context); // octets to queries
             self.touch(); // begin to load what the next stage reads
-            self.decide(context, &mut log); // queries to answers, under the locks
-            self.reply(port, context, &mut parked); // answers to octets, in place
+            self.decide(context, log); // queries to answers, under the locks
+            self.reply(port, context, parked); // answers to octets, in place
+            open.batches += 1;
         }
-        context.commit.hand_over(&mut log, count == 0);
+        let Open {
+            log,
+            parked,
+            batches,
+        } = &mut open;
+        context.commit.hand_over(log, count == 0);
+        let is_worth_it = parked.len() >= REPLIES_WORTH_A_WRITE
+            || log.remaining() < BATCH_RECORDS
+            || *batches >= BATCHES_PER_LOG;
         if log.is_empty() {
-            self.spare.push((log, parked));
+            self.spare.push((open.log, open.parked));
         } else {
+            self.open = Some(open);
+            if is_worth_it {
+                self.submit(context);
+            }
+        }
+        count
+    }
+
+    /// Sends on its way what has changed so far: to be called when nothing more arrives, for nobody is to
+    /// wait for others who do not come.
+    pub fn submit(&mut self, context: &Context<'_>) {
+        if let Some(Open { log, parked, .. }) = self.open.take() {
             self.counters.logs.add(1);
             self.counters.parked.add(parked.len() as u64);
             context.commit.submit(log);
             self.waiting.push_back(parked);
         }
-        count
     }
 
     fn classify<P: Port<Frame = F>>(&mut self, port: &P, context: &Context<'_>) {
@@ -356,7 +406,8 @@ impl<F> Shard<F> {
     fn give_up_late_replies<P: Port<Frame = F>>(&mut self, port: &mut P, context: &Context<'_>) {
         let outages = context.commit.outages();
         if std::mem::replace(&mut self.outages, outages) != outages {
-            for replies in &mut self.waiting {
+            let open = self.open.iter_mut().map(|open| &mut open.parked);
+            for replies in self.waiting.iter_mut().chain(open) {
                 discard(port, &self.counters, replies);
             }
         }

@@ -115,6 +115,16 @@ pub trait DiskFile: Send + Sync {
     /// Those of the system. Any part may have been written.
     fn write_at(&self, pieces: &[&[u8]], position: u64) -> io::Result<()>;
 
+    /// Writes whole pages from a position that is a multiple of [`PAGE_OCTETS`], past the system's cache where
+    /// that can be had: it costs less there, no later read finds what the disk never got, and an error is
+    /// told by the very call. `octets` begin at such an address; see [`Pages`].
+    ///
+    /// # Errors
+    /// As [`DiskFile::write_at`].
+    fn write_pages(&self, octets: &[u8], position: u64) -> io::Result<()> {
+        self.write_at(&[octets], position)
+    }
+
     /// Brings everything that was written, mapped regions included, to stable storage.
     ///
     /// # Errors
@@ -161,6 +171,45 @@ pub trait DiskFile: Send + Sync {
     }
 }
 
+/// What a write past the system's cache must be a multiple of, in place, length and address: enough for every
+/// disk with sectors of up to this size.
+pub const PAGE_OCTETS: usize = 4_096;
+
+/// Octets that begin at a multiple of [`PAGE_OCTETS`] in memory.
+#[derive(Debug, Default)]
+pub struct Pages {
+    room: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Pages {
+    /// Makes them pieces, one behind the other. Allocates only for more than ever before.
+    pub fn fill<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]> + Clone) {
+        let len = pieces.clone().map(<[u8]>::len).sum();
+        if self.room.len() < len + PAGE_OCTETS {
+            self.room = vec![0; 2 * len + PAGE_OCTETS];
+            self.start = self.room.as_ptr().align_offset(PAGE_OCTETS);
+        }
+        self.len = len;
+        let mut rest = self.room.get_mut(self.start..).unwrap_or_default();
+        for piece in pieces {
+            let Some((here, after)) = rest.split_at_mut_checked(piece.len()) else {
+                return; // there is room for all of them
+            };
+            here.copy_from_slice(piece);
+            rest = after;
+        }
+    }
+
+    /// What they were made.
+    pub fn octets(&self) -> &[u8] {
+        self.room
+            .get(self.start..self.start + self.len)
+            .unwrap_or_default()
+    }
+}
+
 /// Files that are being synced.
 pub trait Syncing: Send {
     /// What came of it; `None` while it is under way, and after it was told.
@@ -194,4 +243,22 @@ pub fn sync_all(files: &[Arc<dyn DiskFile>]) -> Result<(), NotSynced> {
         result = result.and(synced);
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_hold_pieces_at_an_address_that_a_disk_takes() {
+        let mut pages = Pages::default();
+        assert_eq!(pages.octets(), b"");
+        let long = [7; 3 * PAGE_OCTETS];
+        let cases: [&[&[u8]]; 3] = [&[b"one", b"", b"three"], &[&long], &[b"1"]];
+        for pieces in cases {
+            pages.fill(pieces.iter().copied());
+            assert_eq!(pages.octets(), pieces.concat());
+            assert_eq!(pages.octets().as_ptr().align_offset(PAGE_OCTETS), 0);
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod history;
 pub mod interface;
 pub mod io;
+pub mod leasequery;
 pub mod leases;
 pub(crate) mod mapping;
 pub mod operator;

@@ -15,12 +15,12 @@ use crate::disk::{
 };
 use dhcp_lease::table::Region;
 use memmap2::{Advice, MmapMut, MmapOptions};
-use rustix::fs::{FallocateFlags, SeekFrom, fallocate};
+use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How much is written at once when a new file is filled with zeros.
 const ZEROS_OCTETS: usize = 1 << 20;
@@ -29,6 +29,8 @@ const ZEROS_OCTETS: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct WholeFile {
     file: File,
+    /// The same file past the system's cache, once it is wanted, where the file system has that.
+    direct: OnceLock<Option<File>>,
     path: PathBuf,
     /// Held by each file and each mapping, so it outlives them all.
     lock: Arc<DirectoryLock>,
@@ -80,6 +82,7 @@ impl WholeFile {
     fn new(file: File, path: &Path, lock: &Arc<DirectoryLock>, octets: u64) -> Self {
         Self {
             file,
+            direct: OnceLock::new(),
             path: path.to_owned(),
             lock: Arc::clone(lock),
             octets,
@@ -138,6 +141,20 @@ impl DiskFile for WholeFile {
         write_run(&self.file, pieces, position)
     }
 
+    fn write_pages(&self, octets: &[u8], position: u64) -> io::Result<()> {
+        let direct = self.direct.get_or_init(|| self.open_direct());
+        let Some(direct) = direct else {
+            return self.write_at(&[octets], position);
+        };
+        match write_run(direct, &[octets], position) {
+            // A disk with larger sectors, or a file system that took the flag and does not know it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.write_at(&[octets], position)
+            }
+            result => result,
+        }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -160,6 +177,20 @@ impl DiskFile for WholeFile {
 }
 
 impl WholeFile {
+    /// Opens the same file once more, to be written past the system's cache.
+    fn open_direct(&self) -> Option<File> {
+        let flags = i32::try_from(OFlags::DIRECT.bits()).ok()?;
+        let file = OpenOptions::new()
+            .write(true)
+            .custom_flags(flags)
+            .open(&self.path);
+        let file = file.ok()?;
+        // Its name may be another file's by now.
+        let (ours, found) = (self.file.metadata().ok()?, file.metadata().ok()?);
+        let is_ours = ours.ino() == found.ino() && ours.dev() == found.dev();
+        is_ours.then_some(file)
+    }
+
     fn map(&mut self, octets: u64) -> io::Result<Mapping> {
         let out_of_range =
             || io::Error::new(io::ErrorKind::InvalidInput, "beyond the end of the file");

@@ -15,6 +15,7 @@ use crate::counters::Totals;
 use crate::history::{self, Keeper};
 use crate::interface::{self, Device};
 use crate::io::afxdp::BindError;
+use crate::leasequery::Feed;
 use crate::leases::import::{How, Imported};
 use crate::leases::places::Places;
 use crate::operator::{Operator, ReleaseError, Target};
@@ -89,6 +90,8 @@ pub struct Server {
     committer: Option<JoinHandle<JournalFile>>,
     /// Ends after the journal's thread: until then there may be something to write.
     history: Option<Keeper>,
+    /// What changes, for active leasequery.
+    feed: Option<Arc<Feed>>,
 }
 
 /// What the server's own threads share.
@@ -179,6 +182,11 @@ impl Server {
                 handle.keep_history(Arc::clone(keeper.intake()), takes_notes);
             }
         }
+        let active = settings.bulk_leasequery.as_ref().and_then(|it| it.active);
+        let feed = active.map(|it| Arc::new(Feed::new(it.changes_max, clock.now())));
+        if let (Some(keeper), Some(feed)) = (&history, &feed) {
+            keeper.intake().feed(Arc::clone(feed));
+        }
         let operator = handles.pop().map(|handle| Operator::new(handle, waker));
         let committer = Builder::new()
             .name("journal".to_owned())
@@ -212,6 +220,7 @@ impl Server {
             keeper: None,
             committer: Some(committer),
             history,
+            feed,
         };
         // From here on dropping `server` takes down what is up.
         shared.seat(handles);
@@ -406,6 +415,11 @@ impl Server {
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         self.shared.policy.load()
+    }
+
+    /// What changes, if somebody may be told of it.
+    pub fn feed(&self) -> Option<Arc<Feed>> {
+        self.feed.clone()
     }
 
     /// Server time.

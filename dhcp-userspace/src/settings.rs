@@ -1,6 +1,7 @@
 //! What the operator decided about the process itself (the policy is `dhcp_core::Policy`).
 
 use crate::history::HistorySettings;
+use crate::leasequery::BulkSettings;
 use dhcp_lease::clock::Guard;
 use std::path::PathBuf;
 
@@ -78,6 +79,8 @@ pub struct Settings {
     pub partitions: u32,
     /// The lease history.
     pub history: HistorySettings,
+    /// Bulk leasequery, if it is wanted.
+    pub bulk_leasequery: Option<BulkSettings>,
     /// When a jump of the wall clock at a start is not believed.
     pub guard: Guard,
     /// The operator's word that the wall clock is right; a command-line option, not in the file.

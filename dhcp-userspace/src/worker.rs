@@ -214,6 +214,10 @@ pub fn run(
             control.counters.port(&statistics);
         }
         let more = ticker.tick(surroundings, &policy);
+        // Clearing up may take long, and nobody comes meanwhile to share the write.
+        if is_stopping || (more && served == 0) {
+            shard.submit(&context);
+        }
 
         if is_stopping && !shard.is_waiting() {
             shard.hand_over(&commit);
@@ -228,6 +232,8 @@ pub fn run(
             std::hint::spin_loop();
             continue;
         }
+        // Nobody else comes to share the write.
+        shard.submit(&context);
         let millis = if port.is_sending() {
             SLEEP_SENDING_MILLIS
         } else {
@@ -276,6 +282,7 @@ fn settle_without_device<P: Port>(
             commit,
             now: surroundings.clock.now(),
         };
+        shard.submit(&context);
         if shard.settle(port, &context) == 0 {
             std::thread::sleep(SETTLE_PAUSE);
         }

@@ -53,6 +53,7 @@ impl World {
             durability,
             lease_capacity: leases,
             partitions: PARTITIONS,
+            bulk_leasequery: None,
             history: HistorySettings {
                 is_enabled: false, // the store alone is measured
                 ..HistorySettings::default()

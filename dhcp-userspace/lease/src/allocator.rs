@@ -453,6 +453,25 @@ impl Pools {
         }
     }
 
+    /// All IPv4 addresses that are configured, in pools and reserved outside of them: the first of each run,
+    /// and how many there are. No address is in two runs.
+    pub fn v4_ranges(&self) -> Vec<(Ipv4Addr, u64)> {
+        let address = |lease: Lease| match lease {
+            Lease::V4(address) => Some(address),
+            Lease::Address(_) | Lease::Prefix(..) => None,
+        };
+        let pools = self.pools.iter().filter_map(|pool| {
+            let first = address(pool.range().first)?;
+            Some((first, pool.range().count))
+        });
+        let singles = self.singles.as_deref();
+        let singles = singles.into_iter().flat_map(|singles| &singles.places);
+        let singles = singles.filter_map(|place| Some((address(place.lease()?)?, 1)));
+        let mut ranges: Vec<_> = pools.chain(singles).collect();
+        ranges.sort_unstable();
+        ranges
+    }
+
     /// How many leases of a pool are not claimed and not reserved.
     pub fn free_count(&self, pool: PoolIndex) -> u64 {
         self.pool(pool).map_or(0, Pool::free_count)

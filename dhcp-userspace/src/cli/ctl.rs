@@ -213,8 +213,8 @@ fn status_text(status: &Status) -> String {
     );
     if status.durability == "power" {
         text.push_str(&format!(
-            "syncs           99% within {} us, longest {} us\n",
-            status.sync_p99_micros, status.sync_max_micros
+            "syncs           {} of {} records, 99% within {} us, longest {} us\n",
+            status.syncs, status.synced_records, status.sync_p99_micros, status.sync_max_micros
         ));
     }
     if status.journal_waits > 0 {

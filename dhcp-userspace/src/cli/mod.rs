@@ -560,6 +560,9 @@ enum Failure {
     #[error(transparent)]
     Bind(#[from] crate::control::BindError),
     #[cfg(feature = "afxdp")]
+    #[error(transparent)]
+    Leasequery(#[from] crate::leasequery::ListenError),
+    #[cfg(feature = "afxdp")]
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
     #[cfg(not(feature = "afxdp"))]

@@ -9,6 +9,7 @@ use crate::control::message::{self, InterfaceStatus, Status};
 use crate::control::{Acceptable, Control, Source};
 use crate::counters::Totals;
 use crate::history::HistoryStatus;
+use crate::leasequery::{Feed, Leases, Listener};
 use crate::leases::import::{How, Imported};
 use crate::leases::{Filter, LeaseView};
 use crate::operator::ReleaseError;
@@ -18,7 +19,7 @@ use crate::sigbus;
 use crate::watchdog::Watchdog;
 use dhcp_core::Policy;
 use dhcp_core::alarms::{Alarm, Raised};
-use dhcp_lease::{Binding, Lease, Timestamp, clock};
+use dhcp_lease::{Binding, Lease, Partitions, Timestamp, clock};
 use sd_notify::NotifyState;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
@@ -67,9 +68,14 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         generation,
     });
     let control = Control::start(&settings.socket, Arc::clone(&running) as Arc<dyn Source>)?;
+    let bulk = settings.bulk_leasequery.clone();
+    let listener = bulk
+        .map(|bulk| Listener::start(bulk, Arc::clone(&running) as Arc<dyn Leases>))
+        .transpose()?;
     let outcome = runtime.block_on(mind(&running, signals));
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping");
+    drop(listener);
     drop(control);
     // The runtime may still hold a reload that a signal started.
     drop(runtime);
@@ -249,6 +255,10 @@ impl Running {
             ("durability", old.durability != new.durability),
             ("lease-capacity", old.lease_capacity != new.lease_capacity),
             ("partitions", old.partitions != new.partitions),
+            (
+                "leasequery.bulk",
+                old.bulk_leasequery != new.bulk_leasequery,
+            ),
         ];
         changed
             .into_iter()
@@ -328,6 +338,8 @@ impl Source for Running {
             state_dir_free_octets: status.free_octets.unwrap_or(0),
             journal_waits: status.store.waits,
             limits_counted: status.limits_counted as u64,
+            syncs: status.store.groups,
+            synced_records: status.store.records,
             sync_p99_micros: status.store.latency_p99_micros,
             sync_max_micros: status.store.latency_max_micros,
             history: status.history.as_ref().map(history),
@@ -523,5 +535,23 @@ fn interface(status: &server::InterfaceStatus) -> InterfaceStatus {
         need_wakeup: link.is_some_and(|link| link.need_wakeup),
         huge_pages: link.is_some_and(|link| link.huge_pages),
         addresses: v4.chain(v6).chain(link_local).collect(),
+    }
+}
+
+impl Leases for Running {
+    fn policy(&self) -> Arc<Policy> {
+        self.server.policy()
+    }
+
+    fn partitions(&self) -> &Partitions {
+        self.server.partitions()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.server.now()
+    }
+
+    fn feed(&self) -> Option<Arc<Feed>> {
+        self.server.feed()
     }
 }

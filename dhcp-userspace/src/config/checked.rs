@@ -271,6 +271,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         lease_capacity: capacity.unwrap_or_else(|| default_capacity(&ranges, reserved.len())),
         partitions: value_or(&file.partitions, default::PARTITIONS),
         history: history(&file.history),
+        bulk_leasequery: file.bulk_leasequery.clone(),
         guard: Guard {
             percent: value_or(&file.expiry_guard_percent, default::EXPIRY_GUARD_PERCENT),
             downtime_seconds: value_or(

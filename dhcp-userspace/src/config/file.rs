@@ -24,6 +24,7 @@ use super::keys::{self, TableKeys};
 use super::notation::{Family, Prefix};
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
+use crate::leasequery::BulkSettings;
 use crate::settings::{CopyMode, Durability, XdpMode};
 use dhcp_core::leasequery::Leasequery;
 use dhcp_core::limits::LineKey;
@@ -62,6 +63,7 @@ pub(super) struct File {
     pub(super) subnet_selection: Option<At<bool>>,
     pub(super) history: History,
     pub(super) leasequery: Option<Leasequery>,
+    pub(super) bulk_leasequery: Option<BulkSettings>,
     pub(super) option_defs_v4: Vec<OptionDef>,
     pub(super) option_defs_v6: Vec<OptionDef>,
     pub(super) classes4: Vec<ClientClass>,
@@ -260,7 +262,10 @@ impl File {
             .as_ref()
             .and_then(|table| table.get("compatibility"))
             .and_then(|value| value.table(&keys::COMPATIBILITY, report));
-        let history = section("history", &keys::HISTORY, report);
+        let history = section("history", &keys::HISTORY, report)
+            .map(|table| History::read(&table, report))
+            .unwrap_or_default();
+        let has_history = history.enabled.as_ref().is_none_or(|at| at.value);
         let leasequery = section("leasequery", &keys::LEASEQUERY, report);
         let interfaces = top.require("interfaces", report);
         let mut subnets = Subnet::list(top, Family::V4, report);
@@ -320,9 +325,10 @@ impl File {
             subnet_selection: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("subnet-selection", report, Value::boolean)),
-            history: history
-                .map(|table| History::read(&table, report))
-                .unwrap_or_default(),
+            bulk_leasequery: leasequery
+                .as_ref()
+                .and_then(|table| leasequery::read_bulk(table, has_history, report)),
+            history,
             leasequery: leasequery.and_then(|table| leasequery::read(&table, report)),
             option_defs_v4: option_defs(dhcp4.as_ref(), report),
             option_defs_v6: option_defs(dhcp6.as_ref(), report),

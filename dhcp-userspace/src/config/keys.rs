@@ -4,6 +4,7 @@
 mod classes;
 mod dhcp;
 mod inherited;
+mod leasequery;
 mod limits;
 mod options;
 mod pools;
@@ -13,11 +14,12 @@ mod top;
 
 pub(super) use classes::{CLIENT_CLASS4, CLIENT_CLASS6};
 pub(super) use dhcp::{COMPATIBILITY, DHCP4, DHCP6};
+pub(super) use leasequery::{LEASEQUERY, LEASEQUERY_ACTIVE, LEASEQUERY_BULK, LEASEQUERY_TLS};
 pub(super) use options::{OPTION_DATA, OPTION_DEF};
 pub(super) use pools::{PD_POOL, POOL};
 pub(super) use reservations::{RESERVATION_LINE4, RESERVATION_LINE6, RESERVATION4, RESERVATION6};
 pub(super) use subnets::{RELAY, SHARED_NETWORK, SUBNET4, SUBNET6};
-pub(super) use top::{HISTORY, INTERFACE, LEASEQUERY, TOP};
+pub(super) use top::{HISTORY, INTERFACE, TOP};
 
 /// A table of the file.
 #[derive(Debug)]
@@ -82,6 +84,9 @@ pub(super) const TABLES: &[&TableKeys] = &[
     &INTERFACE,
     &HISTORY,
     &LEASEQUERY,
+    &LEASEQUERY_BULK,
+    &LEASEQUERY_TLS,
+    &LEASEQUERY_ACTIVE,
     &DHCP4,
     &COMPATIBILITY,
     &DHCP6,

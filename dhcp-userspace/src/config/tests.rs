@@ -486,6 +486,85 @@ fn leasequery_is_off_unless_somebody_may_ask() {
     }
 }
 
+// RFC 6926 section 6.3 [bulk-port]: a test of it.
+#[test]
+fn bulk_leasequery_is_off_unless_its_table_is_there() {
+    let base = "interfaces = [\"e\"]\n[leasequery]\nrequestors = [\"192.0.2.1\"]\n";
+    let of = |text: &str| checked(&format!("{base}{text}")).settings.bulk_leasequery;
+    assert_eq!(of(""), None);
+    let bulk = of("[leasequery.bulk]").unwrap();
+    assert_eq!(bulk.listen.to_string(), "0.0.0.0:67");
+    let limits = (bulk.connections_max, bulk.connections_per_requestor);
+    assert_eq!((limits, bulk.timeout_seconds), ((10, 3), 300));
+    let bulk = of(
+        "[leasequery.bulk]\naddress = \"192.0.2.7\"\nport = 6767\nconnections-max = 20\n\
+         connections-per-requestor = 20\ntimeout = 600",
+    );
+    let bulk = bulk.unwrap();
+    assert_eq!(bulk.listen.to_string(), "192.0.2.7:6767");
+    let limits = (bulk.connections_max, bulk.connections_per_requestor);
+    assert_eq!((limits, bulk.timeout_seconds), ((20, 20), 600));
+    assert_eq!(
+        said(&format!("{base}bulk = {{ port = 0 }}\n")),
+        "f.toml:4:17: leasequery.bulk.port: is the number 0; it must be 1 to 65535"
+    );
+}
+
+// RFC 7724 section 8.1 [active-off], section 8.1 [active-insecure-off], section 8 [active-with-bulk]: a test of these.
+#[test]
+fn active_leasequery_wants_tls_or_a_word_of_its_own() {
+    let base = "interfaces = [\"e\"]\n[leasequery]\nrequestors = [\"192.0.2.1\"]\n";
+    let tls = "[leasequery.tls]\ncertificate = \"/c\"\nkey = \"/k\"\nclient-ca = \"/a\"\n";
+    let of = |text: &str| {
+        let checked = checked(&format!("{base}[leasequery.bulk]\n{text}"));
+        checked.settings.bulk_leasequery.unwrap()
+    };
+    assert_eq!((of("").active, of("").tls), (None, None));
+    let secret = of(&format!("{tls}[leasequery.active]\n"));
+    let files = secret.tls.unwrap();
+    let files = [files.certificate, files.key, files.client_ca];
+    assert_eq!(files, ["/c", "/k", "/a"].map(std::path::PathBuf::from));
+    let active = secret.active.unwrap();
+    assert_eq!(
+        (active.send_timeout_seconds, active.idle_timeout_seconds),
+        (120, 60)
+    );
+    assert_eq!(active.changes_max, 1_000_000);
+    let plain = of("[leasequery.active]\ninsecure = true\nchanges-max = 2000\n\
+                    send-timeout = 7\nidle-timeout = 5\n");
+    let active = plain.active.unwrap();
+    assert_eq!(
+        (active.send_timeout_seconds, active.idle_timeout_seconds),
+        (7, 5)
+    );
+    assert_eq!((active.changes_max, plain.tls), (2000, None));
+    for (text, wanted) in [
+        (
+            "[leasequery.bulk]\n[leasequery.active]\n".to_owned(),
+            "f.toml:5:1: leasequery.active: is not encrypted; add [leasequery.tls], or `insecure = true` within a network of yours",
+        ),
+        (
+            format!("[leasequery.bulk]\n{tls}[leasequery.active]\ninsecure = true\n"),
+            "f.toml:10:12: leasequery.active.insecure: there is [leasequery.tls]; leave out one of them",
+        ),
+        (
+            "[leasequery.active]\ninsecure = true\n".to_owned(),
+            "f.toml:4:1: leasequery.active: is of no use without a port; add [leasequery.bulk], or leave it out",
+        ),
+        (
+            "[leasequery.bulk]\n[leasequery.tls]\ncertificate = \"/c\"\nkey = \"/k\"\n".to_owned(),
+            "f.toml:5:1: leasequery.tls: `client-ca` is missing; add it (path)",
+        ),
+        (
+            "[leasequery.bulk]\n[leasequery.active]\ninsecure = true\n[history]\nenabled = false\n"
+                .to_owned(),
+            "f.toml:5:1: leasequery.active: is fed by the lease history; set `history.enabled`, or leave it out",
+        ),
+    ] {
+        assert_eq!(said(&format!("{base}{text}")), wanted, "{text}");
+    }
+}
+
 #[test]
 fn the_default_capacity_holds_every_lease_of_all_pools_in_two_slots() {
     let text =
@@ -506,6 +585,9 @@ fn every_documented_key_is_read() {
                 it if same(it, &keys::INTERFACE) => line("interfaces = [{ @ }]"),
                 it if same(it, &keys::HISTORY) => line("[history]\n@"),
                 it if same(it, &keys::LEASEQUERY) => line("[leasequery]\n@"),
+                it if same(it, &keys::LEASEQUERY_BULK) => line("[leasequery.bulk]\n@"),
+                it if same(it, &keys::LEASEQUERY_TLS) => line("[leasequery.tls]\n@"),
+                it if same(it, &keys::LEASEQUERY_ACTIVE) => line("[leasequery.active]\n@"),
                 it if same(it, &keys::DHCP4) => line("[dhcp4]\n@"),
                 it if same(it, &keys::COMPATIBILITY) => line("[dhcp4]\ncompatibility = { @ }"),
                 it if same(it, &keys::DHCP6) => line("[dhcp6]\n@"),

@@ -56,7 +56,14 @@ pub struct Status {
     #[serde(default)]
     pub journal_waits: u64,
     /// Lines, classes and subnets that hold leases which count against a limit.
+    #[serde(default)]
     pub limits_counted: u64,
+    /// How often the journal was synced: one barrier for a group of changes.
+    #[serde(default)]
+    pub syncs: u64,
+    /// Lease records in these groups.
+    #[serde(default)]
+    pub synced_records: u64,
     /// 99 of 100 syncs of the journal took at most this long, in microseconds.
     pub sync_p99_micros: u64,
     /// The longest took this long, in microseconds.
@@ -169,6 +176,7 @@ pub struct Stats {
     /// Options that had no room in a DHCPv4 reply.
     pub options_left_out: u64,
     /// Leases that were refused because there are as many as there may be, by what has the limit.
+    #[serde(default)]
     pub limit_refusals: BTreeMap<String, u64>,
     /// Frames that the kernel lost on their way, by reason.
     pub lost: BTreeMap<String, u64>,

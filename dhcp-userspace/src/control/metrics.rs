@@ -110,6 +110,18 @@ const METRICS: &[Metric] = &[
         "Lines, classes and subnets that hold leases which count against a limit; 0 while there are no limits.",
     ),
     metric(
+        "xdhcpd_journal_syncs_total",
+        "counter",
+        "",
+        "Groups of changes that were brought to stable storage, with one sync each.",
+    ),
+    metric(
+        "xdhcpd_journal_records_total",
+        "counter",
+        "",
+        "Lease records in these groups: the more a sync, the busier the server.",
+    ),
+    metric(
         "xdhcpd_journal_waits_total",
         "counter",
         "",
@@ -396,6 +408,8 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_options_left_out_total" => one(stats.options_left_out),
         "xdhcpd_lease_limit_refusals_total" => labelled("limit", &stats.limit_refusals),
         "xdhcpd_lease_limits_counted" => one(status.limits_counted),
+        "xdhcpd_journal_syncs_total" => one(status.syncs),
+        "xdhcpd_journal_records_total" => one(status.synced_records),
         "xdhcpd_journal_waits_total" => one(status.journal_waits),
         "xdhcpd_history_writing" => history(status, |it| Some(u64::from(it.writing))),
         "xdhcpd_history_entries_total" => history(status, |it| Some(it.entries)),

@@ -181,7 +181,27 @@ impl Bench {
         }
     }
 
+    /// Serves a batch after which nothing more comes.
     fn serve(&mut self) -> usize {
+        let count = self.serve_on();
+        let Self {
+            shard,
+            policy,
+            interface,
+            handle,
+            ..
+        } = self;
+        shard.submit(&Context {
+            policy,
+            interface,
+            commit: handle,
+            now: NOW,
+        });
+        count
+    }
+
+    /// Serves a batch after which more may come.
+    fn serve_on(&mut self) -> usize {
         let Self {
             shard,
             port,
@@ -493,6 +513,47 @@ fn a_pool_of_ten_serves_ten_clients_and_not_the_eleventh() {
     offered.dedup();
     assert_eq!(offered.len(), 10);
     assert_eq!(bench.counters.totals().discarded(Discard::NoAddress), 1);
+}
+
+/// Under load a write is shared; without, it begins at once.
+#[test]
+fn a_log_takes_in_batches_until_it_is_worth_a_write_or_nothing_more_comes() {
+    let mut bench = Bench::new(Durability::Power);
+    for number in 1..=2 {
+        bench.port.arrive(&discover(number));
+        bench.serve();
+        let (_, address) = bench.sent_v4().unwrap();
+        bench.port.arrive(&request(number, address));
+        bench.serve_on();
+        assert!(bench.shard.is_waiting());
+        // The next DISCOVER's batch says that nothing more comes, for both.
+    }
+    assert_eq!(
+        bench.sync(true),
+        1,
+        "the first log was submitted with the second DISCOVER"
+    );
+    assert_eq!(bench.settle(), 1);
+    assert_eq!(bench.sent_v4().unwrap().0, MessageType::ACK);
+    assert_eq!(bench.sync(true), 0);
+    assert_eq!(bench.serve(), 0, "nothing more comes");
+    assert_eq!(bench.sync(true), 1);
+    assert_eq!(bench.settle(), 1);
+    assert_eq!(bench.sent_v4().unwrap().0, MessageType::ACK);
+    assert!(!bench.shard.is_waiting());
+
+    // The same client goes on renewing, a frame a batch: it waits for so many others and no more.
+    let (_, address) = {
+        bench.port.arrive(&discover(3));
+        bench.serve();
+        bench.sent_v4().unwrap()
+    };
+    for batch in 1..=BATCHES_PER_LOG {
+        assert_eq!(bench.sync(true), 0, "after {batch} batches");
+        bench.port.arrive(&request(3, address));
+        bench.serve_on();
+    }
+    assert_eq!(bench.sync(true), 1);
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 use super::HistorySettings;
 use crate::commit::Submission;
+use crate::leasequery::Feed;
 use crossbeam::queue::ArrayQueue;
 use crossbeam::sync::Unparker;
 use dhcp_lease::Timestamp;
+use dhcp_lease::format::{self, ArchivedRecord};
 use dhcp_lease::history::{Gap, Reason, count_generations};
 use dhcp_lease::journal::{RECORD_OCTETS, split};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Octets of records that wait for the history, at most: half a million commits.
 pub(super) const PENDING_OCTETS_MAX: usize = 64 << 20;
@@ -48,6 +51,8 @@ pub struct Intake {
     is_required: bool,
     unparker: Unparker,
     status: Mutex<HistoryStatus>,
+    /// Who wants to know which leases have changed.
+    feed: OnceLock<Arc<Feed>>,
 }
 
 /// The history in numbers, for `status`.
@@ -90,6 +95,26 @@ impl Intake {
             is_required: settings.is_required,
             unparker,
             status: Mutex::default(),
+            feed: OnceLock::new(),
+        }
+    }
+
+    /// From now on what is durable goes to a feed too. The first one stays.
+    pub fn feed(&self, feed: Arc<Feed>) {
+        let _ = self.feed.set(feed);
+    }
+
+    // RFC 7724 section 8.2 [active-not-delayed]: by the history's thread, when everybody has been answered.
+    /// Tells the feed, if there is one, of what was collected. `now` is not before any of it.
+    pub(super) fn tell_feed(&self, pending: &Pending, now: Timestamp) {
+        let Some(feed) = self.feed.get() else {
+            return;
+        };
+        let records = split(&pending.records);
+        let records = records.filter_map(|(_, _, image)| format::record(image));
+        feed.note(records.filter_map(ArchivedRecord::lease), now);
+        if pending.lost > 0 {
+            feed.gap(now);
         }
     }
 

@@ -264,6 +264,7 @@ impl History {
         };
         let pending = self.intake.collect(std::mem::take(&mut self.spare));
         writer.take(&pending, now);
+        self.intake.tell_feed(&pending, self.clock.now());
         self.spare = pending.records;
     }
 

@@ -9,7 +9,7 @@
 use super::renewal::Renewal;
 use super::{crew, snapshot};
 use crate::commit::{Cause, Settlements, Storage, Submission, Trouble};
-use crate::disk::{Disk, DiskFile, NotSynced, Syncing, sync_all};
+use crate::disk::{Disk, DiskFile, NotSynced, Pages, Syncing, sync_all};
 use crate::history::Intake;
 use dhcp_lease::headers::StoreHeader;
 use dhcp_lease::journal::{Cursor, HeaderWrite, Journal};
@@ -52,6 +52,8 @@ pub struct JournalFile {
     tail: Cursor,
     /// Where each log of the group under way goes.
     places: Vec<u64>,
+    /// What is being written, in one piece.
+    pages: Pages,
     /// Who keeps the history, if anybody: no tail moves past what it does not have.
     history: Option<Arc<Intake>>,
     /// Why the tables are not synced at the moment. Commits go on as long as there is room.
@@ -111,6 +113,7 @@ impl JournalFile {
             handed_back: head,
             tail,
             places: Vec::new(),
+            pages: Pages::default(),
             history: None,
             ailment: None,
             renewals: 0,
@@ -320,26 +323,24 @@ impl Storage for JournalFile {
     }
 
     fn commit(&mut self, group: &[Submission]) -> Result<(), Trouble> {
-        let mut pieces: Vec<&[u8]> = Vec::with_capacity(group.len());
-        let mut start = 0;
-        let mut end = 0;
-        for (submission, &position) in group.iter().zip(&self.places) {
-            if position != end && !pieces.is_empty() {
-                self.file
-                    .write_at(&pieces, start)
-                    .map_err(self.trouble(Cause::JournalWrite))?;
-                pieces.clear();
-            }
-            if pieces.is_empty() {
-                start = position;
-            }
-            let octets = submission.log.octets();
-            end = position + octets.len() as u64;
-            pieces.push(octets);
+        // Where the ring ends, the rest of a group goes to its beginning.
+        let mut logs = group.iter().zip(&self.places).peekable();
+        while let Some(&(_, &start)) = logs.peek() {
+            let mut end = start;
+            let follows = |(submission, position): &(&Submission, &u64)| {
+                let is_next = **position == end;
+                end += submission.log.octets().len() as u64;
+                is_next
+            };
+            let run = logs.clone().take_while(follows).count();
+            let octets = logs.clone().take(run);
+            self.pages
+                .fill(octets.map(|(submission, _)| submission.log.octets()));
+            self.file
+                .write_pages(self.pages.octets(), start)
+                .map_err(self.trouble(Cause::JournalWrite))?;
+            logs.by_ref().take(run).for_each(drop);
         }
-        self.file
-            .write_at(&pieces, start)
-            .map_err(self.trouble(Cause::JournalWrite))?;
         self.file
             .sync_data()
             .map_err(self.trouble(Cause::JournalSync))?;

@@ -27,6 +27,7 @@ pub(crate) fn settings(directory: &Path, durability: Durability) -> Settings {
         durability,
         lease_capacity: 10_000,
         history: Default::default(),
+        bulk_leasequery: None,
         partitions: 4,
         guard: dhcp_lease::clock::Guard {
             percent: 50,

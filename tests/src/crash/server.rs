@@ -280,6 +280,7 @@ impl Server {
             port.arrive(frame);
         }
         shard.serve(port, &context);
+        shard.submit(&context);
         port.flush();
         // What leaves at once promises nothing but what is durable already.
         port.drain_sent(|frame| heard(frame, None));

@@ -7,6 +7,7 @@
 
 use crate::pcap::committed;
 
+mod leasequery;
 mod packets;
 mod records;
 mod store;
@@ -44,6 +45,12 @@ pub const TARGETS: &[Target] = &[
         about: "DHCPv4 messages, each behind two octets of length, served one after the other",
         run: packets::engine_v4,
         seeds: || [conversations(67), packets::leasequeries()].concat(),
+    },
+    Target {
+        name: "bulk-leasequery",
+        about: "a query for many leases or for what changes, as it comes by TCP without its length",
+        run: leasequery::bulk,
+        seeds: leasequery::bulk_seeds,
     },
     Target {
         name: "engine-v6",

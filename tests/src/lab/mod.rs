@@ -7,6 +7,7 @@
 pub mod blaster;
 pub mod capture;
 pub mod client;
+pub mod leasequery;
 pub mod namespace;
 pub mod process;
 pub mod server;

@@ -84,6 +84,7 @@ impl Server {
             durability: setup.durability,
             lease_capacity: 16,
             partitions: setup.partitions,
+            bulk_leasequery: None,
             history: HistorySettings {
                 is_enabled: false, // its files are not on the simulated disk
                 ..HistorySettings::default()
@@ -178,7 +179,10 @@ impl Server {
         if settle {
             worker.shard.settle(&mut worker.port, &context);
         } else if worker.shard.can_serve() {
-            worker.shard.serve(&mut worker.port, &context);
+            // As a worker does that has nothing more to do.
+            if worker.shard.serve(&mut worker.port, &context) == 0 {
+                worker.shard.submit(&context);
+            }
         }
         let sent = std::iter::from_fn(|| worker.port.take_sent()).collect();
         self.open_pools();

@@ -185,7 +185,7 @@ impl Bench<'_> {
         Ok(ratio)
     }
 
-    /// Latency where neither waits for the other, and system calls while the server is busy.
+    /// Latency where neither waits for the other; system calls, and leases per sync, while the server is busy.
     fn half_load(&mut self, scenario: Scenario, packets_per_second: f64) -> Result<()> {
         // An exchange is two packets to answer.
         let rate = (packets_per_second / 4.0).round().max(1.0).to_string();
@@ -200,6 +200,9 @@ impl Bench<'_> {
         check(scenario, &served)?;
         for (who, report) in [("server", &served), ("reflector", &reflected)] {
             self.note_latency(scenario, who, report)?;
+        }
+        if scenario.durability == Durability::Power {
+            self.leases_per_sync(scenario)?;
         }
         if let Some(calls) = self.system_calls_per_packet(scenario)? {
             println!(
@@ -227,6 +230,34 @@ impl Bench<'_> {
         }
         println!("{:<20} whole exchange at half load, {who:<9}:{told}", "");
         Ok(())
+    }
+
+    /// How many lease records share a sync while the server is saturated.
+    fn leases_per_sync(&mut self, scenario: Scenario) -> Result<()> {
+        let (syncs_before, records_before) = self.synced()?;
+        check(scenario, &self.blast(scenario, &[])?)?;
+        let (syncs, records) = self.synced()?;
+        let per_sync = (records - records_before) / (syncs - syncs_before);
+        println!(
+            "{:<20} lease records per sync, saturated: {per_sync:.1}",
+            ""
+        );
+        self.note(&scenario.name(), "records-per-sync", per_sync, "records");
+        Ok(())
+    }
+
+    /// Syncs of the journal so far, and the records in them.
+    fn synced(&self) -> Result<(f64, f64)> {
+        let mut status = self.rig.server_command();
+        let text = steps::output(
+            "asking the server for its status",
+            status.args(["ctl", "status", "--json"]),
+        )?;
+        let status: Value = serde_json::from_str(&text).context("the server's status")?;
+        Ok((
+            number(&status, "syncs")?,
+            number(&status, "synced-records")?,
+        ))
     }
 
     /// Counts the server's system calls for a second in the middle of a saturated run. Nothing where

@@ -5,6 +5,8 @@
 //! nothing is changed and nothing allocated; the work is bounded; whoever is not among the requestors learns
 //! nothing, not even that we are here.
 
+pub mod bulk;
+mod kept;
 mod parse;
 mod reply;
 mod search;

@@ -2,7 +2,7 @@
 //! What is behind `directory` and the client index, compared octet by octet.
 
 use super::{Partition, Role, SlotNumber};
-use crate::binding::{Key, Lease, LeaseKind, Terms, Timestamp};
+use crate::binding::{Key, Lease, LeaseKind, State, Terms, Timestamp};
 use crate::context::Context;
 use crate::directory::{Directory, NotFiled, Sought, remote_id};
 use crate::format::ArchivedRecord;
@@ -70,6 +70,36 @@ impl Partition {
             }
         }
         Ok(())
+    }
+
+    /// Visits the DHCPv4 leases that ended by themselves after one moment and not after another, declined ones
+    /// included, in some slots from `first` on; from which one to go on. No heap.
+    pub fn ended(
+        &self,
+        first: u32,
+        after: Timestamp,
+        until: Timestamp,
+        mut visit: impl FnMut(Lease),
+    ) -> Option<u32> {
+        let slots = self.table.slots();
+        let end = slots.min(first.saturating_add(SLOTS_PER_VISIT));
+        for slot in (first..end).filter(|&slot| self.role(slot).is_binding()) {
+            let record = self.record(slot);
+            // Most are told by their end alone.
+            let is_due = |record: &ArchivedRecord| {
+                let expires = record.expires();
+                expires > after && expires <= until
+            };
+            let terms = record
+                .filter(|it| is_due(it))
+                .and_then(ArchivedRecord::terms);
+            // Whoever gave a lease back has written so.
+            let ended = terms.filter(|it| it.state != State::Released);
+            if let Some(terms) = ended.filter(|it| matches!(it.lease, Lease::V4(_))) {
+                visit(terms.lease);
+            }
+        }
+        (end < slots).then_some(end)
     }
 
     /// What a slot says, if it is a live lease of what is sought.

@@ -126,7 +126,8 @@ fn limits_of_leases_are_taken_over_where_their_hook_is_loaded() {
                     "user-context": {{ "limits": {{ "address-limit": 7, "prefix-limit": 2 }} }} }}] }} }}"#
         ))
     };
-    let imported = kea(r#""hooks-libraries": [{ "library": "/usr/lib/kea/hooks/libdhcp_limits.so" }],"#);
+    let imported =
+        kea(r#""hooks-libraries": [{ "library": "/usr/lib/kea/hooks/libdhcp_limits.so" }],"#);
     let (policy, _) = policy(&imported.text);
     assert!(policy.has_lease_limits());
     let subnet = &policy.networks_v4[0].subnets[0];

@@ -341,7 +341,10 @@ impl<'t> Translator<'t> {
                     into.set(key, spot.offset, Node::Scalar(number.value.to_owned()));
                 }
                 _ if name == "rate-limit" => {
-                    self.lost(&spot, "has no counterpart: packets are not limited by class");
+                    self.lost(
+                        &spot,
+                        "has no counterpart: packets are not limited by class",
+                    );
                 }
                 _ => self.lost(&spot, "is no limit that there is here"),
             }
@@ -617,7 +620,12 @@ fn has_hook(global: &Object<'_>, name: &str) -> bool {
     let libraries = libraries.map_or(&[][..], |array| &array.elements);
     libraries.iter().any(|element| {
         let library = element.as_object().and_then(|it| it.get_string("library"));
-        library.is_some_and(|path| path.value.rsplit('/').next().is_some_and(|it| it.contains(name)))
+        library.is_some_and(|path| {
+            path.value
+                .rsplit('/')
+                .next()
+                .is_some_and(|it| it.contains(name))
+        })
     })
 }
 

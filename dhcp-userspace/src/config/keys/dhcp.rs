@@ -88,18 +88,19 @@ pub(in crate::config) const COMPATIBILITY: TableKeys = TableKeys {
     heading: "`compatibility`",
     meaning: "Inside of `[dhcp4]`: `compatibility = { exclude-first-last-24 = true }`.",
     groups: &[&[
-    key(
-        "exclude-first-last-24",
-        "boolean",
-        "false",
-        "Hand out no address that ends in .0 or .255, of subnets of /24 and shorter prefixes: some clients and routers refuse them although they are ordinary addresses there.",
-    ),
-    key(
-        "ignore-rai-link-selection",
-        "boolean",
-        "false",
-        "Take no notice of link selection (RFC 3527, sub-option 5 of option 82): `giaddr` says which link a client is on, and the sub-option goes back as it came. For relay agents that name there an address which is none of the client's link.",
-    )]],
+        key(
+            "exclude-first-last-24",
+            "boolean",
+            "false",
+            "Hand out no address that ends in .0 or .255, of subnets of /24 and shorter prefixes: some clients and routers refuse them although they are ordinary addresses there.",
+        ),
+        key(
+            "ignore-rai-link-selection",
+            "boolean",
+            "false",
+            "Take no notice of link selection (RFC 3527, sub-option 5 of option 82): `giaddr` says which link a client is on, and the sub-option goes back as it came. For relay agents that name there an address which is none of the client's link.",
+        ),
+    ]],
 };
 
 const PREFERENCES: &str = "`\"former\"` or `\"requested\"`";

@@ -1,4 +1,4 @@
-//! What stands at the top of the file: the top itself, interfaces, the lease history, leasequery.
+//! What stands at the top of the file: the top itself, interfaces, the lease history.
 
 use super::{TableKeys, key};
 
@@ -186,32 +186,6 @@ pub(in crate::config) const HISTORY: TableKeys = TableKeys {
             "MiB, 1 to 1024",
             "32",
             "After how much a new segment (a file) is begun; at midnight UTC and at a start one is begun too. What is deleted is deleted by segments.",
-        ),
-    ]],
-};
-
-/// Who may ask for others' leases.
-pub(in crate::config) const LEASEQUERY: TableKeys = TableKeys {
-    heading: "`[leasequery]`",
-    meaning: "Answers to relay agents and other systems that ask whose leases are whose, for DHCPv4 (RFC 4388, RFC 6148). Off unless this table is there. It tells who is where: see docs/leasequery.md.",
-    groups: &[&[
-        key(
-            "requestors",
-            "list of IPv4 addresses and prefixes",
-            "required",
-            "Who may ask. Both the sender of a query and its `giaddr`, where the answer goes, must be among them; anybody else is refused and counted (`leasequery_refused`).",
-        ),
-        key(
-            "rate-max",
-            "queries per second, 1 to 1000000",
-            "2000",
-            "How many queries each worker answers in a second; what is more is dropped and counted (`leasequery_rate`), and asked again by the requestor.",
-        ),
-        key(
-            "options",
-            "list of option codes, 1 to 254",
-            "1, 3, 12, 51, 58, 59, 60, 61, 82, 91, 92",
-            "Which options are told to a requestor that asks for them (the non-sensitive options of RFC 4388). Addresses and hardware addresses are told in any case.",
         ),
     ]],
 };

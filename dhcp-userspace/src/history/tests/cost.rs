@@ -39,6 +39,7 @@ fn settings(directory: &Path) -> Settings {
         lease_capacity: 10_000,
         partitions: 16,
         history: HistorySettings::default(),
+        bulk_leasequery: None,
         guard: dhcp_lease::clock::Guard {
             percent: 50,
             downtime_seconds: 86_400,

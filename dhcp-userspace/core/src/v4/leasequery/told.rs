@@ -1,5 +1,6 @@
 //! What is told of a lease: options by their codes, for one question by UDP and for many answers by TCP.
 
+use super::kept;
 use crate::leasequery::Leasequery;
 use crate::options::Layers;
 use crate::subnet::{Policy, Subnet4};
@@ -46,7 +47,7 @@ impl<'a> Told<'a> {
             let subnet = subnets.find(|subnet| subnet.id == binding.subnet)?;
             Some((network, subnet))
         });
-        let client = Query {
+        let mut client = Query {
             kind: Kind::Renewing,
             client: binding.client.clone(),
             hardware: binding.hardware,
@@ -60,9 +61,13 @@ impl<'a> Told<'a> {
                 true
             };
             let identifiers = Identifiers::of(&client, policy, network, remembered);
-            let reservation = identifiers
-                .host(policy, subnet)
-                .and_then(|host| policy.hosts_v4.reservation(&subnet.reservations, host));
+            let reserved = |subnet: &'a Subnet4| {
+                let host = identifiers.host(policy, subnet)?;
+                policy.hosts_v4.reservation(&subnet.reservations, host)
+            };
+            let reservation = reserved(subnet);
+            let on_link = network.subnets.iter().find_map(reserved);
+            client.classes = kept::classes(binding, on_link, policy);
             layers(
                 &client,
                 reservation,
