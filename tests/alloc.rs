@@ -190,6 +190,52 @@ fn classes_use_no_heap() {
     assert_no_heap(&mut engine, &frames, 1000);
 }
 
+/// Limits of every kind, reached and not: what counts changes with grants, releases and clients that move.
+#[test]
+fn limits_of_leases_use_no_heap() {
+    let config = [
+        "toml [[dhcp4.client-classes]]",
+        "toml name = 'even'",
+        "toml test = \"option[60].text == 'even'\"",
+        "toml address-limit = 200",
+        "toml [[subnet4]]",
+        "toml subnet = '10.3.0.0/16'",
+        "toml pools = ['10.3.1.0-10.3.16.255']",
+        "toml address-limit = 400",
+        "toml line-address-limit = 2",
+    ];
+    let (mut engine, scene) = server(Protocol::V4, &config);
+    let mut frames = Vec::new();
+    for client in 0..500u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+        let address = format!("10.3.{}.{b}", u32::from(a) + 1);
+        let line = format!("giaddr 10.3.0.1 agent circuit-id 0{}:{:02x}", a % 2, b / 3);
+        let class = if client % 2 == 0 { "even" } else { "odd" };
+        for text in [
+            format!("DISCOVER chaddr {mac} requested {address} vendor-class {class} {line}"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us {line}"),
+            format!("REQUEST chaddr {mac} ciaddr {address} vendor-class {class} {line}"),
+            format!("REQUEST chaddr {mac} ciaddr {address}"),
+            format!(
+                "REQUEST chaddr {mac} ciaddr {address} giaddr 10.3.0.1 agent circuit-id {LONG}"
+            ),
+            format!("RELEASE chaddr {mac} ciaddr {address} server-id us"),
+            format!("DISCOVER chaddr {mac} {line}"),
+            format!("REQUEST chaddr {mac} requested {address} server-id us {line}"),
+        ] {
+            let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+            let packet = line.and_then(|line| v4::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 1000);
+}
+
 /// What depends on how a subnet is configured: every allocator, DECLINE, BOOTP, leases by hardware address.
 #[test]
 fn no_way_to_hand_out_addresses_uses_the_heap() {

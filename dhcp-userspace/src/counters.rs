@@ -3,7 +3,8 @@
 use crate::io::PortStatistics;
 use dhcp_core::Discard;
 use dhcp_core::v4::leasequery::LeaseAnswer;
-use dhcp_core::v4::{Kind, Verdict, Written};
+use dhcp_core::v4::{Kind, Refusal, Verdict, Written};
+use dhcp_lease::Bound;
 use dhcp_wire::v6::MessageType;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,6 +91,7 @@ pub struct Counters {
     pub agent_option_left_out: Counter,
     /// Options that had no room in a DHCPv4 reply.
     pub options_left_out: Counter,
+    limit_refusals: [Counter; Bound::ALL.len()],
     rx_dropped: Counter,
     rx_ring_full: Counter,
     fill_ring_empty: Counter,
@@ -112,6 +114,7 @@ impl Default for Counters {
             logs: Counter::default(),
             agent_option_left_out: Counter::default(),
             options_left_out: Counter::default(),
+            limit_refusals: Default::default(),
             rx_dropped: Counter::default(),
             rx_ring_full: Counter::default(),
             fill_ring_empty: Counter::default(),
@@ -130,6 +133,16 @@ impl Counters {
     /// Counts a frame that is not answered.
     pub fn discard(&self, reason: Discard) {
         add(&self.discards, reason as usize);
+        if let Some(bound) = reason.limit() {
+            self.refused(bound, 1);
+        }
+    }
+
+    /// Counts leases that were refused because there are as many as there may be.
+    pub fn refused(&self, bound: Bound, count: u64) {
+        if let Some(counter) = self.limit_refusals.get(bound as usize) {
+            counter.add(count);
+        }
     }
 
     /// Counts a DHCPv4 message.
@@ -151,6 +164,9 @@ impl Counters {
 
     /// Counts a DHCPv4 reply.
     pub fn sent_v4(&self, verdict: Verdict) {
+        if let Verdict::Nak(Refusal::Limit(bound)) = verdict {
+            self.refused(bound, 1);
+        }
         let place = match verdict {
             Verdict::Offer => 0,
             Verdict::Ack | Verdict::RapidAck | Verdict::InformAck => 1,
@@ -236,6 +252,9 @@ pub struct Totals {
     pub agent_option_left_out: u64,
     /// Options that had no room in a DHCPv4 reply.
     pub options_left_out: u64,
+    /// Leases that were refused because a line, a class or a subnet has as many as it may, in the order of
+    /// [`Bound::ALL`].
+    pub limit_refusals: [u64; Bound::ALL.len()],
     /// What the kernel dropped.
     pub port: PortStatistics,
     /// By [`Discard`], in the order of `Discard::ALL`.
@@ -260,6 +279,7 @@ impl Default for Totals {
             logs: 0,
             agent_option_left_out: 0,
             options_left_out: 0,
+            limit_refusals: Default::default(),
             port: PortStatistics::default(),
             discards: [0; Discard::ALL.len()],
             received_v4: Default::default(),
@@ -285,6 +305,7 @@ impl Totals {
         self.port.fill_ring_empty += counters.fill_ring_empty.get();
         self.port.tx_invalid += counters.tx_invalid.get();
         self.port.tx_full += counters.tx_full.get();
+        sum(&mut self.limit_refusals, &counters.limit_refusals);
         sum(&mut self.discards, &counters.discards);
         sum(&mut self.received_v4, &counters.received_v4);
         sum(&mut self.sent_v4, &counters.sent_v4);

@@ -389,6 +389,10 @@ impl<F> Shard<F> {
                 Step::Answered6(answer) => port.overwrite(&mut frame, |room| {
                     let len = v6::reply(query_v6, answer, policy, room)?;
                     let message_type = room.get(item.payload_offset).copied().unwrap_or(0);
+                    let refusals = answer.refusals().filter(|(_, count)| *count > 0);
+                    for (bound, count) in refusals {
+                        self.counters.refused(bound, count);
+                    }
                     Ok((len, Label::V6(message_type)))
                 }),
                 Step::Leasequery => self

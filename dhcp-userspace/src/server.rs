@@ -173,6 +173,9 @@ impl Server {
             problem: geometry_problem,
         } = clock::begin(&directory, &settings, &policy.pools, longest, look)?;
         let history = history.map_err(system("start the history's thread"))?;
+        if policy.has_lease_limits() {
+            store.partitions.count_leases();
+        }
 
         let state = Arc::new(StoreState::default());
         let (mut handles, committer) = commit::connect(wakers, &state);
@@ -271,6 +274,7 @@ impl Server {
             free_octets: shared.free_octets(),
             recovery: shared.recovery.clone(),
             partitions: shared.partitions.len(),
+            limits_counted: shared.partitions.counted().unwrap_or(0),
             pools: pools.collect(),
             alarms: shared.alarms.lock().clone(),
             probes: shared.probed.status(policy.probes.as_deref()),
@@ -292,6 +296,10 @@ impl Server {
         // that must be no worker.
         let former = shared.policy.load();
         let policy = Arc::new(make_policy(&shared.duid, Some(&former)));
+        // Before anybody asks whether a limit is reached.
+        if policy.has_lease_limits() {
+            shared.partitions.count_leases();
+        }
         let generation = shared.policy.replace(policy);
         shared.unopened.store(generation, Ordering::Relaxed);
         shared.configure_programs();

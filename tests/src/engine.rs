@@ -36,6 +36,9 @@ impl Engine {
         if policy.leasequery.is_some() || policy.has_lines() {
             partitions.file_all(|| false);
         }
+        if policy.has_lease_limits() {
+            partitions.count_leases();
+        }
         Self {
             policy,
             interface,
@@ -63,6 +66,9 @@ impl Engine {
     /// Puts another policy in force, whose pools succeed those before.
     pub fn reload(&mut self, policy: Policy) {
         self.policy = policy;
+        if self.policy.has_lease_limits() {
+            self.partitions.count_leases();
+        }
         self.partitions.mark_held(&self.policy.pools);
     }
 

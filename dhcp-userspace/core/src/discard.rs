@@ -113,6 +113,13 @@ discards! {
     UnknownRelay = "unknown_relay",
     /// A message for a client of a VPN that no subnet belongs to (RFC 6607).
     UnknownVpn = "unknown_vpn",
+    /// The client's line holds as many leases as it may (`line-address-limit`), and none of them is the client's. A
+    /// REQUEST gets a NAK instead, a DHCPv6 client a status: `xdhcpd_lease_limit_refusals_total` counts all of them.
+    LineLimit = "line_limit",
+    /// The same for a class of the client (its `address-limit`).
+    ClassLimit = "class_limit",
+    /// The same for the subnet (its `address-limit`), and no other subnet on the link has room.
+    SubnetLimit = "subnet_limit",
     /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`); a renewal
     /// past the relay agent only shortly after the start.
     NoClientKey = "no_client_key",

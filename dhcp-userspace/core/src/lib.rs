@@ -11,6 +11,7 @@ pub mod class;
 pub mod discard;
 pub mod expression;
 pub mod leasequery;
+pub mod limits;
 pub mod networks;
 pub mod options;
 pub mod probe;

@@ -5,6 +5,7 @@
 use crate::alarms::Alarms;
 use crate::class::{Access, ClassId, Classes, Guard};
 use crate::leasequery::Leasequery;
+use crate::limits::SubnetLimits;
 use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
 use crate::options::OptionSet;
 use crate::probe::{Probe, Probes};
@@ -150,6 +151,9 @@ pub struct RelayPolicy {
     /// Whether clients themselves may say on which subnet and VPN they are (`subnet-selection`): options 118
     /// (RFC 3011) and 221 (RFC 6607) in relayed messages count.
     pub client_selects: bool,
+    /// Whether relay agents may not say on which link a client is apart from `giaddr`
+    /// (`ignore-rai-link-selection`): RFC 3527 does not hold.
+    pub ignores_link_selection: bool,
     /// The VPNs that subnets belong to.
     pub vpns: Vpns,
 }
@@ -306,6 +310,8 @@ pub struct Subnet4 {
     pub rules: Rules,
     /// What of relay agents' words counts.
     pub agents: AgentPolicy,
+    /// How many leases it and each of its lines may hold.
+    pub limits: SubnetLimits,
 }
 
 /// A DHCPv6 subnet.
@@ -341,6 +347,8 @@ pub struct Subnet6 {
     pub rapid_commit: bool,
     /// Preference sent in Advertise, when not 0 (RFC 8415 section 21.8).
     pub preference: u8,
+    /// How many leases it and each of its lines may hold.
+    pub limits: SubnetLimits,
 }
 
 impl Lifetimes {

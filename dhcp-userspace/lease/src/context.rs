@@ -2,8 +2,8 @@
 //! Reconfigure key: what is kept beside a binding and decides nothing about it.
 //!
 //! A context is a sequence of items, each a kind, a length and octets (docs/lease-format.md), in the order of
-//! their kinds. That is also the order of their worth: where there is less room than items, those at the
-//! end are left out, each as a whole. Octets in an item are what a stranger said unless noted otherwise.
+//! their kinds, but that what the lease counts against goes first. That is also the order of their worth: where
+//! there is less room than items, those at the end are left out, each as a whole. Octets in an item are what a stranger said unless noted otherwise.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -50,6 +50,17 @@ impl ItemKind {
     /// DHCPv4, beside a [`ItemKind::RECONFIGURE_KEY`]: `xid` of the client's last exchange, 4 octets, big-endian.
     /// Clients take no message with another one, a FORCERENEW neither.
     pub const TRANSACTION: Self = Self(12);
+    /// What the lease counts against where that is limited: tags of 8 octets each ([`crate::counts`]). It goes before
+    /// all others, and a binding whose table has no room for it is not written.
+    pub const COUNTED: Self = Self(13);
+
+    /// Where an item of this kind stands among others: its number, but what counts goes first.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::COUNTED => 0,
+            Self(number) => number,
+        }
+    }
 }
 
 impl fmt::Debug for ItemKind {
@@ -202,6 +213,13 @@ impl Context {
         all.get(..fitting).unwrap_or_default()
     }
 
+    /// How many octets at the beginning are never left out.
+    pub(crate) fn indispensable_len(&self) -> usize {
+        let first = self.items().next();
+        let counted = first.filter(|item| item.kind == ItemKind::COUNTED);
+        counted.map_or(0, |item| item.emitted_len())
+    }
+
     /// The items in order.
     pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
         let mut rest = self.as_octets();
@@ -225,7 +243,9 @@ impl Context {
         if kind == ItemKind::END {
             return false;
         }
-        let before = self.items().take_while(|known| known.kind <= kind);
+        let before = self
+            .items()
+            .take_while(|known| known.kind.rank() <= kind.rank());
         let place = before.map(|known| known.emitted_len()).sum();
         let Some((before, after)) = self.as_octets().split_at_checked(place) else {
             return false;

@@ -122,8 +122,8 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// A hash table of so many numbers that never allocates again. hashbrown rehashes in place when what
+/// A hash table of so many entries that never allocates again. hashbrown rehashes in place when what
 /// removed entries left behind fills it, but only while at most half of its capacity is in use.
-pub(crate) fn table_for(numbers: usize) -> HashTable<u32> {
-    HashTable::with_capacity(2 * numbers)
+pub(crate) fn table_for<T>(entries: usize) -> HashTable<T> {
+    HashTable::with_capacity(2 * entries)
 }

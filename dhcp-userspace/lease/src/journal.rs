@@ -8,6 +8,7 @@
 //! - The head never reaches the tail: nothing is overwritten that a checkpoint has not made needless.
 
 use crate::binding::Lease;
+use crate::counts::Tag;
 use crate::format::{Checksum, Group, Image, SLOT_OCTETS, VERSION, archive};
 use crate::headers::{COPY_DISTANCE, StoreHeader};
 use core::hash::Hasher;
@@ -86,6 +87,8 @@ pub struct ChangeLog {
     freed_leases: Vec<(u32, Lease)>,
     /// Slots that are free once all this is durable.
     freed_slots: Vec<(u32, u32)>,
+    /// What counts no longer once all this is durable.
+    freed_tags: Vec<Tag>,
     /// Under durability "process", if somebody wants them: the records for the history. They are in the
     /// tables already and nothing waits for them.
     notes: Option<Vec<u8>>,
@@ -103,6 +106,7 @@ impl ChangeLog {
             capacity: records,
             freed_leases: Vec::with_capacity(records),
             freed_slots: Vec::with_capacity(records),
+            freed_tags: Vec::with_capacity(2 * records),
             notes: None,
         }
     }
@@ -166,6 +170,14 @@ impl ChangeLog {
         self.freed_slots.push((partition, slot));
     }
 
+    pub(crate) fn free_tag(&mut self, tag: Tag) {
+        self.freed_tags.push(tag);
+    }
+
+    pub(crate) fn freed_tags(&self) -> &[Tag] {
+        &self.freed_tags
+    }
+
     pub(crate) fn freed_leases(&self) -> &[(u32, Lease)] {
         &self.freed_leases
     }
@@ -224,6 +236,7 @@ impl ChangeLog {
         self.count = 0;
         self.freed_leases.clear();
         self.freed_slots.clear();
+        self.freed_tags.clear();
     }
 }
 

@@ -12,6 +12,7 @@ pub mod allocator;
 pub mod binding;
 pub mod clock;
 pub mod context;
+pub mod counts;
 pub mod format;
 pub mod geometry;
 pub mod headers;
@@ -39,12 +40,15 @@ pub use binding::{
     Binding, GRACE_SECONDS, Key, Lease, LeaseKind, State, SubnetId, Terms, Timestamp,
 };
 pub use context::{Context, ItemKind};
+pub use counts::{Bound, Limited, Limits, TAGS_MAX, Tag, Tags};
 pub use declines::DECLINES_MAX;
 pub use directory::{NotFiled, Sought, remote_id, sub_option};
 pub use headers::{HeaderError, StoreHeader};
 pub use journal::{ChangeLog, Journal};
 pub use offers::Offer;
-pub use partition::{Occupancy, Partition, Room, SEEK_ENTRIES_MAX, SlotNumber, TableFull, Ticked};
+pub use partition::{
+    NotCommitted, Occupancy, Partition, Room, SEEK_ENTRIES_MAX, SlotNumber, TableFull, Ticked,
+};
 pub use recovery::{OpenError, Opening, Recovery, TableRegions};
 pub use store::{Durability, Partitions};
 pub use table::Region;

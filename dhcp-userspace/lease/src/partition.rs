@@ -10,6 +10,7 @@
 use crate::allocator::{Claim, Past, Pools};
 use crate::binding::{Binding, GRACE_SECONDS, Key, Lease, State, SubnetId, Terms, Timestamp};
 use crate::context::Context;
+use crate::counts::{Bound, LetGo, Limits};
 use crate::declines::Declines;
 use crate::directory::Directory;
 use crate::format::{self, ArchivedRecord, Checksum, Image};
@@ -26,10 +27,12 @@ use core::ops::Range;
 use std::collections::VecDeque;
 
 mod commit;
+mod counting;
 mod seek;
 mod trust;
 
 use commit::{Earlier, WANTED};
+use counting::Counting;
 pub use seek::SEEK_ENTRIES_MAX;
 pub(crate) use trust::Unseen;
 
@@ -41,6 +44,17 @@ pub struct SlotNumber(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no free slot in the lease table; raise `lease-capacity`")]
 pub struct TableFull;
+
+/// Why a binding is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotCommitted {
+    /// There is no slot for it.
+    #[error(transparent)]
+    TableFull(#[from] TableFull),
+    /// It would be one lease too many.
+    #[error("the lease limit of the {} is reached", .0.name())]
+    Limit(Bound),
+}
 
 /// What a slot is for at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +161,8 @@ pub struct Partition {
     pub(crate) index: ClientIndex,
     /// Where live leases are found by more than their clients; `None`: nobody asked for that.
     directory: Option<Box<Directory>>,
+    /// How many leases lines, classes and subnets hold; `None`: nobody asked for that.
+    counting: Option<Counting>,
     pub(crate) wheel: Wheel,
     pub(crate) roles: Vec<Role>,
     /// What nobody has looked at; `None`: all was.
@@ -215,6 +231,7 @@ impl Partition {
             role_counts: count_roles(&roles),
             index,
             directory: None,
+            counting: None,
             wheel,
             roles,
             unseen: None,
@@ -376,6 +393,7 @@ impl Partition {
         match self.find_where(key, ended) {
             // While the record's end is not durable, an earlier, longer one would count after a crash.
             Some(SlotNumber(slot)) if self.role(slot) == Role::Live && self.is_settled(slot) => {
+                self.uncount(slot);
                 self.assign(slot, Role::Former, Timestamp::NEVER);
                 Claim::Claimed
             }
@@ -399,7 +417,36 @@ impl Partition {
         log: &mut ChangeLog,
         now: Timestamp,
     ) -> Result<SlotNumber, TableFull> {
+        let committed = self.commit_within(slot, binding, &Limits::NONE, pools, log, now);
+        // Without limits none is reached.
+        committed.map_err(|_| TableFull)
+    }
+
+    /// As [`Partition::commit`], unless what the lease counts against ([`Context::tags`]) would hold more leases
+    /// than `limits` say. What the client's earlier binding counts against already is not asked again, and one
+    /// that counted against nothing, because there were no limits then, goes on in any case.
+    ///
+    /// # Errors
+    /// [`NotCommitted`]; nothing changed then.
+    pub fn commit_within(
+        &mut self,
+        slot: Option<SlotNumber>,
+        binding: &Binding,
+        limits: &Limits,
+        pools: &Pools,
+        log: &mut ChangeLog,
+        now: Timestamp,
+    ) -> Result<SlotNumber, NotCommitted> {
         let (mut slots, context) = self.slots_for(slot, binding)?;
+        let role = match binding.state {
+            State::Declined => Role::Declined,
+            State::Released => Role::Former,
+            // An imported one may have ended long ago; it holds nothing.
+            State::Leased if Role::Live.ends(binding.expires) <= now => Role::Former,
+            State::Leased => Role::Live,
+        };
+        let counted = self.recount(slot, binding, role == Role::Live, limits, now);
+        let counted: Option<LetGo> = counted.map_err(NotCommitted::Limit)?;
         let digest = self.digester.of_binding(binding);
         let head = match slot {
             Some(SlotNumber(head)) => head,
@@ -411,13 +458,6 @@ impl Partition {
                 *place = self.take_slot(log);
             }
         }
-        let role = match binding.state {
-            State::Declined => Role::Declined,
-            State::Released => Role::Former,
-            // An imported one may have ended long ago; it holds nothing.
-            State::Leased if Role::Live.ends(binding.expires) <= now => Role::Former,
-            State::Leased => Role::Live,
-        };
         let before = earlier.as_ref().and_then(|earlier| earlier.digest);
         if slot.is_some() && self.role(head) == Role::Declined {
             self.forget_decline(head);
@@ -455,6 +495,10 @@ impl Partition {
         }
         for &surplus in slots.surplus() {
             self.free_slot(surplus, log);
+        }
+        match counted {
+            Some(counted) => self.let_count_go(&counted, log),
+            None => self.count_late(head, binding, role == Role::Live),
         }
         self.end_offer(digest, binding, held, pools);
         Ok(SlotNumber(head))

@@ -293,6 +293,7 @@ fn stats_text(stats: &Stats) -> String {
         let some = counts.iter().filter(|(_, count)| **count > 0);
         rows.extend(some.map(|(name, count)| [format!("{heading} {name}"), count.to_string()]));
     };
+    group("lease limit of a", &stats.limit_refusals);
     group("lost", &stats.lost);
     group("v4 received", &stats.received_v4);
     group("v4 sent", &stats.sent_v4);

@@ -343,6 +343,7 @@ impl Source for Running {
             store_trouble: (status.store.trouble.as_ref()).map(|it| it.cause.name().to_owned()),
             state_dir_free_octets: status.free_octets.unwrap_or(0),
             journal_waits: status.store.waits,
+            limits_counted: status.limits_counted as u64,
             syncs: status.store.groups,
             synced_records: status.store.records,
             sync_p99_micros: status.store.latency_p99_micros,

@@ -4,6 +4,7 @@
 
 mod classes;
 mod lifetimes;
+mod limits;
 mod links;
 mod options;
 mod placed;

@@ -27,14 +27,15 @@ use super::report::{At, Report, Spot};
 use crate::leasequery::BulkSettings;
 use crate::settings::{CopyMode, Durability, XdpMode};
 use dhcp_core::leasequery::Leasequery;
+use dhcp_core::limits::LineKey;
 use dhcp_core::subnet::{ClientKey, Preference};
 use dhcp_lease::Allocator;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use toml::de::DeValue;
 use values::{
-    allocator, allowed_relays, client_key, interface_name, ipv4, path, percent, preference, relays,
-    server_address, text_or_octets, vpn,
+    allocator, allowed_relays, client_key, interface_name, ipv4, line_key, path, percent,
+    preference, relays, server_address, text_or_octets, vpn,
 };
 
 /// The whole file.
@@ -57,6 +58,7 @@ pub(super) struct File {
     pub(super) prefer: [Option<At<Preference>>; 2],
     pub(super) exclude_first_last_24: Option<At<bool>>,
     pub(super) release_without_server_id: Option<At<bool>>,
+    pub(super) ignore_link_selection: Option<At<bool>>,
     pub(super) forcerenew_nonce: Option<At<bool>>,
     pub(super) allowed_relays: Option<Vec<At<Prefix>>>,
     pub(super) subnet_selection: Option<At<bool>>,
@@ -145,6 +147,9 @@ pub(super) struct Parameters {
     /// Type and information (RFC 6607).
     pub(super) vpn: Option<At<Vec<u8>>>,
     pub(super) client_key: Option<At<ClientKey>>,
+    pub(super) line_key: Option<At<LineKey>>,
+    /// Of each line.
+    pub(super) line_limit: Limit,
     pub(super) reservations_global: Option<At<bool>>,
     pub(super) reservations_in_subnet: Option<At<bool>>,
     pub(super) reservations_out_of_pool: Option<At<bool>>,
@@ -154,6 +159,31 @@ pub(super) struct Parameters {
     pub(super) ping_cltt_secs: Option<At<u32>>,
     /// Of this level alone.
     pub(super) options: Vec<OptionData>,
+}
+
+/// How many leases something may hold.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Limit {
+    pub(super) addresses: Option<At<u32>>,
+    pub(super) prefixes: Option<At<u32>>,
+}
+
+impl Limit {
+    /// Those of a subnet or class.
+    fn read(table: &Table<'_>, family: Family, report: &mut Report) -> Self {
+        let mut this = Self {
+            addresses: table.read("address-limit", report, leases),
+            prefixes: None,
+        };
+        if family == Family::V6 {
+            this.prefixes = table.read("prefix-limit", report, leases);
+        }
+        this
+    }
+}
+
+fn leases(value: &Value<'_>) -> Result<u32, String> {
+    value.whole_u32(0, u32::MAX)
 }
 
 impl Parameters {
@@ -197,6 +227,11 @@ impl Parameters {
             min_ping_requests: either(&self.min_ping_requests, &outer.min_ping_requests),
             reply_timeout: either(&self.reply_timeout, &outer.reply_timeout),
             ping_cltt_secs: either(&self.ping_cltt_secs, &outer.ping_cltt_secs),
+            line_key: either(&self.line_key, &outer.line_key),
+            line_limit: Limit {
+                addresses: either(&self.line_limit.addresses, &outer.line_limit.addresses),
+                prefixes: either(&self.line_limit.prefixes, &outer.line_limit.prefixes),
+            },
             reservations_global: either(&self.reservations_global, &outer.reservations_global),
             reservations_in_subnet: either(
                 &self.reservations_in_subnet,
@@ -290,6 +325,9 @@ impl File {
             release_without_server_id: compatibility
                 .as_ref()
                 .and_then(|table| table.read("release-without-server-id", report, Value::boolean)),
+            ignore_link_selection: compatibility
+                .as_ref()
+                .and_then(|table| table.read("ignore-rai-link-selection", report, Value::boolean)),
             forcerenew_nonce: dhcp4
                 .as_ref()
                 .and_then(|table| table.read("forcerenew-nonce", report, Value::boolean)),
@@ -420,6 +458,11 @@ impl Parameters {
             low_water_percent: table.read("low-water-percent", report, percent),
             decline_alarm_percent: table.read("decline-alarm-percent", report, percent),
             min_valid_lifetime: table.read("min-valid-lifetime", report, lifetime),
+            line_key: table.read("line-key", report, |value| line_key(value, families)),
+            line_limit: Limit {
+                addresses: table.read("line-address-limit", report, leases),
+                prefixes: None,
+            },
             reservations_global: table.read("reservations-global", report, Value::boolean),
             reservations_in_subnet: table.read("reservations-in-subnet", report, Value::boolean),
             reservations_out_of_pool: table.read(
@@ -456,6 +499,7 @@ impl Parameters {
             });
         }
         if v6 {
+            this.line_limit.prefixes = table.read("line-prefix-limit", report, leases);
             this.pd_allocator = table.read("pd-allocator", report, allocator);
             this.preferred_lifetime = table.read("preferred-lifetime", report, lifetime);
             this.preference = table.read("preference", report, |value| {

@@ -5,6 +5,7 @@ mod classes;
 mod dhcp;
 mod inherited;
 mod leasequery;
+mod limits;
 mod options;
 mod pools;
 mod reservations;

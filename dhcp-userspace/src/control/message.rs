@@ -5,7 +5,7 @@ use crate::io::PortStatistics;
 use crate::leases::LeaseView;
 use crate::leases::import::{Rule, SubnetFrom};
 use dhcp_core::{Discard, Policy};
-use dhcp_lease::{Binding, PoolIndex, State, Timestamp};
+use dhcp_lease::{Binding, Bound, PoolIndex, State, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -55,6 +55,9 @@ pub struct Status {
     /// How often the journal was full, and the clients waited for a checkpoint.
     #[serde(default)]
     pub journal_waits: u64,
+    /// Lines, classes and subnets that hold leases which count against a limit.
+    #[serde(default)]
+    pub limits_counted: u64,
     /// How often the journal was synced: one barrier for a group of changes.
     #[serde(default)]
     pub syncs: u64,
@@ -186,6 +189,9 @@ pub struct Stats {
     pub agent_option_left_out: u64,
     /// Options that had no room in a DHCPv4 reply.
     pub options_left_out: u64,
+    /// Leases that were refused because there are as many as there may be, by what has the limit.
+    #[serde(default)]
+    pub limit_refusals: BTreeMap<String, u64>,
     /// Frames that the kernel lost on their way, by reason.
     pub lost: BTreeMap<String, u64>,
     /// DHCPv4 messages received, by kind.
@@ -221,6 +227,7 @@ impl Stats {
             change_logs: totals.logs,
             agent_option_left_out: totals.agent_option_left_out,
             options_left_out: totals.options_left_out,
+            limit_refusals: named(&Bound::ALL.map(Bound::name), &totals.limit_refusals),
             lost: LOST
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), count(&totals.port)))

@@ -98,6 +98,18 @@ const METRICS: &[Metric] = &[
         "Options that a DHCPv4 client should have got and for which its reply had no room.",
     ),
     metric(
+        "xdhcpd_lease_limit_refusals_total",
+        "counter",
+        "limit",
+        "Leases that were refused because the client's line (`line-address-limit`, `line-prefix-limit`), a class of its or the subnet (`address-limit`, `prefix-limit`) has as many as it may: `line`, `class`, `subnet`. Offers, NAKs and IAs of DHCPv6 alike; a client that goes on asking counts each time.",
+    ),
+    metric(
+        "xdhcpd_lease_limits_counted",
+        "gauge",
+        "",
+        "Lines, classes and subnets that hold leases which count against a limit; 0 while there are no limits.",
+    ),
+    metric(
         "xdhcpd_journal_syncs_total",
         "counter",
         "",
@@ -418,6 +430,8 @@ fn samples(name: &str, status: &Status, stats: &Stats, pools: &[PoolStatus]) -> 
         "xdhcpd_change_logs_total" => one(stats.change_logs),
         "xdhcpd_agent_option_left_out_total" => one(stats.agent_option_left_out),
         "xdhcpd_options_left_out_total" => one(stats.options_left_out),
+        "xdhcpd_lease_limit_refusals_total" => labelled("limit", &stats.limit_refusals),
+        "xdhcpd_lease_limits_counted" => one(status.limits_counted),
         "xdhcpd_journal_syncs_total" => one(status.syncs),
         "xdhcpd_journal_records_total" => one(status.synced_records),
         "xdhcpd_journal_waits_total" => one(status.journal_waits),

@@ -63,6 +63,7 @@ fn policy() -> Policy {
         reservations: Reservations::default(),
         server_identifier: None,
         next_server: Ipv4Addr::UNSPECIFIED,
+        limits: Default::default(),
         server_hostname: Box::default(),
         boot_file_name: Box::default(),
         rapid_commit: false,
@@ -86,6 +87,7 @@ fn policy() -> Policy {
         reservations: Reservations::default(),
         rapid_commit: false,
         preference: 0,
+        limits: Default::default(),
     };
     Policy {
         networks_v4: vec![Network {

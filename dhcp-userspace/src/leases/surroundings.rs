@@ -84,7 +84,13 @@ impl ContextView {
             view.relay_source = format!("{address}{port}");
         }
         let mut known = context.clone();
-        known.retain(|kind| kind != ItemKind::RECONFIGURE_KEY && kind != ItemKind::TRANSACTION);
+        // What it counts against says nothing outside of its store.
+        let inner = [
+            ItemKind::RECONFIGURE_KEY,
+            ItemKind::TRANSACTION,
+            ItemKind::COUNTED,
+        ];
+        known.retain(|kind| !inner.contains(&kind));
         if !known.is_empty() {
             view.octets = notation::hex(known.as_octets());
         }

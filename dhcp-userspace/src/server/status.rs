@@ -40,6 +40,8 @@ pub struct Status {
     pub recovery: Recovery,
     /// Number of partitions of the store.
     pub partitions: usize,
+    /// How many lines, classes and subnets hold leases that count against a limit.
+    pub limits_counted: usize,
     /// How full each pool is, in the order of the policy's pools.
     pub pools: Vec<PoolCounts>,
     /// What is wrong with pools, as of a second ago.

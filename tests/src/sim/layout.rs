@@ -113,6 +113,7 @@ impl Layout {
             reservations: Reservations::default(),
             server_identifier: None,
             next_server: Ipv4Addr::UNSPECIFIED,
+            limits: Default::default(),
             server_hostname: Box::default(),
             boot_file_name: Box::default(),
             rapid_commit: true,
@@ -136,6 +137,7 @@ impl Layout {
             reservations: Reservations::default(),
             rapid_commit: true,
             preference: 0,
+            limits: Default::default(),
         };
         Policy {
             networks_v4: vec![Network {

@@ -728,6 +728,7 @@ impl SubnetLine {
         };
         Subnet4 {
             access: Default::default(),
+            limits: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,
@@ -762,6 +763,7 @@ impl SubnetLine {
         };
         Subnet6 {
             access: Default::default(),
+            limits: Default::default(),
             id: self.id,
             network,
             prefix_len: self.prefix_len,

@@ -8,6 +8,7 @@
 
 use super::{ClassId, ClassSet, Guard, Memberships};
 use crate::expression::{Condition, Expression, Packet, SCRATCH_OCTETS, Scratch};
+use crate::limits::LeaseLimits;
 use crate::options::OptionSet;
 use crate::subnet::Lifetimes;
 use core::net::Ipv4Addr;
@@ -69,6 +70,8 @@ pub struct Class {
     pub preferred: Option<u32>,
     /// What a booting client fetches from where (DHCPv4).
     pub boot: BootFields,
+    /// How many leases all its members together may hold.
+    pub limits: LeaseLimits,
 }
 
 /// The header fields for clients that boot (DHCPv4).
@@ -96,6 +99,7 @@ pub struct Classes {
     /// Whether some class has lifetimes or header fields.
     has_lifetimes: bool,
     has_boot_fields: bool,
+    has_limits: bool,
 }
 
 impl Classes {
@@ -119,6 +123,9 @@ impl Classes {
             has_boot_fields: classes
                 .iter()
                 .any(|class| class.boot != BootFields::default()),
+            has_limits: classes
+                .iter()
+                .any(|class| class.limits != LeaseLimits::NONE),
             classes,
         }
     }
@@ -226,6 +233,22 @@ impl Classes {
             lifetimes.preferred = preferred;
         }
         lifetimes
+    }
+
+    /// Whether some class may hold only so many leases.
+    pub fn has_limits(&self) -> bool {
+        self.has_limits
+    }
+
+    /// The limits of those of a client's classes that have some, with their names.
+    pub fn limits<'p>(
+        &'p self,
+        classes: &'p Memberships,
+    ) -> impl Iterator<Item = (&'p str, LeaseLimits)> {
+        let members = classes.iter().filter(|_| self.has_limits);
+        let limited = members.filter_map(|class| self.get(class));
+        let limited = limited.filter(|class| class.limits != LeaseLimits::NONE);
+        limited.map(|class| (&*class.name, class.limits))
     }
 
     /// A header field for a member of classes: that of the first class that has it.

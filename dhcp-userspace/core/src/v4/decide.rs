@@ -4,19 +4,20 @@ mod unused;
 
 use super::context::{recorded_override, way};
 use super::forcerenew::key_for_ack;
-use super::identify::Identifiers;
+use super::identify::{Identifiers, line};
 use super::query::{Kind, Query};
 use super::select::FoundBy;
 use crate::cache::{Left, is_duplicate};
 use crate::discard::Discard;
+use crate::limits;
 use crate::reservation::Host;
 use crate::subnet::{LeaseCache, Lifetimes, Network, Policy, Preference, Rules, Subnet4};
 use crate::surroundings::{Way, carry_over};
 use core::net::Ipv4Addr;
 use dhcp_lease::context::{ItemKind, ReconfigureKey};
 use dhcp_lease::{
-    Binding, ChangeLog, Claim, Context, Lease, Offer, Partition, PoolIndex, SlotNumber, State,
-    SubnetId, Timestamp,
+    Binding, Bound, ChangeLog, Claim, Context, Lease, LeaseKind, Limits, NotCommitted, Offer,
+    Partition, PoolIndex, SlotNumber, State, SubnetId, Timestamp,
 };
 use dhcp_wire::id::Iaid;
 
@@ -75,6 +76,8 @@ pub enum Refusal {
     NotPermitted,
     /// Another address is reserved for the client.
     Reserved,
+    /// Its line, a class of its or the subnet holds as many leases as it may.
+    Limit(Bound),
 }
 
 impl Refusal {
@@ -87,6 +90,7 @@ impl Refusal {
             Self::InUse => "address in use",
             Self::NotPermitted => "address not available",
             Self::Reserved => "another address is reserved",
+            Self::Limit(_) => "too many leases",
         }
     }
 }
@@ -255,7 +259,9 @@ impl<'a> Case<'a> {
     }
 
     fn choose(&mut self) -> Result<(Candidate, Hold), Discard> {
+        let mut full = None;
         if let Some(reserved) = self.reserved
+            && self.has_room(reserved.subnet, &mut full)
             && let Some(hold) = self.obtain(reserved.address)
         {
             return Ok((reserved, hold));
@@ -275,6 +281,7 @@ impl<'a> Case<'a> {
         let free = in_order.map(|address| address.filter(|_| !is_withheld));
         for address in [live, self.offered].into_iter().chain(free).flatten() {
             if let Some(candidate) = self.permitted(address)
+                && self.has_room(candidate.subnet, &mut full)
                 && let Some(hold) = self.obtain(address)
             {
                 return Ok((candidate, hold));
@@ -283,9 +290,33 @@ impl<'a> Case<'a> {
         if is_withheld {
             return Err(Discard::Withheld);
         }
-        self.new_address()
+        self.new_address(&mut full)
             .map(|candidate| (candidate, Hold::Fresh))
-            .ok_or(Discard::NoAddress)
+            .ok_or_else(|| full.map_or(Discard::NoAddress, Discard::of_limit))
+    }
+
+    /// What a lease of a subnet of the network counts against.
+    fn limits(&self, subnet: &Subnet4) -> Limits {
+        let of_classes = (&self.policy.classes_v4, &self.query.classes);
+        let of_subnet = (subnet.id, &subnet.limits);
+        let line = |key| line(self.query, key);
+        limits::limits(self.partition, LeaseKind::V4, of_subnet, line, of_classes)
+    }
+
+    /// Whether the client may have one more lease of a subnet of the network, as it looks at the moment; if not,
+    /// `full` says why.
+    fn has_room(&self, subnet: usize, full: &mut Option<Bound>) -> bool {
+        let subnet = self
+            .network
+            .subnets
+            .get(subnet)
+            .filter(|_| self.partition.counts_leases());
+        let reached = subnet.and_then(|subnet| {
+            self.partition
+                .limit_reached(self.slot, &self.limits(subnet), self.now)
+        });
+        *full = full.or(reached);
+        reached.is_none()
     }
 
     /// Whether the store is a restored copy, so that a free address is only for a client that has it already.
@@ -294,13 +325,16 @@ impl<'a> Case<'a> {
     }
 
     /// The next free address of the network's pools that the client may use, in the order of the configuration.
-    fn new_address(&self) -> Option<Candidate> {
-        let subnets = self.network.subnets.iter().enumerate();
-        let pools =
-            subnets.flat_map(|(subnet, entry)| entry.pools.iter().map(move |&pool| (subnet, pool)));
-        let mut pools = pools.filter(|(subnet, pool)| self.may_use(*subnet, *pool));
-        pools.find_map(|(subnet, pool)| {
-            let address = self.next_of(pool)?;
+    fn new_address(&self, full: &mut Option<Bound>) -> Option<Candidate> {
+        let mut subnets = self.network.subnets.iter().enumerate();
+        subnets.find_map(|(subnet, entry)| {
+            let pools = entry.pools.iter().copied();
+            let mut pools = pools.filter(|pool| self.may_use(subnet, *pool)).peekable();
+            pools.peek()?;
+            if !self.has_room(subnet, full) {
+                return None;
+            }
+            let address = pools.find_map(|pool| self.next_of(pool))?;
             Some(Candidate { address, subnet })
         })
     }
@@ -437,12 +471,12 @@ impl<'a> Case<'a> {
         if !self.partition.may_decline(&self.query.key(), self.now) {
             binding.state = State::Released;
             binding.expires = self.now;
-            self.write(&binding)?;
+            self.end(&binding)?;
             return Err(Discard::DeclineOverLimit);
         }
         binding.valid_seconds = self.policy.quarantine_seconds(binding.lease, self.now);
         binding.expires = self.now.after(binding.valid_seconds);
-        self.write(&binding)?;
+        self.end(&binding)?;
         Err(Discard::Declined)
     }
 
@@ -452,7 +486,7 @@ impl<'a> Case<'a> {
             return Err(Discard::ReleaseNotHolder);
         };
         binding.expires = self.now;
-        self.write(&binding)?;
+        self.end(&binding)?;
         Err(Discard::Released)
     }
 
@@ -614,6 +648,7 @@ impl<'a> Case<'a> {
         let secret = self.policy.forcerenew;
         let context = &mut binding.context;
         answer.nonce = key_for_ack(self.query, secret, candidate.address, self.now, context);
+        let limits = self.count(candidate, subnet, context);
         if let Some((slot, left)) = self.left(hold, &subnet.lifetimes.cache) {
             if self.partition.is_known(slot, &binding) {
                 answer.lease_seconds = left.valid;
@@ -628,11 +663,41 @@ impl<'a> Case<'a> {
                 return Err(Discard::Duplicate);
             }
         }
-        let written = self.write(&binding);
-        if written.is_err() && hold == Hold::Fresh {
+        let Err(refused) = self.write(&binding, &limits) else {
+            return Ok(answer);
+        };
+        if hold == Hold::Fresh {
             self.policy.pools.give_back(Lease::V4(candidate.address));
         }
-        written.map(|()| answer)
+        match (refused, verdict) {
+            (NotCommitted::TableFull(_), _) => Err(Discard::TableFull),
+            (NotCommitted::Limit(bound), Verdict::Ack) => Ok(self.refuse(Refusal::Limit(bound))),
+            // To a DISCOVER or a BOOTP client there is no way to say no.
+            (NotCommitted::Limit(bound), _) => Err(Discard::of_limit(bound)),
+        }
+    }
+
+    /// Puts down what a lease counts against. A renewal that goes past the relay agents tells neither its line nor
+    /// all of its classes: what was told when they were there holds.
+    fn count(&self, candidate: Candidate, subnet: &Subnet4, context: &mut Context) -> Limits {
+        if !self.partition.counts_leases() {
+            return Limits::NONE;
+        }
+        if way(self.query) == Way::Unknown
+            && let (Some(slot), Record::Live(held)) = (self.slot, self.record)
+            && held == candidate.address
+        {
+            let mut earlier = Context::EMPTY;
+            self.partition.context(slot, &mut earlier);
+            let tags = earlier.tags();
+            if !tags.is_empty() {
+                context.set_tags(&tags);
+                return Limits::NONE;
+            }
+        }
+        let limits = self.limits(subnet);
+        context.set_tags(&limits.tags());
+        limits
     }
 
     /// What is left of the client's lease, if that is young enough not to be written down again for its times.
@@ -646,12 +711,17 @@ impl<'a> Case<'a> {
         Some((slot, left))
     }
 
-    fn write(&mut self, binding: &Binding) -> Result<(), Discard> {
-        let pools = &self.policy.pools;
-        let written = self
-            .partition
-            .commit(self.slot, binding, pools, self.log, self.now);
-        written.map(|_| ()).map_err(|_| Discard::TableFull)
+    fn write(&mut self, binding: &Binding, limits: &Limits) -> Result<(), NotCommitted> {
+        let (pools, slot) = (&self.policy.pools, self.slot);
+        let partition = &mut self.partition;
+        let written = partition.commit_within(slot, binding, limits, pools, self.log, self.now);
+        written.map(|_| ())
+    }
+
+    /// Writes down that a lease is no longer the client's.
+    fn end(&mut self, binding: &Binding) -> Result<(), Discard> {
+        let written = self.write(binding, &Limits::NONE);
+        written.map_err(|_| Discard::TableFull)
     }
 
     fn answer(&self, verdict: Verdict, candidate: Candidate, subnet: &Subnet4) -> Answer {

@@ -2,6 +2,7 @@
 
 use super::agent::AGENT_OCTETS_MAX;
 use super::query::{Kind, Query};
+use crate::limits::{Line, LineKey};
 use crate::reservation::{Host, Reservations, ReservedBy};
 use crate::subnet::{Network, Policy, Subnet4};
 use dhcp_lease::Context;
@@ -77,6 +78,21 @@ impl<'q> Identifiers<'q> {
             .find(|sub_option| sub_option.code == code)
             .map_or(&[], |sub_option| sub_option.data)
     }
+}
+
+/// The client's line, as far as relay agents tell it and are believed.
+pub(super) fn line(query: &Query, key: LineKey) -> Option<Line<'_>> {
+    let (code, is_local) = match key {
+        LineKey::Port => (code::AGENT_CIRCUIT_ID, true),
+        LineKey::Remote => (code::AGENT_REMOTE_ID, false),
+        LineKey::Subscriber => (code::AGENT_SUBSCRIBER_ID, false),
+    };
+    let name = query.agent.find(code).filter(|name| !name.is_empty())?;
+    let mut agent = [0; 16];
+    if let Some(place) = agent.first_chunk_mut().filter(|_| is_local) {
+        *place = query.giaddr.octets();
+    }
+    Some(Line { agent, name })
 }
 
 fn agent(query: &Query, remembered: impl FnOnce(&mut Context) -> bool) -> Octets<AGENT_OCTETS_MAX> {

@@ -577,6 +577,8 @@ impl Query {
         self.subnet_selection = selection.filter(|_| policy.client_selects);
         // RFC 3527 section 3 [link-selection-first]: the relay agent's word goes before the client's.
         let by_client = self.subnet_selection.map(Ipv4Addr::from_octets);
+        let by_agent = self.agent.link_selection();
+        let by_agent = by_agent.filter(|_| !policy.ignores_link_selection);
         // RFC 8357 section 5.1 [relay-port]: a relay agent that says so is answered at the port that it sent
         // from, any other at the server port.
         let port = self.envelope.source_port;
@@ -586,7 +588,7 @@ impl Query {
         }
         Ok(Arrival::Relayed {
             giaddr: self.giaddr,
-            selected: self.agent.link_selection().or(by_client),
+            selected: by_agent.or(by_client),
             vpn,
         })
     }

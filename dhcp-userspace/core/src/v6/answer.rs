@@ -2,7 +2,7 @@
 
 use super::query::{HINTS_MAX, IAS_MAX, IaKind, IaQuery};
 use crate::subnet::{Lifetimes, Subnet6};
-use dhcp_lease::{Lease, SubnetId};
+use dhcp_lease::{Bound, Lease, SubnetId};
 use dhcp_wire::id::Iaid;
 use dhcp_wire::v6::{MessageType, StatusCode};
 
@@ -25,6 +25,8 @@ pub struct Answer {
     pub(super) t2: u32,
     ias: [IaAnswer; IAS_MAX],
     ia_count: usize,
+    /// How often a limit of leases stood against one, in the order of `Bound::ALL`.
+    refusals: [u8; Bound::ALL.len()],
 }
 
 /// A status with its text for people.
@@ -90,7 +92,21 @@ impl Answer {
             t2: 0,
             ias: [no_ia; IAS_MAX],
             ia_count: 0,
+            refusals: [0; Bound::ALL.len()],
         }
+    }
+
+    /// Notes that a limit of leases stood against one.
+    pub(super) fn refuse(&mut self, bound: Bound) {
+        if let Some(count) = self.refusals.get_mut(bound as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// How many leases were refused because a limit was reached.
+    pub fn refusals(&self) -> impl Iterator<Item = (Bound, u64)> {
+        let counts = self.refusals.into_iter().map(u64::from);
+        Bound::ALL.into_iter().zip(counts)
     }
 
     pub(super) fn status_only(said: Said) -> Self {

@@ -4,15 +4,18 @@
 //! names, its former lease (these two the other way round if the operator says so), a new one. The first that is allowed on the link and free is chosen. While the
 //! store is a restored copy, only what is the client's by the first three is: what is free may be somebody's.
 
+use super::context::line;
 use super::query::{IaKind, IaQuery, Query};
 use crate::Policy;
 use crate::class::Memberships;
+use crate::limits;
 use crate::own::OwnAddresses;
 use crate::reservation::{Reservation, ReservedBy};
 use crate::subnet::{Network, Preference, Subnet6};
 use core::net::Ipv6Addr;
 use dhcp_lease::{
-    Claim, Key, Lease, Partition, PoolIndex, Pools, SlotNumber, SubnetId, Terms, Timestamp,
+    Bound, Claim, Context, Key, Lease, LeaseKind, Limits, Partition, PoolIndex, Pools, SlotNumber,
+    SubnetId, Terms, Timestamp,
 };
 
 /// What the policy says of the client's link and of the client itself.
@@ -27,6 +30,8 @@ pub(super) struct Link<'a> {
     own: &'a OwnAddresses<Ipv6Addr>,
     /// The client's classes.
     pub(super) classes: &'a Memberships,
+    /// What relay agents tell of it.
+    context: &'a Context,
 }
 
 /// A lease for an IA, and by what the client has it so far.
@@ -69,7 +74,54 @@ impl<'a> Link<'a> {
             reserved,
             own: &query.own,
             classes: &query.classes,
+            context: &query.context,
         })
+    }
+
+    /// What a lease of one of its subnets counts against.
+    pub(super) fn limits(
+        &self,
+        partition: &Partition,
+        subnet: &Subnet6,
+        kind: LeaseKind,
+    ) -> Limits {
+        let of_classes = (&self.policy.classes_v6, self.classes);
+        let of_subnet = (subnet.id, &subnet.limits);
+        let line = |key| line(self.context, key);
+        limits::limits(partition, kind, of_subnet, line, of_classes)
+    }
+
+    /// Which limit stands against a lease of a subnet for the IA whose binding is in `slot`, as it looks at the
+    /// moment.
+    fn reached(
+        &self,
+        partition: &Partition,
+        subnet: &Subnet6,
+        kind: LeaseKind,
+        slot: Option<SlotNumber>,
+        now: Timestamp,
+    ) -> Option<Bound> {
+        if !partition.counts_leases() {
+            return None;
+        }
+        partition.limit_reached(slot, &self.limits(partition, subnet, kind), now)
+    }
+
+    /// Which limit stands against a lease of any of its subnets that have pools for it, if one stands against all.
+    pub(super) fn full(
+        &self,
+        partition: &Partition,
+        kind: LeaseKind,
+        slot: Option<SlotNumber>,
+        now: Timestamp,
+    ) -> Option<Bound> {
+        let has_pools = |subnet: &&Subnet6| match kind {
+            LeaseKind::Prefix => !subnet.pd_pools.is_empty(),
+            LeaseKind::Address | LeaseKind::V4 => !subnet.pools.is_empty(),
+        };
+        let subnets = self.subnets().filter(has_pools);
+        let reached = subnets.map(|subnet| self.reached(partition, subnet, kind, slot, now));
+        reached.reduce(|one, other| one.and(other)).flatten()
     }
 
     pub(super) fn pools(&self) -> &'a Pools {
@@ -199,7 +251,15 @@ pub(super) fn choose<'a>(
     let offer = partition
         .offer(key, |subnet| link.has(subnet), now)
         .map(|offer| offer.lease);
+    let slot = found.map(|found| found.slot);
     let mut take = |lease: Lease| {
+        let subnet = link.allowed(lease)?;
+        if link
+            .reached(partition, subnet, lease.kind(), slot, now)
+            .is_some()
+        {
+            return None;
+        }
         let hold = if live == Some(lease) {
             Hold::Binding
         } else if offer == Some(lease) {
@@ -211,7 +271,7 @@ pub(super) fn choose<'a>(
         };
         Some(Choice {
             lease,
-            subnet: link.allowed(lease)?,
+            subnet,
             hold,
         })
     };
@@ -244,7 +304,7 @@ pub(super) fn choose<'a>(
     before
         .or_else(|| ia.named().filter(allowed).find_map(&mut take))
         .or_else(|| former.and_then(&mut take))
-        .or_else(|| new_lease(link, ia))
+        .or_else(|| new_lease(link, partition, ia, slot, now))
 }
 
 /// Chooses the first free lease among those that the client names, for an IA that we do not know.
@@ -253,10 +313,15 @@ pub(super) fn choose_named<'a>(
     partition: &mut Partition,
     ia: &IaQuery,
     key: &Key<'_>,
+    slot: Option<SlotNumber>,
     now: Timestamp,
 ) -> Option<Choice<'a>> {
     ia.named().find_map(|lease| {
         let subnet = link.allowed(lease)?;
+        let reached = link.reached(partition, subnet, lease.kind(), slot, now);
+        if reached.is_some() {
+            return None;
+        }
         // `claim` also takes over the client's own offer.
         let claim = partition.claim(key, lease, link.pools(), now);
         (claim == Claim::Claimed).then_some(Choice {
@@ -278,9 +343,18 @@ fn fits(lease: Lease, ia: &IaQuery) -> bool {
 }
 
 /// A lease that nobody has, from the pools of the link in their order.
-fn new_lease<'a>(link: &Link<'a>, ia: &IaQuery) -> Option<Choice<'a>> {
+fn new_lease<'a>(
+    link: &Link<'a>,
+    partition: &Partition,
+    ia: &IaQuery,
+    slot: Option<SlotNumber>,
+    now: Timestamp,
+) -> Option<Choice<'a>> {
+    let kind = ia.kind.lease_kind()?;
     let claim_next = |(subnet, pool): (&'a Subnet6, &'a PoolIndex)| {
-        if !link.may_use(subnet, *pool) {
+        if !link.may_use(subnet, *pool)
+            || link.reached(partition, subnet, kind, slot, now).is_some()
+        {
             return None;
         }
         // An address of ours stays claimed, so each is met once.

@@ -1,5 +1,6 @@
 //! In what surroundings does a client ask? What of its message is kept beside its leases.
 
+use crate::limits::{Line, LineKey};
 use core::net::Ipv6Addr;
 use dhcp_lease::Context;
 use dhcp_lease::context::{Hop, ItemKind};
@@ -40,6 +41,31 @@ pub(super) fn surroundings(
     // Flags and a name (RFC 4704 section 4.1).
     if full_name.len() > 1 {
         into.insert(ItemKind::FQDN, full_name);
+    }
+}
+
+/// The client's line, as its relay agents name it, the innermost that does: that is the one nearest to the client.
+pub(super) fn line(context: &Context, key: LineKey) -> Option<Line<'_>> {
+    let everywhere = |kind| {
+        // Behind the relay agent's place: the innermost comes last.
+        let (_, name) = context.of_kind(kind).last()?.split_first()?;
+        let agent = [0; 16];
+        (!name.is_empty()).then_some(Line { agent, name })
+    };
+    match key {
+        LineKey::Port => {
+            let named = context
+                .relay_path()
+                .filter(|hop| !hop.interface_id.is_empty());
+            let name = named.last()?.interface_id;
+            // A relay agent inside the link says no link-address; what is around it does.
+            let links = context.relay_path().map(|hop| hop.link_address);
+            let link = links.filter(|link| !link.is_unspecified()).last();
+            let agent = link.map_or([0; 16], |link| link.octets());
+            Some(Line { agent, name })
+        }
+        LineKey::Remote => everywhere(ItemKind::REMOTE_ID),
+        LineKey::Subscriber => everywhere(ItemKind::SUBSCRIBER_ID),
     }
 }
 

@@ -9,7 +9,8 @@ use crate::cache::Left;
 use crate::surroundings::{Way, carry_over};
 use crate::{Discard, Policy};
 use dhcp_lease::{
-    Binding, ChangeLog, Context, Key, Lease, Offer, Partition, SlotNumber, State, Timestamp,
+    Binding, ChangeLog, Context, Key, Lease, NotCommitted, Offer, Partition, SlotNumber, State,
+    Timestamp,
 };
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v6::MessageType;
@@ -164,6 +165,7 @@ impl<'a> Decision<'a> {
         let mut answer = match choice {
             Some(choice) => self.promise(ia, key, choice, Some(found.slot), Promise::Commit),
             None => {
+                self.note_limit(ia, Some(found.slot));
                 self.let_go(found);
                 IaAnswer::to(ia)
             }
@@ -183,7 +185,14 @@ impl<'a> Decision<'a> {
         if is_known || !self.link.pools().withholds(self.now) {
             return None;
         }
-        choose_named(&self.link, self.partition, ia, key, self.now)
+        choose_named(
+            &self.link,
+            self.partition,
+            ia,
+            key,
+            Some(found.slot),
+            self.now,
+        )
     }
 
     /// An IA that we do not know, whose leases, if it names any, are of this link.
@@ -199,7 +208,7 @@ impl<'a> Decision<'a> {
         let (link, now) = (self.link, self.now);
         let (choice, otherwise) = if names_any {
             (
-                choose_named(&link, self.partition, ia, key, now),
+                choose_named(&link, self.partition, ia, key, slot, now),
                 NO_BINDING,
             )
         } else if may_have_any {
@@ -212,7 +221,10 @@ impl<'a> Decision<'a> {
         };
         match choice {
             Some(choice) => self.promise(ia, key, choice, slot, Promise::Commit),
-            None => IaAnswer::saying(ia, otherwise),
+            None => {
+                self.note_limit(ia, slot);
+                IaAnswer::saying(ia, otherwise)
+            }
         }
     }
 
@@ -297,7 +309,19 @@ impl<'a> Decision<'a> {
         let slot = found.map(|found| found.slot);
         match choice {
             Some(choice) => self.promise(ia, &key, choice, slot, promise),
-            None => IaAnswer::saying(ia, none_left(ia.kind)),
+            None => {
+                self.note_limit(ia, slot);
+                IaAnswer::saying(ia, none_left(ia.kind))
+            }
+        }
+    }
+
+    /// Counts that an IA got nothing, if that was for a limit of leases.
+    fn note_limit(&mut self, ia: &IaQuery, slot: Option<SlotNumber>) {
+        let kind = ia.kind.lease_kind();
+        let full = kind.and_then(|kind| self.link.full(self.partition, kind, slot, self.now));
+        if let Some(bound) = full {
+            self.answer.refuse(bound);
         }
     }
 
@@ -351,6 +375,11 @@ impl<'a> Decision<'a> {
             }
             // RFC 8415 section 18.3.1 [commit-before-reply]: the shell sends a Reply when its log is durable.
             Promise::Commit => {
+                let limits = self
+                    .link
+                    .limits(self.partition, choice.subnet, choice.lease.kind());
+                let mut context = self.context(slot);
+                context.set_tags(&limits.tags());
                 let binding = Binding {
                     lease: choice.lease,
                     state: State::Leased,
@@ -362,19 +391,21 @@ impl<'a> Decision<'a> {
                     expires: self.now.after(valid),
                     valid_seconds: valid,
                     preferred_seconds: preferred,
-                    context: self.context(slot),
+                    context,
                 };
                 let pools = self.link.pools();
                 if let Some(left) = self.left(&choice, slot, &binding) {
                     (valid, preferred) = (left.valid, left.preferred);
                     is_whole = false;
-                } else if self
+                } else if let Err(refused) = self
                     .partition
-                    .commit(slot, &binding, pools, self.log, self.now)
-                    .is_err()
+                    .commit_within(slot, &binding, &limits, pools, self.log, self.now)
                 {
                     self.give_back(&choice);
-                    self.is_table_full = true;
+                    match refused {
+                        NotCommitted::TableFull(_) => self.is_table_full = true,
+                        NotCommitted::Limit(bound) => self.answer.refuse(bound),
+                    }
                     return IaAnswer::saying(ia, none_left(ia.kind));
                 }
             }

@@ -199,10 +199,14 @@ impl Entry {
     }
 }
 
-/// What a context tells but for the client's Reconfigure key, which is a secret, and for what else changes
-/// with every message.
+/// What a context tells but for the client's Reconfigure key, which is a secret, for what else changes with every
+/// message, and for what the lease counted against, which says nothing outside of its store.
 fn items_of(context: &Context) -> Vec<Item> {
-    let passing = [ItemKind::RECONFIGURE_KEY, ItemKind::TRANSACTION];
+    let passing = [
+        ItemKind::RECONFIGURE_KEY,
+        ItemKind::TRANSACTION,
+        ItemKind::COUNTED,
+    ];
     let told = context.items().filter(|item| !passing.contains(&item.kind));
     let items = told.map(|item| Item {
         tag: item.kind,

@@ -84,7 +84,7 @@ impl Partition {
             .map_or(([NO_SLOT; EXTENSIONS_MAX], 0), |SlotNumber(head)| {
                 self.extensions(head)
             });
-        let needed = extensions_for(identity_len);
+        let needed = extensions_for(identity_len + binding.context.indispensable_len());
         let wished = extensions_for(identity_len + binding.context.as_octets().len());
         let head = u32::from(slot.is_none());
         let added = wished.saturating_sub(owned) as u32 + head;
@@ -333,6 +333,7 @@ impl Partition {
             }
         }
         let next = if role == Role::Live {
+            self.uncount(slot);
             Role::Former
         } else {
             Role::Free

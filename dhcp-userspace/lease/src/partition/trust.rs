@@ -121,6 +121,7 @@ impl Partition {
             let Some(slot) = suspect else { break };
             if self.mend(slot) {
                 ticked.repaired += 1;
+                self.count_mended(slot);
             } else {
                 ticked.damaged += 1;
                 self.set_apart(slot);

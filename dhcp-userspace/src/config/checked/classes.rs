@@ -263,6 +263,7 @@ impl Checker<'_> {
                 .as_ref()
                 .map(|it| it.value),
             boot: boot_fields(written),
+            limits: self.class_limits(written),
         };
         if matches!(class.test, Test::Template { .. }) {
             book.templates.push(number);

@@ -37,6 +37,7 @@ impl Checker<'_> {
             allowed,
             refused_interfaces: refused.map(|it| it.name.value.clone()).collect(),
             client_selects: value_or(&file.subnet_selection, false),
+            ignores_link_selection: value_or(&file.ignore_link_selection, false),
             vpns: Vpns::default(),
         }
     }

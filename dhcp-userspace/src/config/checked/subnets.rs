@@ -124,6 +124,7 @@ impl Checker<'_> {
             probe: self.probe(parameters),
             rules: rules(parameters),
             agents: super::relays::agents(parameters, vpns),
+            limits: self.subnet_limits(placed),
         })
     }
 
@@ -154,6 +155,7 @@ impl Checker<'_> {
             pool_options: self.pool_options(placed),
             rapid_commit: value_or(&placed.parameters.rapid_commit, false),
             preference: value_or(&placed.parameters.preference, 0),
+            limits: self.subnet_limits(placed),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Client classes as written, and where they are named.
 
 use super::values::ipv4;
-use super::{OptionData, Parameters};
+use super::{Limit, OptionData, Parameters};
 use crate::config::keys;
 use crate::config::notation::Family;
 use crate::config::reader::{Table, Value};
@@ -16,6 +16,7 @@ pub(in crate::config) struct ClientClass {
     pub(in crate::config) template_test: Option<At<String>>,
     pub(in crate::config) only_in_additional_list: Option<At<bool>>,
     pub(in crate::config) server_hostname: Option<At<String>>,
+    pub(in crate::config) limit: Limit,
     /// Lifetimes, what a booting client fetches, and options.
     pub(in crate::config) parameters: Parameters,
 }
@@ -87,6 +88,7 @@ impl ClientClass {
             template_test: table.read("template-test", report, expression),
             only_in_additional_list: additional.and_then(|it| it.read(report, Value::boolean)),
             server_hostname,
+            limit: Limit::read(table, family, report),
             parameters,
         }
     }

@@ -1,7 +1,7 @@
 //! A subnet with its pools and reservations.
 
 use super::values::{allocator, interface_name, percent, relays, text_or_octets};
-use super::{ClassNames, OptionData, Parameters, Reservation};
+use super::{ClassNames, Limit, OptionData, Parameters, Reservation};
 use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::reader::{Table, Value};
@@ -30,6 +30,8 @@ pub(in crate::config) struct Subnet {
     pub(in crate::config) class_names: ClassNames,
     /// The same of those pools and pd-pools that name any.
     pub(in crate::config) pool_class_names: Vec<(Range, ClassNames)>,
+    /// Of itself.
+    pub(in crate::config) limit: Limit,
     pub(in crate::config) parameters: Parameters,
     pub(in crate::config) reservations: Vec<Reservation>,
 }
@@ -109,6 +111,7 @@ impl Subnet {
             interface: table.read("interface", report, interface_name),
             interface_id,
             relays: relays(table, &[family], report),
+            limit: Limit::read(table, family, report),
             parameters: Parameters::of_table(Some(table), &[family], &[family], report),
             reservations: Reservation::list(table, family, report),
         }

@@ -4,6 +4,7 @@ use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix};
 use crate::config::reader::{Table, Value};
 use crate::config::report::{At, Report};
+use dhcp_core::limits::LineKey;
 use dhcp_core::subnet::{ClientKey, Preference};
 use dhcp_lease::Allocator;
 use dhcp_wire::v4::code;
@@ -144,6 +145,20 @@ pub(super) fn vpn(value: &Value<'_>) -> Result<Vec<u8>, String> {
         true => Ok([&[VPN_ASCII], text.as_bytes()].concat()),
         false => Err("is not ASCII; relay agents send names in ASCII (RFC 6607)".to_owned()),
     }
+}
+
+/// What a line is, in subnets of these protocols.
+pub(super) fn line_key(value: &Value<'_>, families: &[Family]) -> Result<LineKey, String> {
+    let mut words = Vec::new();
+    for family in families {
+        words.push(match family {
+            Family::V4 => ("circuit-id", LineKey::Port),
+            Family::V6 => ("interface-id", LineKey::Port),
+        });
+    }
+    words.push(("remote-id", LineKey::Remote));
+    words.push(("subscriber-id", LineKey::Subscriber));
+    value.word(&words)
 }
 
 /// By what bindings are found.

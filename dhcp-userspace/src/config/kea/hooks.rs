@@ -60,8 +60,8 @@ const LIBRARIES: &[(&str, Effect, &str)] = &[
     ("ping_check", Differs, "it is of DHCPv4 alone"),
     (
         "limits",
-        Differs,
-        "the importer does not carry its limits over; docs/configuration.md says what there is",
+        Harmless,
+        "`address-limit` and `prefix-limit` of classes and subnets are keys here; rates are named where they stand",
     ),
     (
         "_ha",

@@ -101,6 +101,53 @@ fn both_protocols_come_into_one_file() {
 }
 
 #[test]
+fn switches_for_old_habits_are_taken_over() {
+    let imported = import4(
+        r#"{ "Dhcp4": { "interfaces-config": { "interfaces": ["e"] },
+            "compatibility": { "ignore-rai-link-selection": true, "exclude-first-last-24": true } } }"#,
+    );
+    assert_eq!(imported.lost(), 0, "{:#?}", said(&imported));
+    let (policy, _) = policy(&imported.text);
+    assert!(policy.relays_v4.ignores_link_selection);
+    assert!(imported.text.contains("exclude-first-last-24 = true"));
+}
+
+/// Kea's `limits` hook library: limits stand in the user context of classes and subnets, and count when it is loaded.
+#[test]
+fn limits_of_leases_are_taken_over_where_their_hook_is_loaded() {
+    let kea = |hooks: &str| {
+        import4(&format!(
+            r#"{{ "Dhcp4": {{ {hooks}
+                "interfaces-config": {{ "interfaces": ["e"] }},
+                "client-classes": [{{ "name": "gold", "test": "option[61].exists",
+                    "user-context": {{ "limits": {{ "address-limit": 4, "rate-limit": "1 packet per second" }} }} }}],
+                "subnet4": [{{ "id": 1, "subnet": "10.0.0.0/24",
+                    "pools": [{{ "pool": "10.0.0.10 - 10.0.0.20",
+                        "user-context": {{ "limits": {{ "address-limit": 1 }} }} }}],
+                    "user-context": {{ "limits": {{ "address-limit": 7, "prefix-limit": 2 }} }} }}] }} }}"#
+        ))
+    };
+    let imported =
+        kea(r#""hooks-libraries": [{ "library": "/usr/lib/kea/hooks/libdhcp_limits.so" }],"#);
+    let (policy, _) = policy(&imported.text);
+    assert!(policy.has_lease_limits());
+    let subnet = &policy.networks_v4[0].subnets[0];
+    assert_eq!(subnet.limits.own.addresses, Some(7));
+    let gold = policy.classes_v4.find("gold").unwrap();
+    let gold = policy.classes_v4.get(gold).unwrap();
+    assert_eq!(gold.limits.addresses, Some(4));
+    let lost: Vec<_> = imported
+        .findings
+        .iter()
+        .filter(|it| it.severity == Severity::Error)
+        .map(|it| it.path.clone())
+        .collect();
+    assert_eq!(lost.len(), 3, "{lost:?}"); // the rate, the prefixes of DHCPv4, the pool's
+    let without = kea("");
+    assert!(!self::policy(&without.text).0.has_lease_limits());
+}
+
+#[test]
 fn what_is_imported_means_what_kea_means() {
     let source = Source {
         dhcp4: Some(corpus("small-isp.conf")),

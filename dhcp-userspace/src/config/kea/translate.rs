@@ -33,8 +33,8 @@ enum Scope {
     OptionData,
     OptionDef,
     Class,
-    Reservation,
     Compatibility,
+    Reservation,
 }
 
 impl Scope {
@@ -49,8 +49,8 @@ impl Scope {
             "option-data" => Self::OptionData,
             "option-def" => Self::OptionDef,
             "client-classes" => Self::Class,
-            "reservations" => Self::Reservation,
             "compatibility" => Self::Compatibility,
+            "reservations" => Self::Reservation,
             _ => return None,
         })
     }
@@ -119,6 +119,8 @@ pub(super) struct Translator<'t> {
     next_id: u64,
     /// Whether Kea probes addresses.
     pub(super) probes: bool,
+    /// Whether Kea has the hook library by which limits in a `user-context` count.
+    has_limits: bool,
 }
 
 impl<'t> Translator<'t> {
@@ -129,6 +131,7 @@ impl<'t> Translator<'t> {
             notes: Vec::new(),
             next_id: 1,
             probes: false,
+            has_limits: false,
         }
     }
 
@@ -152,6 +155,7 @@ impl<'t> Translator<'t> {
             offset: object.range.start,
             ..Table::default()
         };
+        self.has_limits = has_hook(object, "limits");
         let subnets = self.subnets();
         let library = ping_check::loaded(object).filter(|_| self.family == Family::V4);
         self.probes = library.is_some();
@@ -308,6 +312,9 @@ impl<'t> Translator<'t> {
         let (name, value) = (name_of(property), &property.value);
         match (scope, name) {
             (_, "comment" | "user-context") => {
+                if self.has_limits && name == "user-context" {
+                    self.limits(scope, value, spot, into);
+                }
                 into.comments.push(self.comment(value));
                 if self.probes && scope == Scope::Subnet {
                     self.ping_context(value, &spot.path, into);
@@ -328,6 +335,36 @@ impl<'t> Translator<'t> {
                 }
                 None => self.without_counterpart(name, value, spot),
             },
+        }
+    }
+
+    /// What Kea's `limits` hook library reads in the user context of a class or subnet.
+    fn limits(&mut self, scope: Scope, value: &Value<'_>, spot: &Spot, into: &mut Table) {
+        let limits = value
+            .as_object()
+            .and_then(|object| object.get_object("limits"));
+        for property in limits.map_or(&[][..], |limits| &limits.properties) {
+            let name = name_of(property);
+            let spot = Spot {
+                offset: property.range.start,
+                path: format!("{}.limits.{name}", spot.path),
+            };
+            let key = match scope {
+                Scope::Class | Scope::Subnet => self.known(scope, name),
+                _ => None,
+            };
+            match (key, &property.value) {
+                (Some(key), Value::NumberLit(number)) if number.value.parse::<u32>().is_ok() => {
+                    into.set(key, spot.offset, Node::Scalar(number.value.to_owned()));
+                }
+                _ if name == "rate-limit" => {
+                    self.lost(
+                        &spot,
+                        "has no counterpart: packets are not limited by class",
+                    );
+                }
+                _ => self.lost(&spot, "is no limit that there is here"),
+            }
         }
     }
 
@@ -568,6 +605,21 @@ fn shortened(scope: Scope, table: Table) -> Node {
         }
         _ => Node::Table(table),
     }
+}
+
+/// Whether a hook library of this name is loaded.
+fn has_hook(global: &Object<'_>, name: &str) -> bool {
+    let libraries = global.get_array("hooks-libraries");
+    let libraries = libraries.map_or(&[][..], |array| &array.elements);
+    libraries.iter().any(|element| {
+        let library = element.as_object().and_then(|it| it.get_string("library"));
+        library.is_some_and(|path| {
+            path.value
+                .rsplit('/')
+                .next()
+                .is_some_and(|it| it.contains(name))
+        })
+    })
 }
 
 pub(super) fn name_of<'p>(property: &'p ObjectProp<'_>) -> &'p str {

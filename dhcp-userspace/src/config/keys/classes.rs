@@ -1,6 +1,7 @@
 //! Classes of clients: how one is written, and where it counts.
 
 use super::inherited::LIFETIMES_V4;
+use super::limits;
 use super::{Key, SECONDS, TableKeys, key};
 
 /// A class of DHCPv4 clients.
@@ -36,6 +37,7 @@ pub(in crate::config) const CLIENT_CLASS4: TableKeys = TableKeys {
                 "`file` for its members.",
             ),
         ],
+        &[limits::CLASS],
     ],
 };
 
@@ -51,6 +53,7 @@ pub(in crate::config) const CLIENT_CLASS6: TableKeys = TableKeys {
             "that of the subnet",
             "Preferred lifetime of its members' leases.",
         )],
+        &[limits::CLASS, limits::CLASS_V6],
     ],
 };
 

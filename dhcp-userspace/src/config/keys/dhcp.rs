@@ -5,6 +5,7 @@ use super::inherited::{
     ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR, PROBE_V4,
     RESERVATION_MODES, RULES_V4,
 };
+use super::limits;
 use super::options::DEFINITIONS;
 use super::{Key, TableKeys, key};
 
@@ -19,6 +20,7 @@ pub(in crate::config) const DHCP4: TableKeys = TableKeys {
         BOOTSTRAP_V4,
         RULES_V4,
         PROBE_V4,
+        limits::LINE,
         &[DEFINITIONS],
         &[CLASSES_V4],
         &[
@@ -67,6 +69,8 @@ pub(in crate::config) const DHCP6: TableKeys = TableKeys {
         ALLOCATION,
         &[PD_ALLOCATOR],
         LIFETIMES_V6,
+        limits::LINE,
+        limits::LINE_V6,
         &[key(
             "prefer",
             PREFERENCES,
@@ -96,6 +100,12 @@ pub(in crate::config) const COMPATIBILITY: TableKeys = TableKeys {
             "boolean",
             "false",
             "Whether a RELEASE that was sent to this server's own address counts although it does not name the server (option 54), which RFC 2131 table 5 asks for: systemd-networkd 252 sends such. Whoever knows a client's hardware address and lease could make one up; so could he with the option.",
+        ),
+        key(
+            "ignore-rai-link-selection",
+            "boolean",
+            "false",
+            "Take no notice of link selection (RFC 3527, sub-option 5 of option 82): `giaddr` says which link a client is on, and the sub-option goes back as it came. For relay agents that name there an address which is none of the client's link.",
         ),
     ]],
 };

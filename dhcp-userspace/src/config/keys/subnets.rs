@@ -5,6 +5,7 @@ use super::inherited::{
     ALLOCATION, BOOTSTRAP_V4, LIFETIMES, LIFETIMES_V4, LIFETIMES_V6, PD_ALLOCATOR, PROBE_V4,
     RESERVATION_MODES, RULES_V4,
 };
+use super::limits;
 use super::{Key, TableKeys, key};
 
 /// A DHCPv4 subnet.
@@ -35,6 +36,8 @@ pub(in crate::config) const SUBNET4: TableKeys = TableKeys {
         BOOTSTRAP_V4,
         RULES_V4,
         PROBE_V4,
+        limits::LINE,
+        &[limits::SUBNET],
         RESERVATION_MODES,
         &[key(
             "reservations",
@@ -78,6 +81,9 @@ pub(in crate::config) const SUBNET6: TableKeys = TableKeys {
         ALLOCATION,
         &[PD_ALLOCATOR],
         LIFETIMES_V6,
+        limits::LINE,
+        limits::LINE_V6,
+        &[limits::SUBNET, limits::SUBNET_V6],
         RESERVATION_MODES,
         &[key(
             "reservations",
@@ -110,6 +116,8 @@ pub(in crate::config) const SHARED_NETWORK: TableKeys = TableKeys {
         BOOTSTRAP_V4,
         RULES_V4,
         PROBE_V4,
+        limits::LINE,
+        limits::LINE_V6,
         RESERVATION_MODES,
         &[
             key(

@@ -198,3 +198,67 @@ fn there_are_only_so_many_classes() {
     let said = said(&file(&names, pool));
     assert!(said.contains("a protocol may have 256 classes"), "{said}");
 }
+
+/// Limits stand where Kea's hook library has them, and what a line is is inherited.
+#[test]
+fn limits_of_leases_stand_at_every_level() {
+    let policy = policy(
+        r#"
+interfaces = ["e"]
+[dhcp4]
+line-address-limit = 4
+line-key = "remote-id"
+[[dhcp4.client-classes]]
+name = "gold"
+address-limit = 0
+[[subnet4]]
+id = 1
+subnet = "10.0.0.0/24"
+address-limit = 100
+[[shared-networks]]
+name = "n"
+line-key = "interface-id"
+line-address-limit = 2
+[[shared-networks.subnet4]]
+id = 2
+subnet = "10.1.0.0/24"
+line-address-limit = 3
+[[shared-networks.subnet6]]
+id = 1
+subnet = "2001:db8::/64"
+line-prefix-limit = 1
+prefix-limit = 50
+"#,
+    );
+    use dhcp_core::limits::{LeaseLimits, LineKey, SubnetLimits};
+    let limit = |addresses, prefixes| LeaseLimits {
+        addresses,
+        prefixes,
+    };
+    let limits: Vec<_> = policy
+        .networks_v4
+        .iter()
+        .flat_map(|network| &network.subnets)
+        .map(|subnet| subnet.limits)
+        .collect();
+    let expected = [
+        SubnetLimits {
+            own: limit(Some(100), None),
+            line: limit(Some(4), None),
+            line_key: LineKey::Remote,
+        },
+        SubnetLimits {
+            own: limit(None, None),
+            line: limit(Some(3), None),
+            line_key: LineKey::Port,
+        },
+    ];
+    assert_eq!(limits, expected);
+    let v6 = &policy.networks_v6[0].subnets[0].limits;
+    assert_eq!(v6.own, limit(None, Some(50)));
+    assert_eq!(v6.line, limit(Some(2), Some(1)));
+    let gold = policy.classes_v4.find("gold").unwrap();
+    let gold = policy.classes_v4.get(gold).unwrap();
+    assert_eq!(gold.limits, limit(Some(0), None));
+    assert!(policy.has_lease_limits());
+}

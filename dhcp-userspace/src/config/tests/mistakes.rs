@@ -472,6 +472,23 @@ fn relay_agents_and_their_words_say_what_is_wrong_with_them() {
              \"circuit-id\", \"remote-id\" or \"subscriber-id\"",
         ),
         (
+            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nline-key = \"interface-id\"",
+            "f.toml:5:12: subnet4[0].line-key: \"interface-id\" is not known; it must be \"circuit-id\", \
+             \"remote-id\" or \"subscriber-id\"",
+        ),
+        (
+            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nline-key = \"circuit-id\"",
+            "f.toml:5:12: subnet4[0].line-key: has no effect without `line-address-limit`",
+        ),
+        (
+            "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nline-address-limit = -1",
+            "f.toml:5:22: subnet4[0].line-address-limit: ",
+        ),
+        (
+            "[[dhcp4.client-classes]]\nname = \"a\"\nonly-in-additional-list = true\naddress-limit = 1",
+            "f.toml:5:17: dhcp4.client-classes[0].address-limit: is a limit of a class that is looked at only",
+        ),
+        (
             "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nvpn = \"0x00005e\"",
             "f.toml:5:7: subnet4[0].vpn: has 3 octets; an identifier of RFC 2685 has 7, as \
              \"0x00005e00000001\"",

@@ -93,6 +93,7 @@ pub(super) fn subnet(id: u32, network: &str, pools: &[u32]) -> Subnet4 {
         probe: None,
         rules: Rules::default(),
         agents: AgentPolicy::default(),
+        limits: Default::default(),
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) fn subnet(number: u16, first_pool: u32) -> (Subnet6, [PoolRange; 2]) 
         access: Access::default(),
         rapid_commit: false,
         preference: 0,
+        limits: Default::default(),
     };
     let ranges = [
         PoolRange {
