@@ -1,61 +1,17 @@
 //! No heap per packet: once the server runs, no exchange of any kind allocates or frees anything.
 #![allow(
-    unsafe_code,
-    reason = "counting allocations takes a GlobalAlloc, which is an unsafe trait"
-)]
-#![allow(
     clippy::expect_used,
     clippy::panic,
     reason = "a test that fails panics"
 )]
 
+use counting::calls as count;
 use dhcp_tests::engine::{Buffer, Engine};
 use dhcp_tests::transcript::scene::{Config, Protocol, Scene};
 use dhcp_tests::transcript::{v4, v6};
 use dhcp_wire::frame::FRAME_SIZE_MAX;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
-/// The system's allocator, which counts what this thread asks of it.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() -> u64 {
-    COUNT.with(Cell::get)
-}
-
-fn counted() {
-    // The counter needs no destructor, so it is there as long as its thread is.
-    COUNT.with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every method hands its arguments to the system's allocator unchanged and returns what that returns,
-// so the promises of the trait are those of `System`. Counting touches a thread-local integer only.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        counted();
-        // SAFETY: the caller upholds what `alloc` asks of `layout`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        counted();
-        // SAFETY: the caller got `pointer` from this allocator, that is from `System`, with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        counted();
-        // SAFETY: as for `dealloc`; the caller upholds what is asked of `new_size`.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+mod counting;
 
 #[test]
 fn the_counter_counts() {

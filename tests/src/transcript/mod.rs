@@ -34,7 +34,7 @@ use crate::packet::Packet;
 use dhcp_core::Discard;
 use dhcp_lease::{Binding, State};
 use line::Line;
-use scene::{Config, Protocol, Scene};
+use scene::{Built, Config, Protocol, Scene};
 use std::path::{Path, PathBuf};
 use words::Complaint;
 
@@ -92,6 +92,84 @@ pub fn run(path: &Path, protocol: Protocol) -> Outcome {
     let updated = lines.join("\n") + "\n";
     outcome.updated = (updated != text).then_some(updated);
     outcome
+}
+
+/// What a transcript sends, and the server that it sends it to.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Which DHCP.
+    pub protocol: Protocol,
+    /// Its name.
+    pub name: String,
+    config: Vec<String>,
+    /// The frames that clients and relay agents send, in order.
+    pub frames: Vec<Vec<u8>>,
+}
+
+impl Scenario {
+    /// Reads a transcript; of one with a reload the configuration before it.
+    ///
+    /// # Panics
+    /// When it is no transcript.
+    pub fn read(path: &Path, protocol: Protocol) -> Self {
+        let text = std::fs::read_to_string(path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let statements: Vec<String> = statements(&text)
+            .iter()
+            .map(|(_, written)| uncommented(written).trim().to_owned())
+            .collect();
+        let config = statements
+            .iter()
+            .take_while(|statement| *statement != "config anew")
+            .filter_map(|statement| Some(statement.strip_prefix("config ")?.to_owned()))
+            .collect();
+        let mut scenario = Self::new(&name, protocol, config);
+        let mut scene = scenario.build().scene;
+        let sent = statements.iter().filter_map(|it| it.strip_prefix('>'));
+        for text in sent {
+            scene.sequence += 1;
+            let packet = packet(text, protocol, &scene)
+                .unwrap_or_else(|complaint| panic!("{}: {complaint}", path.display()));
+            scenario.frames.push(packet.emit());
+        }
+        scenario
+    }
+
+    /// A server to which nothing is sent yet.
+    pub fn new(name: &str, protocol: Protocol, config: Vec<String>) -> Self {
+        Self {
+            protocol,
+            name: name.to_owned(),
+            config,
+            frames: Vec::new(),
+        }
+    }
+
+    /// The server.
+    ///
+    /// # Panics
+    /// When the configuration is none.
+    pub fn build(&self) -> Built {
+        let mut config = Config::new(self.protocol);
+        for line in &self.config {
+            config
+                .line(line)
+                .unwrap_or_else(|complaint| panic!("{}: {line}: {complaint}", self.name));
+        }
+        config.build()
+    }
+}
+
+/// The packet of what stands after `>`.
+fn packet(text: &str, protocol: Protocol, scene: &Scene) -> Result<Packet, Complaint> {
+    let line = protocol
+        .grammar()
+        .parse(text, |form| scene.us(protocol, form))?;
+    match protocol {
+        Protocol::V4 => v4::encode(&line, scene),
+        Protocol::V6 => v6::encode(&line, scene),
+    }
 }
 
 /// Lines with their numbers; one that begins with white space belongs to the one before.
@@ -216,13 +294,7 @@ impl Run {
         let protocol = self.protocol;
         let (engine, scene) = self.world()?;
         scene.sequence += 1;
-        let line = protocol
-            .grammar()
-            .parse(text, |form| scene.us(protocol, form))?;
-        let packet = match protocol {
-            Protocol::V4 => v4::encode(&line, scene)?,
-            Protocol::V6 => v6::encode(&line, scene)?,
-        };
+        let packet = packet(text, protocol, scene)?;
         let answer = engine.exchange(&packet.emit());
         self.request = Some(packet);
         self.answer = Some(answer);
