@@ -1,5 +1,6 @@
 //! Before an address is offered for the first time, somebody is asked whether it is in use
 //! (RFC 2131 sections 2.2 and 3.1).
+#![allow(clippy::panic, reason = "a test that fails panics")]
 
 use dhcp_tests::lab::blaster::Blaster;
 use dhcp_tests::lab::server::Server;

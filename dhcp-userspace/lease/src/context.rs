@@ -3,7 +3,8 @@
 //!
 //! A context is a sequence of items, each a kind, a length and octets (docs/lease-format.md), in the order of
 //! their kinds, but that what the lease counts against goes first. That is also the order of their worth: where
-//! there is less room than items, those at the end are left out, each as a whole. Octets in an item are what a stranger said unless noted otherwise.
+//! there is less room than items, those at the end are left out, each as a whole. Octets in an item are what a
+//! stranger said unless noted otherwise.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

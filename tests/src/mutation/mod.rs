@@ -120,7 +120,7 @@ fn serve(corpus: &Corpus, place: usize, packets: u64, mut random: Random, heap: 
         world.serve(false);
     }
     answers += compare(&mut worlds);
-    for world in &worlds {
+    for world in &mut worlds {
         world.check(packets);
     }
     answers

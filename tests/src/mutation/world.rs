@@ -91,6 +91,7 @@ impl World {
             self.committer.step(&mut Nowhere, &time);
             self.shard.settle(&mut self.port, &context);
         }
+        self.shard.release(&mut self.port, &context);
         self.is_behind = is_late;
     }
 
@@ -100,8 +101,9 @@ impl World {
         tick_all(&self.round, &self.partitions, &self.policy, self.now);
     }
 
-    /// What must hold when nothing is under way.
-    pub(super) fn check(&self, arrived: u64) {
+    /// What must hold when nothing is under way. Nobody probes any more for the OFFERs that wait.
+    pub(super) fn check(&mut self, arrived: u64) {
+        self.shard.dismiss(&mut self.port);
         let totals = self.counters.totals();
         let discarded: u64 = totals.discards.iter().sum();
         assert!(!self.shard.is_waiting(), "a reply waits for ever");

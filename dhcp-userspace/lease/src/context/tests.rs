@@ -62,7 +62,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_worth_more_pushes_out_what_is_worth_less(items in kinds_and_data()) {
+    fn what_is_worth_more_pushes_out_what_is_worth_less(mut items in kinds_and_data()) {
+        // What counts is worth more than the key.
+        items.retain(|(kind, _)| ItemKind(*kind) != ItemKind::COUNTED);
         let mut context = inserted(&items);
         let key = ReconfigureKey { key: [7; 16], replay: 9 };
         context.set_reconfigure_key(&ReconfigureKey { key: [1; 16], replay: 1 });

@@ -42,7 +42,7 @@ f.toml:14:9: subnet4[0].relay: `ip-addresses` is missing; add it (list of addres
 f.toml:14:11: subnet4[0].relay.ip-address: unknown key; did you mean `ip-addresses`?
 f.toml:17:10: subnet4[1].subnet: 192.0.2.128/25 overlaps subnet4[0].subnet (line 12), 192.0.2.0/24; shrink one of them
 f.toml:18:6: subnet4[1].id: 1 is also the number of subnet4[0] (line 11); give it another
-f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, client-classes, client-class, evaluate-additional-classes, require-client-classes, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, trust-option-82, client-key, vpn, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, enable-ping-check, min-ping-requests, reply-timeout, ping-cltt-secs, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
+f.toml:19:1: subnet4[1].frobnicate: unknown key; there are subnet, id, pools, interface, relay, client-classes, client-class, evaluate-additional-classes, require-client-classes, valid-lifetime, renew-timer, rebind-timer, cache-threshold, cache-max-age, rapid-commit, option-data, allocator, adaptive-lease-time-threshold, low-water-percent, decline-alarm-percent, min-valid-lifetime, max-valid-lifetime, next-server, server-hostname, boot-file-name, server-identifier, trust-option-82, client-key, vpn, authoritative, match-client-id, echo-client-id, bootp, bootp-lifetime, enable-ping-check, min-ping-requests, reply-timeout, ping-cltt-secs, line-key, line-address-limit, address-limit, reservations-in-subnet, reservations-out-of-pool, reservations-global, reservations"#
     );
 }
 
@@ -478,7 +478,7 @@ fn relay_agents_and_their_words_say_what_is_wrong_with_them() {
         ),
         (
             "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nline-key = \"circuit-id\"",
-            "f.toml:5:12: subnet4[0].line-key: has no effect without `line-address-limit`",
+            "f.toml:5:12: subnet4[0].line-key: warning: has no effect without `line-address-limit`",
         ),
         (
             "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nline-address-limit = -1",
