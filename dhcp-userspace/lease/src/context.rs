@@ -56,7 +56,7 @@ impl ItemKind {
     pub const COUNTED: Self = Self(13);
 
     /// Where an item of this kind stands among others: its number, but what counts goes first.
-    const fn rank(self) -> u8 {
+    pub const fn rank(self) -> u8 {
         match self {
             Self::COUNTED => 0,
             Self(number) => number,

@@ -13,6 +13,16 @@ pub(crate) fn explain(
     let mut reasons = Vec::new();
     let name = |answer: &Option<Answer>| answer.as_ref().map_or("silence", Answer::name);
     let names = (name(kea), name(ours));
+    let is_from_pool = |answer: &Answer| answer.from.contains("pool");
+    let has_none = |answer: &Answer| answer.from == "none";
+    if question.client.has_address()
+        && matches!(names, ("NAK", "ACK") | ("BOOTREPLY", "BOOTREPLY"))
+        && kea.as_ref().is_some_and(has_none)
+        && ours.as_ref().is_some_and(is_from_pool)
+    {
+        kea.clone_from(ours);
+        return vec!["A reserved address in quarantine"];
+    }
     if names.0 != names.1 {
         if let Some(reason) = of_verdict(question, names) {
             kea.clone_from(ours);

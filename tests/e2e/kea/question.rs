@@ -262,6 +262,11 @@ impl Client {
         [2, 0, 0, 0, self.generation, self.number]
     }
 
+    /// Whether an address is reserved for it by one of its own identifiers.
+    pub(crate) fn has_address(&self) -> bool {
+        self.generation == 0 && [1, 2, 8, 9, 0xb, 0x16].contains(&self.number)
+    }
+
     /// Whether a reservation of the configuration names it.
     pub(crate) fn has_name(&self) -> bool {
         self.generation == 0 && [6, 8, 10, 0x16].contains(&self.number)

@@ -146,7 +146,7 @@ pub(super) fn context(octets: &[u8]) {
 fn in_order(context: &Context) {
     assert!(context.as_octets().len() <= CONTEXT_OCTETS_MAX);
     assert_eq!(&Context::parse(context.as_octets()), context);
-    assert!(context.items().map(|item| item.kind).is_sorted());
+    assert!(context.items().map(|item| item.kind.rank()).is_sorted());
     let octets: usize = context.items().map(|item| item.emitted_len()).sum();
     assert_eq!(octets, context.as_octets().len());
     let _ = (context.giaddr(), context.relay_source());
