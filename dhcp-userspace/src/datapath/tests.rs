@@ -183,79 +183,40 @@ impl Bench {
         }
     }
 
+    /// Has the shard do something at a moment.
+    fn with<T>(
+        &mut self,
+        now: Timestamp,
+        work: impl FnOnce(&mut Shard<MemoryFrame>, &mut MemoryPort, &Context<'_>) -> T,
+    ) -> T {
+        let context = Context {
+            policy: &self.policy,
+            interface: &self.interface,
+            commit: &self.handle,
+            now,
+        };
+        work(&mut self.shard, &mut self.port, &context)
+    }
+
     /// Serves a batch after which nothing more comes.
     fn serve(&mut self) -> usize {
         let count = self.serve_on();
-        let Self {
-            shard,
-            policy,
-            interface,
-            handle,
-            ..
-        } = self;
-        shard.submit(&Context {
-            policy,
-            interface,
-            commit: handle,
-            now: NOW,
-        });
+        self.with(NOW, |shard, _, context| shard.submit(context));
         count
     }
 
     /// Serves a batch after which more may come.
     fn serve_on(&mut self) -> usize {
-        let Self {
-            shard,
-            port,
-            policy,
-            interface,
-            handle,
-            ..
-        } = self;
-        let context = Context {
-            policy,
-            interface,
-            commit: handle,
-            now: NOW,
-        };
-        shard.serve(port, &context)
+        self.with(NOW, |shard, port, context| shard.serve(port, context))
     }
 
     /// Lets OFFERs go whose probes are over.
     fn release(&mut self, now: Timestamp) -> usize {
-        let Self {
-            shard,
-            port,
-            policy,
-            interface,
-            handle,
-            ..
-        } = self;
-        let context = Context {
-            policy,
-            interface,
-            commit: handle,
-            now,
-        };
-        shard.release(port, &context)
+        self.with(now, |shard, port, context| shard.release(port, context))
     }
 
     fn settle(&mut self) -> usize {
-        let Self {
-            shard,
-            port,
-            policy,
-            interface,
-            handle,
-            ..
-        } = self;
-        let context = Context {
-            policy,
-            interface,
-            commit: handle,
-            now: NOW,
-        };
-        shard.settle(port, &context)
+        self.with(NOW, |shard, port, context| shard.settle(port, context))
     }
 
     /// What the journal's thread does with one group.
