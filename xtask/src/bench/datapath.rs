@@ -75,12 +75,13 @@ impl Scenario {
         format!("{}/{path}/{}", self.family, self.durability)
     }
 
-    /// Exchanges in flight: enough to hide the round trip, and the wait for the disk where there is one,
-    /// and fewer than the 256 slots of a veth ring.
+    /// Exchanges in flight: enough to hide the round trip, and fewer than the 256 slots of a veth ring. Those
+    /// that wait for the disk lie in no ring: two groups of them are added, one that is under way and one
+    /// that is being filled.
     fn window(self) -> u32 {
         match self.durability {
             Durability::Process => 128,
-            Durability::Power => 224,
+            Durability::Power => 128 + 2 * 256,
         }
     }
 }
