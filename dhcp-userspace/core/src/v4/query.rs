@@ -292,7 +292,7 @@ pub fn classify(
         payload_len: payload.len(),
         trusts_agent: query.is_relayed() || networks.subnet(place).is_some_and(is_trusted),
     };
-    query.begin_classes(&received, policy)?;
+    query.begin_classes(&received, message_type, policy)?;
     let permitted = networks.permitted(place, &query.classes);
     (query.place, query.found_by) = (permitted.ok_or(Discard::NoSubnet)?, found_by);
     let subnet = networks.subnet(query.place).ok_or(Discard::NoSubnet)?;
@@ -522,7 +522,12 @@ impl Query {
     }
 
     /// The client's classes as far as the message tells them.
-    fn begin_classes(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
+    fn begin_classes(
+        &mut self,
+        received: &Received<'_>,
+        message_type: Option<MessageType>,
+        policy: &Policy,
+    ) -> Result<(), Discard> {
         let classes = &policy.classes_v4;
         if classes.is_empty() {
             self.classes.clear();
@@ -530,7 +535,9 @@ impl Query {
         }
         let mut block = [0; SCRATCH_OCTETS];
         let vendor = vendor_class(received, &mut Scratch::new(&mut block));
-        classes.begin(received, vendor, &mut self.classes);
+        // As Kea's hook for BOOTP has it, before any test.
+        let given = message_type.is_none().then_some(ClassId::BOOTP);
+        classes.begin(received, vendor, given, &mut self.classes);
         self.not_dropped()
     }
 
