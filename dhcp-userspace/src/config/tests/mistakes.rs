@@ -535,16 +535,16 @@ fn options_that_classes_define_say_what_is_wrong_with_them() {
     for (definition, sentence) in [
         (
             "name = \"a\", code = 223, type = \"string\"",
-            "f.toml:4:32: dhcp4.client-classes[0].option-def[0].code: option 223 means the same for all clients; \
+            "f.toml:4:36: dhcp4.client-classes[0].option-def[0].code: option 223 means the same for all clients; \
              define it in [dhcp4] (a class may define 43 and 224 to 254)",
         ),
         (
             "name = \"a\", code = 255, type = \"string\"",
-            "f.toml:4:32: dhcp4.client-classes[0].option-def[0].code: is the number 255; it must be 1 to 254",
+            "f.toml:4:36: dhcp4.client-classes[0].option-def[0].code: is the number 255; it must be 1 to 254",
         ),
         (
             "name = \"a\", code = 224, type = \"strings\"",
-            "f.toml:4:44: dhcp4.client-classes[0].option-def[0].type: \"strings\" is no type",
+            "f.toml:4:48: dhcp4.client-classes[0].option-def[0].type: \"strings\" is no type",
         ),
     ] {
         let text = format!(
@@ -561,7 +561,7 @@ fn options_that_classes_define_say_what_is_wrong_with_them() {
     let said = said(text);
     assert!(
         said.contains(
-            "f.toml:7:26: dhcp4.client-classes[1].option-data[0].name: \"x\" is no known option"
+            "f.toml:7:25: dhcp4.client-classes[1].option-data[0].name: \"x\" is no known option"
         ),
         "{said}"
     );
