@@ -150,6 +150,9 @@ impl Pair<'_> {
             self.kea.destination.clone_from(&self.ours.destination);
             self.reasons.push(reason);
         }
+        if question.client.identifier.is_short() && self.is_nak() {
+            self.forgive(61, "A client identifier of one octet");
+        }
         if self.is_nak() && self.has(56) == (false, true) {
             self.forgive(56, "A NAK says why");
         }
