@@ -14,7 +14,7 @@ use dhcp_userspace::counters::Counters;
 use dhcp_userspace::datapath::{Context, Shard};
 use dhcp_userspace::history::HistorySettings;
 use dhcp_userspace::io::memory::{MemoryFrame, MemoryPort};
-use dhcp_userspace::settings::{Durability, JournalPriority, Settings, XdpLog};
+use dhcp_userspace::settings::{Durability, Settings, XdpLog};
 use dhcp_userspace::store::{JournalFile, OpenError, StateDirectory};
 use dhcp_userspace::wake::Waker;
 use dhcp_userspace::worker::{Round, tick_all};
@@ -96,7 +96,6 @@ impl Server {
             },
             accept_clock: false,
             xdp_log: XdpLog::Off,
-            journal_priority: JournalPriority::default(),
         };
         let policy = Arc::new(layout.policy(duid, None));
         let store = directory.store(&settings, &policy.pools, VALID_SECONDS, wall)?;

@@ -3,7 +3,7 @@
 
 use super::context::way;
 use super::query::{Kind, Query};
-use crate::subnet::{Network, Policy, Subnet4};
+use crate::subnet::{Network, Policy, ReservedBy, Subnet4};
 use crate::surroundings::Way;
 use core::net::Ipv4Addr;
 use dhcp_lease::{Key, Lease, Partitions, SubnetId, Timestamp};
@@ -99,6 +99,6 @@ impl Holding {
             && way(query) == Way::Unknown
             && self.is_live
             && self.lease == Some(Lease::V4(query.ciaddr))
-            && reservations.any(crate::reservation::Reservations::has_any_of_relay_agent)
+            && reservations.any(|it| it.has_any_of_relay_agent() || it.has(ReservedBy::FlexId))
     }
 }
