@@ -55,7 +55,7 @@ impl Network {
         } else {
             20
         };
-        let fourth = client + CLIENTS as u8 * (number / 12 % 5);
+        let fourth = client.wrapping_add(CLIENTS as u8 * (number / 12 % 5));
         Ipv4Addr::new(first, second, third + number % 12, fourth)
     }
 }
