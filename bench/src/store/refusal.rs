@@ -186,7 +186,7 @@ fn fill(partitions: &Partitions, policy: &Policy, pool: PoolIndex, count: u64) -
         let binding = Binding {
             lease,
             state: State::Leased,
-            subnet: SubnetId(u32::from(pool.0) + 1),
+            subnet: SubnetId(pool.0 + 1),
             hardware: HardwareAddress::ethernet([6, holder, a, b, c, d]),
             last_transaction: NOW,
             expires: NOW.after(86_400),
