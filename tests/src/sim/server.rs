@@ -82,6 +82,7 @@ impl Server {
             state_dir: "/simulated".into(),
             socket: "/simulated/socket".into(),
             durability: setup.durability,
+            journal_priority: Default::default(),
             lease_capacity: 16,
             partitions: setup.partitions,
             bulk_leasequery: None,
