@@ -617,7 +617,6 @@ fn v6(destination: [u8; 16], next_header: u8, payload: Vec<u8>) -> Vec<u8> {
     packet
 }
 
-/// An IPv6 extension header of `8 + 8 * units` octets before the payload.
 /// A message of Neighbour Discovery (RFC 4861 section 4): the kernel's, whatever it says.
 fn discovery(destination: [u8; 16], kind: u8) -> Vec<u8> {
     let mut message = vec![0; 32];
@@ -625,6 +624,7 @@ fn discovery(destination: [u8; 16], kind: u8) -> Vec<u8> {
     ethernet(&[], IPV6, v6(destination, ICMPV6, message))
 }
 
+/// An IPv6 extension header of `8 + 8 * units` octets before the payload.
 fn extension(next_header: u8, units: u8, payload: Vec<u8>) -> Vec<u8> {
     let mut header = vec![next_header, units];
     header.resize(8 + 8 * usize::from(units), 0);
