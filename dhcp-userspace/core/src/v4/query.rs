@@ -12,6 +12,7 @@ use crate::expression::{SCRATCH_OCTETS, Scratch};
 use crate::flexible::FLEXIBLE_OCTETS_MAX_V4;
 use crate::networks::Place;
 use crate::own::OwnAddresses;
+use crate::reservation::Reservations;
 use crate::subnet::{
     ClientKey, Interface, Network, Policy, RelayPolicy, ReservedBy, Rules, Subnet4,
 };
@@ -69,6 +70,9 @@ pub struct Query {
     pub(super) client: ClientId,
     /// Whether it says who the client is.
     pub(super) matches_client: bool,
+    /// An address that is reserved for the client's hardware address, where the client has another name besides:
+    /// see [`find_name`](super::find_name).
+    pub(super) machine_address: Option<Ipv4Addr>,
     /// Whether it is echoed.
     pub(super) echoes_client: bool,
     pub(super) hardware: HardwareAddress,
@@ -133,6 +137,7 @@ impl Default for Query {
             address: none,
             client: ClientId::EMPTY,
             matches_client: true,
+            machine_address: None,
             echoes_client: true,
             hardware: HardwareAddress::NONE,
             lease_seconds: None,
@@ -330,6 +335,7 @@ pub fn classify(
         None => bootp(query.ciaddr, subnet.rules)?,
     };
     query.complete_classes(&received, policy)?;
+    query.machine_address = query.reserved_for_machine(policy);
     query.check_destination(interface, policy)?;
     query.take_surroundings(source, policy);
     Ok(())
@@ -553,7 +559,9 @@ impl Query {
         }
         let network = self.network(policy).ok_or(Discard::NoSubnet)?;
         let identifiers = Identifiers::of(self, policy, network, |_| false);
-        let mut subnets = network.subnets.iter();
+        // What is reserved in a subnet that is not for the client is not reserved for it.
+        let of_client = |subnet: &&Subnet4| subnet.access.guard.permits(&self.classes);
+        let mut subnets = network.subnets.iter().filter(of_client);
         let reserved = subnets.find_map(|subnet| {
             let host = identifiers.host(policy, subnet)?;
             policy.hosts_v4.reservation(&subnet.reservations, host)
@@ -566,6 +574,31 @@ impl Query {
             &mut self.classes,
         );
         self.not_dropped()
+    }
+
+    /// What is reserved for the client by its hardware address alone, if that is not its only name.
+    fn reserved_for_machine(&self, policy: &Policy) -> Option<Ipv4Addr> {
+        let has_names = self.matches_client
+            && !self.client.is_empty()
+            && self.line.is_empty()
+            && !self.lacks_line
+            && has_own_address(&self.hardware);
+        if !has_names || self.kind == Kind::Inform {
+            return None;
+        }
+        let network = self.network(policy)?;
+        let is_by_hardware =
+            |reservations: &Reservations| reservations.has(ReservedBy::HardwareAddress);
+        let mut of_subnets = network.subnets.iter().map(|subnet| &subnet.reservations);
+        if !is_by_hardware(&policy.hosts_v4.global) && !of_subnets.any(is_by_hardware) {
+            return None;
+        }
+        let identifiers = Identifiers::of(self, policy, network, |_| false);
+        let (subnet, address, host) = identifiers.reserved(policy, network)?;
+        let subnet = network.subnets.get(subnet)?;
+        identifiers
+            .is_of_hardware(policy, subnet, host)
+            .then_some(address)
     }
 
     fn not_dropped(&self) -> Result<(), Discard> {
