@@ -619,8 +619,8 @@ fn v6(destination: [u8; 16], next_header: u8, payload: Vec<u8>) -> Vec<u8> {
 
 /// A message of Neighbour Discovery (RFC 4861 section 4): the kernel's, whatever it says.
 fn discovery(destination: [u8; 16], kind: u8) -> Vec<u8> {
-    let mut message = vec![0; 32];
-    message[0] = kind;
+    let mut message = vec![kind];
+    message.resize(32, 0);
     ethernet(&[], IPV6, v6(destination, ICMPV6, message))
 }
 
