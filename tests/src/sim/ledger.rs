@@ -14,11 +14,9 @@ const TOLERANCE_SECONDS: u64 = 2;
 pub struct Promise {
     /// What.
     pub lease: Lease,
-    /// Until when, as the client counts.
+    /// Until when, as the client counts. It may be that the configuration has no place for it any more and
+    /// that the server has said so: as long as the client has not heard of that, it counts on it.
     pub until: Millis,
-    /// The configuration has changed and has no place for it: it ends with the client's next message,
-    /// whether the client hears of that or not.
-    pub is_unconfigured: bool,
 }
 
 /// All promises, by client and IA.
@@ -50,39 +48,14 @@ impl Ledger {
                 promise.until - now
             ));
         }
-        self.promises.insert(
-            (client, iaid),
-            Promise {
-                lease,
-                until,
-                is_unconfigured: false,
-            },
-        );
+        self.promises
+            .insert((client, iaid), Promise { lease, until });
         Ok(())
     }
 
     /// A client does not count on a lease any more.
     pub fn let_go(&mut self, client: usize, iaid: u32) {
         self.promises.remove(&(client, iaid));
-    }
-
-    /// The configuration changed: `stays` says what has a place in it, `asked_lately` who has a message
-    /// under way.
-    pub fn configure(
-        &mut self,
-        stays: impl Fn(Lease) -> bool,
-        asked_lately: impl Fn(usize) -> bool,
-    ) {
-        self.promises.retain(|(client, _), promise| {
-            promise.is_unconfigured |= !stays(promise.lease);
-            !(promise.is_unconfigured && asked_lately(*client))
-        });
-    }
-
-    /// A client asks for something.
-    pub fn ask(&mut self, client: usize) {
-        self.promises
-            .retain(|(other, _), promise| *other != client || !promise.is_unconfigured);
     }
 
     /// What a client counts on.
