@@ -18,6 +18,8 @@ pub mod leases;
 pub(crate) mod mapping;
 pub mod operator;
 #[cfg(feature = "afxdp")]
+mod priority;
+#[cfg(feature = "afxdp")]
 pub mod probe;
 #[cfg(feature = "afxdp")]
 pub mod server;

@@ -19,8 +19,9 @@ use crate::leasequery::Feed;
 use crate::leases::import::{How, Imported};
 use crate::leases::places::Places;
 use crate::operator::{Operator, ReleaseError, Target};
+use crate::priority;
 use crate::probe::{self, Prober, Tally};
-use crate::settings::{Durability, Settings, XdpLog};
+use crate::settings::{Durability, JournalPriority, Settings, XdpLog};
 use crate::snapshot::Shared;
 use crate::store::{Found, JournalFile, OpenError, StateDirectory};
 use crate::wake::Waker;
@@ -193,9 +194,15 @@ impl Server {
             keeper.intake().feed(Arc::clone(feed));
         }
         let operator = handles.pop().map(|handle| Operator::new(handle, waker));
+        let goes_first = settings.journal_priority == JournalPriority::Realtime;
         let committer = Builder::new()
             .name("journal".to_owned())
-            .spawn(move || committer.run(journal))
+            .spawn(move || {
+                if goes_first && let Err(error) = priority::go_first() {
+                    tracing::info!(%error, "the journal's thread has no priority over others: CAP_SYS_NICE is missing");
+                }
+                committer.run(journal)
+            })
             .map_err(system("start the journal's thread"))?;
 
         let shared = Arc::new(Inner {

@@ -15,6 +15,16 @@ pub enum Durability {
     Process,
 }
 
+/// How soon the thread runs that writes the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum JournalPriority {
+    /// As soon as it can: ahead of every thread that is not real-time.
+    #[default]
+    Realtime,
+    /// In its turn.
+    Normal,
+}
+
 /// How an interface is to be served. What is in force in the end is in `status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceSettings {
@@ -73,6 +83,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// What an acknowledged lease survives.
     pub durability: Durability,
+    /// Whether the journal's thread goes ahead of the others.
+    pub journal_priority: JournalPriority,
     /// How many bindings the lease tables have room for, former ones included.
     pub lease_capacity: u64,
     /// Into how many partitions the lease store is divided.

@@ -8,7 +8,7 @@ use dhcp_lease::{
 };
 use dhcp_userspace::commit::{self, Handle, StoreState};
 use dhcp_userspace::history::HistorySettings;
-use dhcp_userspace::settings::{Durability, Settings, XdpLog};
+use dhcp_userspace::settings::{Durability, JournalPriority, Settings, XdpLog};
 use dhcp_userspace::store::{JournalFile, StateDirectory, Store};
 use dhcp_userspace::wake::Waker;
 use dhcp_wire::id::{HardwareAddress, Iaid};
@@ -51,6 +51,7 @@ impl World {
             state_dir: directory.to_owned(),
             socket: directory.join("socket"),
             durability,
+            journal_priority: JournalPriority::default(),
             lease_capacity: leases,
             partitions: PARTITIONS,
             bulk_leasequery: None,

@@ -19,7 +19,9 @@ use super::notation::Family;
 use super::options::Definitions;
 use super::report::{At, Findings, Report, Spot, plural};
 use crate::history::HistorySettings;
-use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
+use crate::settings::{
+    CopyMode, Durability, InterfaceSettings, JournalPriority, Settings, XdpLog, XdpMode,
+};
 use classes::Book;
 use dhcp_core::Policy;
 use dhcp_core::alarms::Alarms;
@@ -272,6 +274,7 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         state_dir: path(&file.state_dir, default::STATE_DIR),
         socket: path(&file.socket, default::SOCKET),
         durability: value_or(&file.durability, Durability::default()),
+        journal_priority: value_or(&file.journal_priority, JournalPriority::default()),
         lease_capacity: capacity.unwrap_or_else(|| default_capacity(&ranges, reserved.len())),
         partitions: value_or(&file.partitions, default::PARTITIONS),
         history: history(&file.history),

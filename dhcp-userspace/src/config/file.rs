@@ -25,7 +25,7 @@ use super::notation::{Family, Prefix};
 use super::reader::{Table, Value};
 use super::report::{At, Report, Spot};
 use crate::leasequery::BulkSettings;
-use crate::settings::{CopyMode, Durability, XdpMode};
+use crate::settings::{CopyMode, Durability, JournalPriority, XdpMode};
 use dhcp_core::leasequery::Leasequery;
 use dhcp_core::limits::LineKey;
 use dhcp_core::subnet::{ClientKey, Preference};
@@ -46,6 +46,7 @@ pub(super) struct File {
     pub(super) state_dir: Option<At<PathBuf>>,
     pub(super) socket: Option<At<PathBuf>>,
     pub(super) durability: Option<At<Durability>>,
+    pub(super) journal_priority: Option<At<JournalPriority>>,
     pub(super) workers: Option<At<u32>>,
     pub(super) lease_capacity: Option<At<u64>>,
     pub(super) partitions: Option<At<u32>>,
@@ -294,6 +295,12 @@ impl File {
                 value.word(&[
                     ("power", Durability::Power),
                     ("process", Durability::Process),
+                ])
+            }),
+            journal_priority: top.read("journal-priority", report, |value| {
+                value.word(&[
+                    ("realtime", JournalPriority::Realtime),
+                    ("normal", JournalPriority::Normal),
                 ])
             }),
             workers: top.read("workers", report, |value| value.whole_u32(1, 64)),

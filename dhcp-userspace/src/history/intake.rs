@@ -15,10 +15,13 @@ use std::sync::{Arc, OnceLock};
 
 /// Octets of records that wait for the history, at most: half a million commits.
 pub(super) const PENDING_OCTETS_MAX: usize = 64 << 20;
-/// How many buffers of notes there are for each worker.
-const NOTES_PER_WORKER: usize = 8;
+/// From so many on the history does not wait for its time: it goes through them while a cache holds them.
+const PENDING_OCTETS_WORTH_WAKING: usize = 1 << 20;
+/// How many buffers of notes there are for each worker: with what they hold, some hundred milliseconds of
+/// its commits at the rate at which it can make them.
+const NOTES_PER_WORKER: usize = 16;
 /// Notes that are worth handing over while there is something else to do.
-const NOTES_OCTETS: usize = 64 << 10;
+pub(super) const NOTES_OCTETS: usize = 256 << 10;
 /// Room for these and for what one batch adds.
 const NOTES_CAPACITY: usize = NOTES_OCTETS + 64 * 4 * RECORD_OCTETS;
 /// A worker that finds no buffer keeps so much, and then lets it go.
@@ -128,6 +131,7 @@ impl Intake {
     /// Takes the records of logs that are durable now. For the journal's thread alone.
     pub fn take(&self, group: &[Submission]) {
         let mut pending = self.pending.lock();
+        let octets_before = pending.records.len();
         for Submission { log, sequence, .. } in group {
             let records = log.record_octets();
             if pending.records.len() + records.len() > PENDING_OCTETS_MAX {
@@ -137,18 +141,30 @@ impl Intake {
             }
             pending.position = Some(*sequence);
         }
+        let worth_waking = octets_before..=pending.records.len();
+        drop(pending);
+        if worth_waking.contains(&PENDING_OCTETS_WORTH_WAKING) {
+            self.unparker.unpark();
+        }
     }
 
     /// Takes a worker's notes when there are many of them, or when it `is_idle`, if there is a buffer to
-    /// give for it; else they stay where they are.
+    /// give for it; else they stay where they are. Half of the buffers are for many: moments of idleness
+    /// between two frames would fill them all with a note each, and more notes than a worker keeps come
+    /// before the history looks again.
     pub fn take_notes(&self, notes: &mut Vec<u8>, is_idle: bool) {
-        if notes.is_empty() || !(is_idle || notes.len() >= NOTES_OCTETS) {
+        let half = self.full.capacity() / 2;
+        let is_worth_it = notes.len() >= NOTES_OCTETS || (is_idle && self.full.len() < half);
+        if notes.is_empty() || !is_worth_it {
             return;
         }
         if let Some(mut empty) = self.spare.pop() {
             std::mem::swap(notes, &mut empty);
             // There are as many places as buffers.
             let _ = self.full.push(empty);
+            if self.full.len() > half {
+                self.unparker.unpark();
+            }
         } else if notes.len() >= NOTES_OCTETS_MAX {
             let lost = count_generations(split(notes));
             self.lost_notes.fetch_add(lost, Ordering::Relaxed);

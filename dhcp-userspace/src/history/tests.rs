@@ -559,6 +559,32 @@ fn buffers_are_bounded_and_what_has_no_room_is_counted() {
     assert_eq!(pending.position, Some(submission.sequence));
 }
 
+/// A worker that is idle between two frames, again and again, must not use up the buffers that it needs
+/// when it is busy; and a busy one need not wait for the history's time.
+#[test]
+fn idle_moments_leave_buffers_for_busy_ones_which_wake_the_history() {
+    let parker = Parker::new();
+    let intake = Intake::new(1, &settings(), parker.unparker().clone());
+    intake.make_buffers();
+    let mut bench = Bench::new(Durability::Process);
+    let mut submission = bench.change(1, 1, State::Leased);
+    let octets: &[u8] = submission.log.notes_mut().unwrap();
+    let hand_over = |octets: &[u8], is_idle| {
+        let mut notes = octets.to_vec();
+        intake.take_notes(&mut notes, is_idle);
+        notes.is_empty()
+    };
+    let idle = (0..1_000).filter(|_| hand_over(octets, true)).count();
+    let many = octets.repeat(intake::NOTES_OCTETS.div_ceil(octets.len()));
+    let busy = (0..1_000).filter(|_| hand_over(&many, false)).count();
+    assert_eq!((idle, busy), (8, 8));
+    parker.park(); // for ever, if nobody woke it
+    let pending = intake.collect(Vec::new());
+    assert_eq!(pending.records.len(), 8 * octets.len() + 8 * many.len());
+    assert_eq!(pending.lost, 0);
+    assert!(hand_over(octets, true), "the buffers are empty again");
+}
+
 /// The end of a server is in the history, and its absence too.
 #[test]
 fn a_good_end_is_marked() {

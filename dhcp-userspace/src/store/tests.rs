@@ -25,6 +25,7 @@ pub(crate) fn settings(directory: &Path, durability: Durability) -> Settings {
         state_dir: directory.to_owned(),
         socket: directory.join("socket"),
         durability,
+        journal_priority: crate::settings::JournalPriority::Normal,
         lease_capacity: 10_000,
         history: Default::default(),
         bulk_leasequery: None,

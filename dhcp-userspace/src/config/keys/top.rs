@@ -32,6 +32,12 @@ pub(in crate::config) const TOP: TableKeys = TableKeys {
             "What an acknowledged lease survives: a power cut (the acknowledgement leaves after its lease is on stable storage), or the death of the process (once it is in the memory-mapped table).",
         ),
         key(
+            "journal-priority",
+            "`\"realtime\"` or `\"normal\"`",
+            "`\"realtime\"`",
+            "Whether the thread that writes the journal, for which every acknowledgement waits under durability `\"power\"`, goes ahead of all ordinary threads (scheduled first in, first out, at the lowest real-time priority; it runs for microseconds at a time). It matters where the server has fewer processors than threads. Without the right to (`CAP_SYS_NICE`) it is an ordinary thread, and the log says so.",
+        ),
+        key(
             "workers",
             "1 to 64",
             "1",

@@ -4,7 +4,9 @@
 use super::super::{HistorySettings, Keeper, Opened, list, start, verify};
 use crate::clock::{self, Clock};
 use crate::commit::{Handle, LOGS_PER_WORKER, StoreState, connect};
-use crate::settings::{CopyMode, Durability, InterfaceSettings, Settings, XdpLog, XdpMode};
+use crate::settings::{
+    CopyMode, Durability, InterfaceSettings, JournalPriority, Settings, XdpLog, XdpMode,
+};
 use crate::store::StateDirectory;
 use crate::wake::Waker;
 use dhcp_lease::{
@@ -36,6 +38,7 @@ fn settings(directory: &Path) -> Settings {
         state_dir: directory.to_owned(),
         socket: directory.join("socket"),
         durability: Durability::Power,
+        journal_priority: JournalPriority::Normal,
         lease_capacity: 10_000,
         partitions: 16,
         history: HistorySettings::default(),
