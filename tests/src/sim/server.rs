@@ -7,7 +7,7 @@ use super::disk::SimDisk;
 use super::layout::{self, Layout, VALID_SECONDS};
 use crossbeam::utils::CachePadded;
 use dhcp_core::{Interface, Policy};
-use dhcp_lease::clock::{Clocks, Known};
+use dhcp_lease::clock::{Clocks, Known, Source};
 use dhcp_lease::recovery::Recovery;
 use dhcp_lease::{Binding, Journal, Partitions, PoolIndex, Pools, Timestamp};
 use dhcp_userspace::commit::{Committer, Handle, Step, StoreState, connect};
@@ -28,6 +28,8 @@ use std::time::Duration;
 pub struct Server {
     /// What opening found.
     pub recovery: Recovery,
+    /// A jump of the wall clock was refused.
+    pub is_held: bool,
     /// All bindings.
     pub partitions: Arc<Partitions>,
     journal: JournalFile,
@@ -119,6 +121,7 @@ impl Server {
         Ok(Self {
             at_beginning: time.0 as i64 - (now / 1000) as i64,
             keeper,
+            is_held: matches!(start.source, Source::Held { .. }),
             recovery: store.recovery,
             partitions: store.partitions,
             journal: store.journal,
@@ -343,6 +346,7 @@ fn settings(setup: Setup) -> Settings {
         state_dir: "/simulated".into(),
         socket: "/simulated/socket".into(),
         durability: setup.durability,
+        journal_priority: Default::default(),
         lease_capacity: 16,
         partitions: setup.partitions,
         bulk_leasequery: None,

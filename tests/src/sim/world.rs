@@ -3,7 +3,7 @@
 use super::client::{Client, Event, Millis, Turn};
 use super::clock::{self, DOWNTIME_SECONDS};
 use super::disk::{Ailment, Crash, SimDisk};
-use super::layout::Layout;
+use super::layout::{Layout, VALID_SECONDS};
 use super::ledger::Ledger;
 use super::random::Random;
 use super::server::{Server, Setup, StartError};
@@ -126,6 +126,8 @@ pub struct World {
     wall_errors: Vec<i64>,
     /// What the server's time was last.
     server_time: Timestamp,
+    /// When a jump of the wall clock was refused.
+    held_at: Vec<Millis>,
     /// Which boot of the machine this is, and since when.
     boot: u64,
     booted_at: Millis,
@@ -189,6 +191,7 @@ impl World {
             wall_error: 0,
             wall_errors: vec![0],
             server_time: Timestamp(0),
+            held_at: Vec::new(),
             boot: 0,
             booted_at: 0,
             queue: BinaryHeap::new(),
@@ -324,6 +327,13 @@ impl World {
         self.note(|_| format!("the wall clock is set wrong by {error} s"));
     }
 
+    /// A refused jump puts server time forward by a second.
+    fn note_held(&mut self) {
+        let long_ago = self.now.saturating_sub(2_000 * Millis::from(VALID_SECONDS));
+        self.held_at.retain(|at| *at > long_ago);
+        self.ledger.ahead_seconds = self.held_at.len() as u64;
+    }
+
     /// The running server has looked at the clocks.
     fn look_at_clocks(&mut self) {
         let clocks = self.clocks();
@@ -374,6 +384,10 @@ impl World {
                 server.recovery
             ));
         }
+        if server.is_held {
+            self.held_at.push(self.now);
+        }
+        self.note_held();
         let bindings = server.bindings();
         self.ledger
             .check(&self.clients, &bindings, self.now, server.now(self.now))?;
@@ -566,6 +580,7 @@ impl World {
             self.set_clock();
         }
         self.look_at_clocks();
+        self.note_held();
         if self.disk.has_struck().is_some() {
             // The record may know of it or not. Nothing may have gone forward that it does not know of.
             self.wall_error = self.wall_error.min(before);
