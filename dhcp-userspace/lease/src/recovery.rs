@@ -324,8 +324,7 @@ fn put_together(
     }
     damaged.sort_unstable();
     let contested = pools.mark_all(marks);
-    settle_conflicts(&contested, partitions, recovery);
-    recovery.conflicts = contested;
+    recovery.conflicts = settle_conflicts(contested, partitions, recovery);
     let until = opening.now.after(opening.quarantine_seconds);
     set_aside(&damaged, partitions, until, pools, recovery);
 }
@@ -401,10 +400,15 @@ impl Recovery {
 }
 
 /// Of several records that hold one lease, the one last heard of keeps it; the others become their
-/// clients' former bindings, in the table too.
-fn settle_conflicts(contested: &[Lease], partitions: &mut [Partition], recovery: &mut Recovery) {
+/// clients' former bindings, in the table too. Returns those about which there was a conflict: a client may have
+/// been granted a lease anew, in another slot, when it had just ended.
+fn settle_conflicts(
+    mut contested: Vec<Lease>,
+    partitions: &mut [Partition],
+    recovery: &mut Recovery,
+) -> Vec<Lease> {
     if contested.is_empty() {
-        return;
+        return contested;
     }
     let mut best: HashMap<Lease, Option<(Timestamp, usize, u32)>> =
         contested.iter().map(|&lease| (lease, None)).collect();
@@ -419,16 +423,30 @@ fn settle_conflicts(contested: &[Lease], partitions: &mut [Partition], recovery:
             *best = (*best).max(this);
         }
     }
+    let mut in_conflict = Vec::new();
     for (_, number, slot) in losers {
-        if let Some(partition) = partitions.get_mut(number) {
-            match partition.role(slot) {
-                Role::Live => recovery.live -= 1,
-                _ => recovery.declined -= 1,
-            }
+        let Some(partition) = partitions.get_mut(number) else {
+            continue;
+        };
+        let lease = partition.record(slot).and_then(ArchivedRecord::lease);
+        let best = lease.and_then(|lease| *best.get(&lease)?);
+        let since = best.map_or(Timestamp(0), |(since, ..)| since);
+        let had_ended = |record: &ArchivedRecord| record.expires() <= since;
+        let role = partition.role(slot);
+        match role {
+            Role::Live => recovery.live -= 1,
+            _ => recovery.declined -= 1,
+        }
+        recovery.former += 1;
+        if role == Role::Live && partition.record(slot).is_some_and(had_ended) {
+            partition.assign(slot, Role::Former, Timestamp::NEVER);
+        } else {
             partition.demote(slot);
-            recovery.former += 1;
+            in_conflict.extend(lease);
         }
     }
+    contested.retain(|lease| in_conflict.contains(lease));
+    contested
 }
 
 /// Keeps the leases of damaged slots from everybody for as long as they might have been granted. A

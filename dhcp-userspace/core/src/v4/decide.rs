@@ -522,11 +522,10 @@ impl<'a> Case<'a> {
         self.grant(candidate, hold, Verdict::BootReply)
     }
 
-    /// Whether the client has a live lease of another address, which it would lose by being granted this one.
-    //
     // RFC 2131 section 2.2 [no-reallocation-within-the-lease]: a DISCOVER may be the late copy of one that was
     // answered with an ACK by Rapid Commit: then the client uses that address, and hears nothing of what is
     // committed now. Only a REQUEST for what was offered tells that it has given the other one up.
+    /// Whether the client has a live lease of another address, which it would lose by being granted this one.
     fn is_moved_to(&self, address: Ipv4Addr) -> bool {
         matches!(self.record, Record::Live(held) if held != address)
     }

@@ -293,6 +293,28 @@ fn it_is_never_earlier_than_the_last_answer() {
     assert_eq!((recovery.live, recovery.former), (1, 1));
 }
 
+/// A client that was moved has two records; when the first lease had ended it could be granted it anew, in another slot.
+#[test]
+fn a_lease_that_its_client_has_anew_is_no_conflict() {
+    let files = files(1);
+    let ended = binding(1, 150);
+    let anew = Binding {
+        last_transaction: ended.expires,
+        expires: ended.expires.after(150),
+        ..ended.clone()
+    };
+    let pools = pools();
+    let (partitions, _) = open_all(&files, &pools).unwrap();
+    commit(&partitions, 0, &ended, &pools);
+    commit(&partitions, 0, &anew, &pools);
+    drop(partitions);
+    let pools = self::pools();
+    let (_, recovery) = open_all(&files, &pools).unwrap();
+    assert_eq!(recovery.conflicts, []);
+    assert_eq!((recovery.live, recovery.former), (1, 1));
+    assert_eq!(pools.counts(PoolIndex(0)).taken, 1);
+}
+
 #[test]
 fn files_that_do_not_belong_together_are_refused() {
     let pair = files(2);
