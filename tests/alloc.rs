@@ -303,6 +303,93 @@ fn no_relayed_exchange_uses_the_heap() {
     assert_no_heap(&mut engine, &frames, 3500);
 }
 
+/// Identifiers that expressions put together, of both protocols, as the keys of leases and of reservations.
+#[test]
+fn no_flexible_identifier_uses_the_heap() {
+    let v4 = [
+        "toml [dhcp4]",
+        "toml identifier-expression = \"ucase(hexstring(relay4[1].hex, ':')) + relay4[2].text + \
+         ifelse(member('a') and match('0[0-9a-f]+', hexstring(relay4[1].hex, '')), '/1', '/2')\"",
+        "toml replace-client-id = true",
+        "toml [[dhcp4.client-classes]]",
+        "toml name = \"a\"",
+        "toml test = \"substring(pkt4.mac, 3, 1) == 0x01\"",
+        "toml [[subnet4]]",
+        "toml id = 1",
+        "toml subnet = \"10.3.0.0/16\"",
+        "toml pools = [\"10.3.1.0-10.3.16.255\"]",
+        "toml reservations = [{ flex-id = \"'00:01/1'\", ip-address = \"10.3.200.1\" }]",
+        "toml [[subnet4]]",
+        "toml id = 2",
+        "toml subnet = \"10.4.0.0/16\"",
+        "toml client-key = \"client-id\"",
+        "toml pools = [\"10.4.1.0-10.4.16.255\"]",
+        "toml reservations = [{ flex-id = \"'00:01/1'\", ip-address = \"10.4.200.1\" }]",
+    ];
+    let (mut engine, scene) = server(Protocol::V4, &v4);
+    let mut frames = Vec::new();
+    for client in 0..300u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let mac = format!("02:00:00:01:{a:02x}:{b:02x}");
+        for (net, remote) in [(3, "-"), (3, LONG_IDENTIFIER), (4, "-")] {
+            let agent =
+                format!("giaddr 10.{net}.0.1 agent circuit-id {a:02x}:{b:02x} remote-id {remote}");
+            for text in [
+                format!("DISCOVER chaddr {mac} {agent}"),
+                format!("REQUEST chaddr {mac} requested 10.{net}.1.{b} server-id us {agent}"),
+                format!("REQUEST chaddr {mac} requested 10.{net}.200.1 server-id us {agent}"),
+                format!("REQUEST chaddr {mac} ciaddr 10.{net}.1.{b} to us"),
+                format!("REQUEST chaddr {mac} ciaddr 10.{net}.200.1 to us"),
+                format!("DISCOVER chaddr {mac} client-id 00:{b:02x} giaddr 10.{net}.0.1"),
+            ] {
+                let line = v4::GRAMMAR.parse(&text, |form| scene.us(Protocol::V4, form));
+                let packet = line.and_then(|line| v4::encode(&line, &scene));
+                frames.push(
+                    packet
+                        .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                        .emit(),
+                );
+            }
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 2000);
+    let v6 = [
+        "toml [dhcp6]",
+        "toml identifier-expression = \"hexstring(relay6[0].option[18].hex, '-')\"",
+        "toml replace-client-id = true",
+        "toml ignore-iaid = true",
+        "toml [[subnet6]]",
+        "toml subnet = \"2001:db8::/64\"",
+        "toml pools = [\"2001:db8::1:0-2001:db8::1:ffff\"]",
+        "toml reservations = [{ flex-id = \"'00-01'\", ip-addresses = [\"2001:db8::1\"] }]",
+    ];
+    let (mut engine, scene) = server(Protocol::V6, &v6);
+    let mut frames = Vec::new();
+    for client in 0..300u32 {
+        let [.., a, b] = client.to_be_bytes();
+        let duid = format!("00:03:00:01:02:00:00:02:{a:02x}:{b:02x}");
+        let agent = format!("relay 2001:db8::9 interface-id {a:02x}:{b:02x}");
+        for text in [
+            format!("SOLICIT client-id {duid} ia-na {client} {agent}"),
+            format!("REQUEST client-id {duid} server-id us ia-na {client} ia-pd 2 {agent}"),
+            format!("SOLICIT client-id {duid} ia-na 1 ia-na 2 {agent}"),
+            format!("SOLICIT client-id 00:00:{a:02x}:{b:02x} ia-na 1"),
+            format!(
+                "SOLICIT client-id {duid} ia-na 1 relay 2001:db8::9 interface-id {LONG_IDENTIFIER}"
+            ),
+        ] {
+            let line = v6::GRAMMAR.parse(&text, |form| scene.us(Protocol::V6, form));
+            let packet = line.and_then(|line| v6::encode(&line, &scene));
+            frames.push(
+                packet
+                    .unwrap_or_else(|complaint| panic!("{text}: {complaint}"))
+                    .emit(),
+            );
+        }
+    }
+    assert_no_heap(&mut engine, &frames, 800);
+}
+
 #[test]
 fn no_dhcpv6_exchange_uses_the_heap() {
     let config = [
@@ -350,6 +437,10 @@ fn no_dhcpv6_exchange_uses_the_heap() {
     }
     assert_no_heap(&mut engine, &frames, 3000);
 }
+
+/// Sixty octets.
+const LONG_IDENTIFIER: &str = "61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:\
+     61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61:61";
 
 fn server(protocol: Protocol, lines: &[&str]) -> (Engine, Scene) {
     let mut config = Config::new(protocol);

@@ -47,6 +47,11 @@ pub mod maps {
     /// takes no frame.
     pub const SETTINGS: &str = "SETTINGS";
 
+    /// Not a map but a `u8` that is constant once the program is loaded: 0 lets
+    /// [`Settings::workers_per_queue`](crate::Settings::workers_per_queue) count as 1, whatever it is, and spares the
+    /// kernel's verifier what the sharing out takes. 1 unless the loader sets it.
+    pub const SHARES_OUT: &str = "SHARES_OUT";
+
     /// Per-CPU array of `u64`, one for each [`Outcome`](crate::Outcome), indexed by its number.
     pub const COUNTERS: &str = "COUNTERS";
 }

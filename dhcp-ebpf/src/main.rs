@@ -43,6 +43,12 @@ mod kernel {
     #[map(name = "COUNTERS")]
     static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Outcome::COUNT, 0);
 
+    /// Whether clients are shared out among workers. The loader says so before the kernel verifies the program:
+    /// where they are not, the verifier knows that the walk through the options is never entered, and need not
+    /// follow it. Those are nearly all the instructions that it follows.
+    #[unsafe(no_mangle)]
+    static SHARES_OUT: u8 = 1;
+
     /// What the kernel asks of a module that calls the helpers which only GPL-compatible ones may.
     #[unsafe(link_section = "license")]
     #[unsafe(no_mangle)]
@@ -51,9 +57,13 @@ mod kernel {
     /// The server's program.
     #[xdp]
     fn steer(ctx: XdpContext) -> u32 {
-        let settings = SETTINGS
+        let mut settings = SETTINGS
             .get(0)
             .map_or(Settings::default(), |w| Settings::from_words(*w));
+        // SAFETY: it is a static. The read is volatile, for the compiler must not take its value for granted.
+        if unsafe { core::ptr::read_volatile(&raw const SHARES_OUT) } == 0 {
+            settings.workers_per_queue = 1;
+        }
         let (action, outcome) = match rule(&Frame::of(&ctx), settings, &Maps) {
             Verdict::Pass(outcome) => (XDP_PASS, outcome),
             Verdict::Take { outcome, worker } => redirect(&ctx, worker, outcome),

@@ -35,10 +35,11 @@ mod lobby;
 /// extensions of context). A batch that changes more costs an allocation, once.
 const BATCH_RECORDS: usize = 8 * BATCH_FRAMES;
 /// Records that a change log has room for: as many as make it worth a write, and another batch.
-const LOG_RECORDS: usize = BATCH_RECORDS + BATCH_RECORDS;
-/// How many replies make a change log worth a write of its own. A write and a sync cost a processor some 50
-/// microseconds whatever they carry: as much as deciding a dozen exchanges, so that a hundred share it.
-const REPLIES_WORTH_A_WRITE: usize = 2 * BATCH_FRAMES;
+const LOG_RECORDS: usize = 2 * BATCH_RECORDS + BATCH_RECORDS;
+/// How many replies make a change log worth a write of its own. A write and a sync cost a processor some 100
+/// microseconds whatever they carry, interrupts included: as much as two dozen exchanges, so that hundreds
+/// share it.
+const REPLIES_WORTH_A_WRITE: usize = 4 * BATCH_FRAMES;
 /// For how many batches a change log is kept open at most, each with a frame at least: some hundred
 /// microseconds of a worker that is never idle.
 const BATCHES_PER_LOG: u32 = 16;

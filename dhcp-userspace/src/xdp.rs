@@ -155,13 +155,13 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Begins. The interface is for the words of errors and logs.
-    pub fn begin(interface: &str, logs: bool) -> Self {
+    /// Begins, for so many workers per receive queue. The interface is for the words of errors and logs.
+    pub fn begin(interface: &str, workers_per_queue: u32, logs: bool) -> Self {
         let interface = interface.to_owned();
         let given = interface.clone();
         let thread = Builder::new()
             .name("xdp".to_owned())
-            .spawn(move || Loaded::new(&given, logs));
+            .spawn(move || Loaded::new(&given, workers_per_queue, logs));
         Self { interface, thread }
     }
 
@@ -178,9 +178,11 @@ impl Loading {
 }
 
 impl Loaded {
-    fn new(interface: &str, logs: bool) -> Result<Self, AttachError> {
+    fn new(interface: &str, workers_per_queue: u32, logs: bool) -> Result<Self, AttachError> {
         let failed = |what| move |error| failed(interface, what, error);
+        let shares_out = u8::from(workers_per_queue > 1);
         let mut ebpf = EbpfLoader::new()
+            .override_global(maps::SHARES_OUT, &shares_out, true)
             .load(OBJECT)
             .map_err(boxed)
             .map_err(failed("load the program"))?;

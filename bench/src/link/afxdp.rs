@@ -28,6 +28,11 @@ const SEND_FRAMES: u32 = 2048;
 /// Descriptors that one sendto(2) handles in copy mode, in place of the kernel's 32.
 const TX_BUDGET: u32 = 256;
 
+/// How often a queue is tried again that is taken, and how long after: the kernel lets go of it a little after
+/// a predecessor has ended.
+const BUSY_ATTEMPTS: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(25);
+
 /// An AF_XDP socket and its memory.
 pub struct AfXdp {
     umem: Umem,
@@ -49,6 +54,18 @@ impl AfXdp {
     /// # Errors
     /// When the memory cannot be registered or the queue cannot be bound, with the reason.
     pub fn open(interface: &str, queue: u32) -> anyhow::Result<Self> {
+        let mut opened = Self::try_open(interface, queue);
+        for _ in 0..BUSY_ATTEMPTS {
+            if !opened.as_ref().is_err_and(is_busy) {
+                break;
+            }
+            std::thread::sleep(BUSY_PAUSE);
+            opened = Self::try_open(interface, queue);
+        }
+        opened
+    }
+
+    fn try_open(interface: &str, queue: u32) -> anyhow::Result<Self> {
         let frames = NonZeroU32::MIN.saturating_add(RECEIVE_FRAMES + SEND_FRAMES - 1);
         let umem_config = UmemConfig::builder()
             .frame_size(FrameSize::new(2048)?)
@@ -226,4 +243,11 @@ fn raise_tx_budget(fd: RawFd) {
     let value = std::ptr::from_ref(&TX_BUDGET);
     // SAFETY: the pointer and the length describe one `u32` that outlives the call.
     let _ = unsafe { libc::setsockopt(fd, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, value.cast(), 4) };
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    let busy = |cause: &io::Error| cause.kind() == io::ErrorKind::ResourceBusy;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(busy))
 }

@@ -21,6 +21,8 @@ pub struct Extent {
 
 /// Leases in the pools that are compared: few enough that the caches are the same to both.
 const FULLNESS_LEASES: u64 = 100_000;
+/// Pairs of measurements that stand for one turn of the others: each takes a twentieth of a second.
+const FULLNESS_ROUNDS_PER_TURN: usize = 15;
 
 /// Measures everything in `directory`, which it makes and removes.
 ///
@@ -116,46 +118,26 @@ impl Campaign {
         Ok(())
     }
 
-    /// The same leases in a pool that they fill nearly, and in one that they hardly fill. By turns, for
-    /// the machine's speed drifts; the ratio is of each pair.
+    /// The same leases in a pool that they fill nearly, and in one that they hardly fill: two stores of one
+    /// process, served by turns, for the machine's speed drifts; the ratio is of each pair.
     fn fullness(&self, figures: &mut Figures) -> Result<()> {
-        let leases = FULLNESS_LEASES;
-        let mut ratios = [Vec::new(), Vec::new()];
-        let mut full = [Vec::new(), Vec::new()];
-        for _ in 0..self.extent.turns.max(3) {
-            let [empty_turn, full_turn] = [leases * 100, leases * 10_000 / 9_999].map(|pool| {
-                let directory = self.directory.join("fullness");
-                let step = Step {
-                    directory: &directory,
-                    leases,
-                };
-                let operations = (4 * leases).to_string();
-                let measured = step.run(&["fullness"], &[&pool.to_string(), &operations]);
-                let removed = fs::remove_dir_all(&directory).context("the store of this turn");
-                measured.and_then(|measured| removed.map(|()| measured))
-            });
-            let (empty_turn, full_turn) = (empty_turn?, full_turn?);
-            for (index, path) in ["/find_nanoseconds", "/commit_nanoseconds"]
-                .iter()
-                .enumerate()
-            {
-                let [one, other] = [number(&empty_turn, path)?, number(&full_turn, path)?];
-                if let (Some(ratios), Some(full)) = (ratios.get_mut(index), full.get_mut(index)) {
-                    ratios.push(one / other);
-                    full.push(other);
-                }
-            }
+        let directory = self.directory.join("fullness");
+        let step = Step {
+            directory: &directory,
+            leases: FULLNESS_LEASES,
+        };
+        let rounds = (FULLNESS_ROUNDS_PER_TURN * self.extent.turns.max(3)).to_string();
+        let measured = step.run(&["fullness"], &[&rounds])?;
+        fs::remove_dir_all(&directory).context("the stores of this step")?;
+        for what in ["find", "commit"] {
+            let nanoseconds = |pool| numbers(&measured, &format!("/{what}/{pool}"));
+            let (sparse, full) = (nanoseconds("sparse")?, nanoseconds("full")?);
+            let speeds = sparse.iter().zip(&full).map(|(sparse, full)| sparse / full);
+            let speeds: Vec<f64> = speeds.collect();
+            figures.note(&format!("store/{what}/pool 99.99 % full"), "ns", &full);
+            let name = format!("store/{what}/speed 99.99 % full to 1 % full");
+            figures.note(&name, "ratio", &speeds);
         }
-        let [find, commit] = &full;
-        figures.note("store/find/pool 99.99 % full", "ns", find);
-        figures.note("store/commit/pool 99.99 % full", "ns", commit);
-        let [find, commit] = &ratios;
-        figures.note("store/find/speed 99.99 % full to 1 % full", "ratio", find);
-        figures.note(
-            "store/commit/speed 99.99 % full to 1 % full",
-            "ratio",
-            commit,
-        );
         Ok(())
     }
 
@@ -228,6 +210,13 @@ fn line(child: &mut Child) -> Result<Value> {
 
 fn column(steps: &[Value], path: &str) -> Result<Vec<f64>> {
     steps.iter().map(|step| number(step, path)).collect()
+}
+
+fn numbers(said: &Value, path: &str) -> Result<Vec<f64>> {
+    let listed = said.pointer(path).and_then(Value::as_array);
+    let listed = listed.with_context(|| format!("a step did not say {path}"))?;
+    let numbers: Option<Vec<f64>> = listed.iter().map(Value::as_f64).collect();
+    numbers.with_context(|| format!("{path} are not all numbers"))
 }
 
 fn number(said: &Value, path: &str) -> Result<f64> {

@@ -47,16 +47,14 @@ pub enum Step {
         /// For how long
         seconds: f64,
     },
-    /// Look up clients and change addresses, in a pool that is as full as `pool` makes it
+    /// Look up clients and change addresses, in a pool that is 1 % full and in one that is 99.99 % full
     Fullness {
-        /// A new store
+        /// For two new stores
         directory: PathBuf,
-        /// How many leases
+        /// How many leases in each
         leases: u64,
-        /// Addresses of the pool
-        pool: u64,
-        /// How many times
-        operations: u64,
+        /// How many turns
+        rounds: u32,
     },
 }
 
@@ -111,9 +109,8 @@ impl Step {
             Self::Fullness {
                 directory,
                 leases,
-                pool,
-                operations,
-            } => fullness(directory, *leases, *pool, *operations),
+                rounds,
+            } => fullness(directory, *leases, *rounds),
         }
     }
 }
@@ -211,24 +208,82 @@ fn commits(directory: &Path, leases: u64, durability: Durability, seconds: f64) 
     world.stop()
 }
 
-fn fullness(directory: &Path, leases: u64, pool: u64, operations: u64) -> Result<()> {
-    let world = World::open(directory, leases, pool, Durability::Process)?;
-    let mut log = ChangeLog::default();
-    for number in 0..leases {
-        world.grant(number, &mut log)?;
+fn fullness(directory: &Path, leases: u64, rounds: u32) -> Result<()> {
+    let mut pools = [
+        Pool::open(&directory.join("sparse"), leases, leases * 100)?,
+        Pool::open(&directory.join("full"), leases, leases * 10_000 / 9_999)?,
+    ];
+    for round in 0..rounds + 1 {
+        for pool in &mut pools {
+            let (find, commit) = (pool.find()?, pool.exchange()?);
+            // The first turn warms the caches.
+            if round > 0 {
+                pool.find.push(find);
+                pool.commit.push(commit);
+            }
+        }
     }
-    let mut clients = Shuffle::new(leases);
+    let [sparse, full] = &pools;
+    say(&json!({
+        "find": { "sparse": sparse.find, "full": full.find },
+        "commit": { "sparse": sparse.commit, "full": full.commit },
+    }))
+}
+
+/// Operations between two looks at the clock.
+const OPERATIONS_PER_ROUND: u32 = 50_000;
+
+/// A store with one pool, and how many nanoseconds an operation took in each turn.
+struct Pool {
+    world: World,
+    log: ChangeLog,
+    clients: Shuffle,
+    find: Vec<f64>,
+    commit: Vec<f64>,
+}
+
+impl Pool {
+    fn open(directory: &Path, leases: u64, addresses: u64) -> Result<Self> {
+        let world = World::open(directory, leases, addresses, Durability::Process)?;
+        let mut log = ChangeLog::default();
+        for number in 0..leases {
+            world.grant(number, &mut log)?;
+        }
+        Ok(Self {
+            world,
+            log,
+            clients: Shuffle::new(leases),
+            find: Vec::new(),
+            commit: Vec::new(),
+        })
+    }
+
+    fn find(&mut self) -> Result<f64> {
+        let Self { world, clients, .. } = self;
+        timed(|| {
+            ensure!(world.is_found(clients.next())?, "a client is not found");
+            Ok(())
+        })
+    }
+
+    fn exchange(&mut self) -> Result<f64> {
+        let Self {
+            world,
+            clients,
+            log,
+            ..
+        } = self;
+        timed(|| world.exchange(clients.next(), log))
+    }
+}
+
+/// How many nanoseconds an operation takes, on the average of a turn.
+fn timed(mut operation: impl FnMut() -> Result<()>) -> Result<f64> {
     let started = Instant::now();
-    for _ in 0..operations {
-        ensure!(world.is_found(clients.next())?, "a client is not found");
+    for _ in 0..OPERATIONS_PER_ROUND {
+        operation()?;
     }
-    let find = started.elapsed().as_nanos() as f64 / operations as f64;
-    let started = Instant::now();
-    for _ in 0..operations {
-        world.exchange(clients.next(), &mut log)?;
-    }
-    let commit = started.elapsed().as_nanos() as f64 / operations as f64;
-    say(&json!({ "find_nanoseconds": find, "commit_nanoseconds": commit }))
+    Ok(started.elapsed().as_nanos() as f64 / f64::from(OPERATIONS_PER_ROUND))
 }
 
 /// Clients in an order that no cache can foretell: a full-period generator.

@@ -120,8 +120,8 @@ discards! {
     ClassLimit = "class_limit",
     /// The same for the subnet (its `address-limit`), and no other subnet on the link has room.
     SubnetLimit = "subnet_limit",
-    /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`); a renewal
-    /// past the relay agent only shortly after the start.
+    /// A message without the sub-option of option 82 by which the subnet knows its clients (`client-key`), or whose own
+    /// identifier looks like a flexible one; a renewal past the relay agent only shortly after the start.
     NoClientKey = "no_client_key",
 }
 

@@ -10,6 +10,7 @@ pub mod alarms;
 pub mod class;
 pub mod discard;
 pub mod expression;
+pub mod flexible;
 pub mod leasequery;
 pub mod limits;
 pub mod networks;

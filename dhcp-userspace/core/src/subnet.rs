@@ -4,6 +4,7 @@
 
 use crate::alarms::Alarms;
 use crate::class::{Access, ClassId, Classes, Guard};
+use crate::flexible::Flexible;
 use crate::leasequery::Leasequery;
 use crate::limits::SubnetLimits;
 use crate::networks::{AllowedRelays, Networks, VpnNumber, Vpns};
@@ -83,13 +84,26 @@ pub struct Policy {
     pub hosts_v4: Hosts,
     /// The same of DHCPv6.
     pub hosts_v6: Hosts,
+    /// What an expression makes of DHCPv4 messages, to know their clients by.
+    pub flexible_v4: Flexible,
+    /// The same of DHCPv6.
+    pub flexible_v6: Flexible,
 }
 
 impl Policy {
     /// Whether there are leases that belong to lines: those must be found by their addresses.
     pub fn has_lines(&self) -> bool {
         let mut subnets = self.networks_v4.iter().flat_map(|network| &network.subnets);
-        subnets.any(|subnet| subnet.agents.client_key != ClientKey::Client)
+        subnets.any(|subnet| self.is_of_relay_agent(subnet.agents.client_key))
+    }
+
+    /// Whether a DHCPv4 client's key comes from its relay agent: in what it sends past that it is missing.
+    pub fn is_of_relay_agent(&self, key: ClientKey) -> bool {
+        match key {
+            ClientKey::Client => false,
+            ClientKey::Agent(_) => true,
+            ClientKey::Flexible => self.flexible_v4.is_of_relay_agent(),
+        }
     }
 
     /// For how long a lease that is declined now is nobody's: for longer each time, see
@@ -179,6 +193,9 @@ pub enum ClientKey {
     /// What its relay agent says: this sub-option of option 82. The lease is the line's, whatever is
     /// plugged in.
     Agent(u8),
+    /// What an expression makes of its messages ([`Policy::flexible_v4`]); what it makes nothing of counts as with
+    /// [`ClientKey::Client`].
+    Flexible,
 }
 
 /// Subnets on one link (RFC 2131's shared network). Bindings are found per network.

@@ -13,12 +13,13 @@ pub(crate) enum Way {
 }
 
 /// What tells of relay agents.
-const RELAY_KINDS: [ItemKind; 7] = [
+const RELAY_KINDS: [ItemKind; 8] = [
     ItemKind::GIADDR,
     ItemKind::RELAY_PATH,
     ItemKind::RELAY_SOURCE,
     ItemKind::INTERFACE,
     ItemKind::AGENT,
+    ItemKind::FLEXIBLE,
     ItemKind::REMOTE_ID,
     ItemKind::SUBSCRIBER_ID,
 ];

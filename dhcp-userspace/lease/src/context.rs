@@ -2,7 +2,7 @@
 //! Reconfigure key: what is kept beside a binding and decides nothing about it.
 //!
 //! A context is a sequence of items, each a kind, a length and octets (docs/lease-format.md), in the order of
-//! their kinds, but that what the lease counts against goes first. That is also the order of their worth: where
+//! their [ranks](ItemKind::rank). That is also the order of their worth: where
 //! there is less room than items, those at the end are left out, each as a whole. Octets in an item are what a
 //! stranger said unless noted otherwise.
 
@@ -54,12 +54,17 @@ impl ItemKind {
     /// What the lease counts against where that is limited: tags of 8 octets each ([`crate::counts`]). It goes before
     /// all others, and a binding whose table has no room for it is not written.
     pub const COUNTED: Self = Self(13);
+    /// DHCPv4: what an expression made of the client's message (`identifier-expression`), where a reservation may be
+    /// found by it and relay agents told some of it. It stands before [`ItemKind::AGENT`].
+    pub const FLEXIBLE: Self = Self(14);
 
-    /// Where an item of this kind stands among others: its number, but what counts goes first.
-    pub const fn rank(self) -> u8 {
+    /// Where an item of this kind stands among others: by its number, but what counts goes first, and what finds a
+    /// reservation before what is told of relay agents.
+    pub const fn rank(self) -> u16 {
         match self {
             Self::COUNTED => 0,
-            Self(number) => number,
+            Self::FLEXIBLE => Self::AGENT.rank() - 1,
+            Self(number) => number as u16 * 2,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Everything that takes two values to judge is judged here, and all of it before anything is refused.
 
 mod classes;
+mod flexible;
 mod lifetimes;
 mod limits;
 mod links;
@@ -26,6 +27,7 @@ use classes::Book;
 use dhcp_core::Policy;
 use dhcp_core::alarms::Alarms;
 use dhcp_core::class::{Access, Classes};
+use dhcp_core::flexible::Flexible;
 use dhcp_core::leasequery::Leasequery;
 use dhcp_core::networks::Networks;
 use dhcp_core::options::OptionSet;
@@ -117,6 +119,8 @@ pub struct Checked {
     release_without_server_id: bool,
     hosts_v4: Hosts,
     hosts_v6: Hosts,
+    flexible_v4: Flexible,
+    flexible_v6: Flexible,
 }
 
 impl Checked {
@@ -152,6 +156,8 @@ impl Checked {
             relays_v4: self.relays_v4.clone(),
             hosts_v4: self.hosts_v4.clone(),
             hosts_v6: self.hosts_v6.clone(),
+            flexible_v4: self.flexible_v4.clone(),
+            flexible_v6: self.flexible_v6.clone(),
         }
     }
 
@@ -232,6 +238,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
     let mut networks_v6 = Vec::new();
     let mut relays_v4 = checker.relays(file);
     checker.client_keys(&placed);
+    let flexible_v4 = checker.flexible_v4(file, &placed);
+    let flexible_v6 = checker.flexible_v6(file, &placed);
     let mut by_name = subnets::ByName::default();
     for placed in &placed {
         match placed.written.family {
@@ -316,6 +324,8 @@ pub(super) fn check(file: &File, mut report: Report) -> Result<Checked, Findings
         release_without_server_id: value_or(&file.release_without_server_id, false),
         hosts_v4,
         hosts_v6,
+        flexible_v4,
+        flexible_v6,
     })
 }
 

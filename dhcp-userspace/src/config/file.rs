@@ -5,6 +5,7 @@
 //! missing, so that the rest can still be judged.
 
 mod classes;
+mod flexible;
 mod hosts;
 mod leasequery;
 mod option_data;
@@ -14,6 +15,7 @@ mod subnet;
 mod values;
 
 pub(super) use classes::{ClassNames, ClientClass};
+pub(super) use flexible::Flexible;
 pub(super) use hosts::Hosts;
 pub(super) use option_data::OptionData;
 pub(super) use option_def::OptionDef;
@@ -74,6 +76,8 @@ pub(super) struct File {
     pub(super) dhcp6: Parameters,
     pub(super) hosts4: Hosts,
     pub(super) hosts6: Hosts,
+    pub(super) flexible4: Flexible,
+    pub(super) flexible6: Flexible,
     /// Subnets that stand alone, DHCPv4 first.
     pub(super) subnets: Vec<Subnet>,
     pub(super) networks: Vec<SharedNetwork>,
@@ -245,6 +249,17 @@ impl Parameters {
             options: self.options.clone(),
         }
     }
+
+    /// `replace-client-id` is `client-key = "flex-id"` for all subnets that have no other.
+    fn default_client_key(&mut self, flexible: &Flexible) {
+        let replaces = flexible.replace_client_id.as_ref();
+        if let (None, Some(replaces)) = (&self.client_key, replaces.filter(|it| it.value)) {
+            self.client_key = Some(At {
+                spot: replaces.spot.clone(),
+                value: ClientKey::Flexible,
+            });
+        }
+    }
 }
 
 /// Subnets on one link.
@@ -281,6 +296,9 @@ impl File {
         let mut subnets = Subnet::list(top, Family::V4, report);
         subnets.extend(Subnet::list(top, Family::V6, report));
         let networks = top.tables("shared-networks", &keys::SHARED_NETWORK, report);
+        let flexible4 = Flexible::read(dhcp4.as_ref(), Family::V4, report);
+        let mut for_v4 = Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report);
+        for_v4.default_client_key(&flexible4);
         Self {
             interfaces_spot: interfaces
                 .as_ref()
@@ -353,10 +371,12 @@ impl File {
             option_defs_v6: option_defs(dhcp6.as_ref(), report),
             classes4: ClientClass::list(dhcp4.as_ref(), Family::V4, report),
             classes6: ClientClass::list(dhcp6.as_ref(), Family::V6, report),
-            dhcp4: Parameters::of_table(dhcp4.as_ref(), &[Family::V4], &[Family::V4], report),
+            dhcp4: for_v4,
             dhcp6: Parameters::of_table(dhcp6.as_ref(), &[Family::V6], &[Family::V6], report),
             hosts4: Hosts::read(dhcp4.as_ref(), Family::V4, report),
             hosts6: Hosts::read(dhcp6.as_ref(), Family::V6, report),
+            flexible4,
+            flexible6: Flexible::read(dhcp6.as_ref(), Family::V6, report),
             subnets,
             networks: networks
                 .iter()

@@ -744,7 +744,7 @@ fn what_is_wrong_with_a_file_of_reservations_is_said_with_line_and_column() {
         ),
         (
             r#"{"hw-adress": "0b"}"#,
-            "hosts.jsonl:2:1: names no client; add one of `hw-address`, `duid`, `circuit-id`, `client-id`, `remote-id`, `subscriber-id`\nhosts.jsonl:2:1: names no subnet; add `subnet-id` (0: for every subnet with reservations-global)\nhosts.jsonl:2:2: hw-adress: unknown key; did you mean `hw-address`?",
+            "hosts.jsonl:2:1: names no client; add one of `hw-address`, `duid`, `circuit-id`, `client-id`, `flex-id`, `remote-id`, `subscriber-id`\nhosts.jsonl:2:1: names no subnet; add `subnet-id` (0: for every subnet with reservations-global)\nhosts.jsonl:2:2: hw-adress: unknown key; did you mean `hw-address`?",
         ),
         (
             r#"{"hw-address": "0b", "ip-address": "192.0.2.5"}"#,

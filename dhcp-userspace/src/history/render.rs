@@ -204,6 +204,7 @@ fn named(item: &Item) -> Vec<Named> {
         ItemKind::FQDN => vec![one("fqdn", octets.get(1..).unwrap_or_default())],
         ItemKind::HOST_NAME => vec![one("host-name", octets)],
         ItemKind::VENDOR_CLASS => vec![one("vendor-class", octets)],
+        ItemKind::FLEXIBLE => vec![one("flex-id", octets)],
         ItemKind(number) => vec![one(&format!("item-{number}"), octets)],
     }
 }

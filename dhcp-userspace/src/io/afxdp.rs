@@ -176,6 +176,11 @@ pub struct Socket {
     reclaimed: Instant,
 }
 
+/// How often a queue is tried again that is taken, and how long after: the kernel lets go of it a little after
+/// a predecessor has ended.
+const BUSY_ATTEMPTS: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(25);
+
 /// A frame in hand.
 #[derive(Debug)]
 pub struct Frame {
@@ -191,6 +196,23 @@ pub struct Frame {
 /// # Errors
 /// [`BindError`]; nothing stays open then.
 pub fn open(
+    interface: &str,
+    queue: u32,
+    workers: u32,
+    copy: CopyMode,
+) -> Result<Vec<Socket>, BindError> {
+    let mut opened = try_open(interface, queue, workers, copy);
+    for _ in 0..BUSY_ATTEMPTS {
+        if !matches!(opened, Err(BindError::Busy { .. })) {
+            break;
+        }
+        std::thread::sleep(BUSY_PAUSE);
+        opened = try_open(interface, queue, workers, copy);
+    }
+    opened
+}
+
+fn try_open(
     interface: &str,
     queue: u32,
     workers: u32,

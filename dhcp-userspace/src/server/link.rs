@@ -156,7 +156,11 @@ impl Up {
 impl Link {
     /// Begins to load the program for [`Link::bring_up`], beside whatever else a start has to do.
     pub(super) fn load_aside(&mut self, logs: bool) {
-        self.loading = Some(Loading::begin(&self.settings.name, logs));
+        self.loading = Some(Loading::begin(
+            &self.settings.name,
+            self.settings.workers_per_queue,
+            logs,
+        ));
     }
 
     /// Opens the sockets, attaches the program, starts the workers.
@@ -177,8 +181,13 @@ impl Link {
             .collect();
         let program_settings = server.program_settings(settings.workers_per_queue);
         let loading = self.loading.take();
-        let loading =
-            loading.unwrap_or_else(|| Loading::begin(&settings.name, program_settings.logs));
+        let loading = loading.unwrap_or_else(|| {
+            Loading::begin(
+                &settings.name,
+                settings.workers_per_queue,
+                program_settings.logs,
+            )
+        });
         let program = loading.end()?.attach(
             &device.interface,
             device.index,

@@ -3,7 +3,8 @@
 //! On veth the packets a second of two machines, or of one machine on two days, cannot be compared: the
 //! kernel does most of the work. The reflector takes the same frames over the same rings and sends them
 //! back, so the ratio of the two says what the server's own work costs. They run in turns, since the
-//! machine's speed drifts; the median of the turns' ratios is the figure.
+//! machine's speed drifts; the median of the turns' ratios is the figure. What it costs to wait for the disk is
+//! measured in the same way, against the same server that does not.
 
 use crate::build;
 use crate::project::{Profile, Project};
@@ -74,12 +75,13 @@ impl Scenario {
         format!("{}/{path}/{}", self.family, self.durability)
     }
 
-    /// Exchanges in flight: enough to hide the round trip, and the wait for the disk where there is one,
-    /// and fewer than the 256 slots of a veth ring.
+    /// Exchanges in flight: enough to hide the round trip, and fewer than the 256 slots of a veth ring. Those
+    /// that wait for the disk lie in no ring: two groups of them are added, one that is under way and one
+    /// that is being filled.
     fn window(self) -> u32 {
         match self.durability {
             Durability::Process => 128,
-            Durability::Power => 224,
+            Durability::Power => 128 + 2 * 256,
         }
     }
 }
@@ -154,21 +156,26 @@ impl Bench<'_> {
     /// One row; returns the ratio.
     fn measure(&mut self, scenario: Scenario) -> Result<f64> {
         let (mut reflected, mut served, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        let mut losses = Vec::new();
+        let (mut losses, mut to_process) = (Vec::new(), Vec::new());
         for _ in 0..self.extent.turns {
             let reflector = self.rig.start_reflector(scenario.family)?;
             let report = self.blast(scenario, &["--reflector".into()])?;
             let ceiling = number(&report, "answers_per_second")?;
             reflector.stop()?;
-            let server = self.start_server(scenario)?;
-            let report = self.blast(scenario, &[])?;
-            check(scenario, &report)?;
+            let report = self.serve(scenario)?;
             let answered = number(&report, "answers_per_second")?;
-            server.stop()?;
             reflected.push(ceiling);
             served.push(answered);
             ratios.push(answered / ceiling);
             losses.push(number(&report, "loss")?);
+            if scenario.durability == Durability::Power {
+                let durability = Durability::Process;
+                let report = self.serve(Scenario {
+                    durability,
+                    ..scenario
+                })?;
+                to_process.push(answered / number(&report, "answers_per_second")?);
+            }
         }
         let [server, reflector] = [served, reflected].map(median);
         let (ratio, loss) = (median(ratios), median(losses));
@@ -181,8 +188,25 @@ impl Bench<'_> {
         self.note(&name, "reflector", reflector, "packets/s");
         self.note(&name, "ratio", ratio, "ratio");
         self.note(&name, "loss", loss, "ratio");
+        if !to_process.is_empty() {
+            let ratio = median(to_process);
+            println!(
+                "{:<20} of what durability process answers in the same turns: {ratio:.3}",
+                ""
+            );
+            self.note(&name, "ratio-to-process", ratio, "ratio");
+        }
         self.half_load(scenario, server)?;
         Ok(ratio)
+    }
+
+    /// A saturated turn of a server of its own.
+    fn serve(&self, scenario: Scenario) -> Result<Value> {
+        let server = self.start_server(scenario)?;
+        let report = self.blast(scenario, &[])?;
+        check(scenario, &report)?;
+        server.stop()?;
+        Ok(report)
     }
 
     /// Latency where neither waits for the other; system calls, and leases per sync, while the server is busy.

@@ -13,6 +13,7 @@
 //! - Work is bounded by the expression: [`NODES_MAX`] steps at most, each linear in the octets it looks at,
 //!   nested [`DEPTH_MAX`] deep at most.
 
+mod ask;
 mod evaluate;
 mod lexer;
 mod packet;

@@ -450,3 +450,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_an_expression_looks_at_is_known() {
+    let agent = |field: Field| field == Field::Relay4(1);
+    for (text, asks) in [
+        ("'a'", false),
+        ("option[61].hex", false),
+        ("relay4[1].hex", true),
+        ("substring(lcase(relay4[1].text), 0, 3)", true),
+        ("option[61].hex + 'a' + relay4[1].hex", true),
+        ("hexstring(relay4[1].hex, ':')", true),
+        ("hexstring(option[61].hex, relay4[1].hex)", true),
+        ("split(option[61].hex, ':', 1)", false),
+        ("addrtotext(relay4[1].hex)", true),
+        ("int8totext(relay4[1].hex)", true),
+        ("ifelse(relay4[1].exists, 'a', 'b')", true),
+        ("ifelse(member('foobar'), 'a', relay4[1].hex)", true),
+        ("ifelse(known, relay4[1].hex, 'b')", true),
+        (
+            "ifelse(not (option[1].exists and option[2].hex == relay4[1].hex), 'a', 'b')",
+            true,
+        ),
+        (
+            "ifelse(option[1].exists or match('a+', relay4[1].hex), 'a', 'b')",
+            true,
+        ),
+        (
+            "ifelse(option[1].exists or match('a+', relay4[2].hex), 'a', 'b')",
+            false,
+        ),
+    ] {
+        assert_eq!(expression(text).asks_for(&agent), asks, "{text}");
+    }
+}

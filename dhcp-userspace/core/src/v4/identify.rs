@@ -1,13 +1,14 @@
 //! Who is the client to the operator? The identifiers that reservations are found by.
 
 use super::agent::AGENT_OCTETS_MAX;
-use super::query::{Kind, Query};
+use super::query::{Kind, Query, knows_flexible};
 use crate::limits::{Line, LineKey};
 use crate::reservation::{Host, Reservations, ReservedBy};
 use crate::subnet::{Network, Policy, Subnet4};
 use dhcp_lease::Context;
 use dhcp_lease::context::{CONTEXT_OCTETS_MAX, ItemKind};
 use dhcp_wire::Octets;
+use dhcp_wire::id::ClientId;
 use dhcp_wire::v4::{SubOptions, code};
 
 /// First octet of a client identifier that holds an IAID and a DUID (RFC 4361 section 6.1), and where
@@ -25,6 +26,8 @@ pub(super) struct Identifiers<'q> {
     query: &'q Query,
     /// What relay agents tell, sub-option after sub-option, where some reservation is for that.
     agent: Option<Octets<AGENT_OCTETS_MAX>>,
+    /// What the expression made of the message, or of an earlier one.
+    flexible: ClientId,
 }
 
 impl<'q> Identifiers<'q> {
@@ -38,10 +41,35 @@ impl<'q> Identifiers<'q> {
     ) -> Self {
         let of_subnets = network.subnets.iter().map(|subnet| &subnet.reservations);
         let mut reservations = of_subnets.chain([&policy.hosts_v4.global]);
-        let is_wanted = reservations.any(Reservations::has_any_of_relay_agent);
-        Self {
+        let mut this = Self {
             query,
-            agent: is_wanted.then(|| agent(query, remembered)),
+            agent: None,
+            flexible: query.flexible.clone(),
+        };
+        if reservations.any(Reservations::has_any_of_relay_agent) {
+            // What a client on the link may have put there itself is forgotten by now.
+            this.agent = Some(query.agent.kept(|_| true));
+        }
+        let is_flexible = policy.flexible_v4.is_of_relay_agent() && knows_flexible(network, policy);
+        let is_past_agents =
+            !query.is_relayed() && query.kind() == Kind::Renewing && query.agent.echo().is_empty();
+        let mut context = Context::EMPTY;
+        if is_past_agents && (this.agent.is_some() || is_flexible) && remembered(&mut context) {
+            this.remember(&context, is_flexible);
+        }
+        this
+    }
+
+    /// What the message lacks, from beside the client's binding.
+    fn remember(&mut self, context: &Context, is_flexible: bool) {
+        if let Some(agent) = &mut self.agent {
+            for item in context.of_kind(ItemKind::AGENT) {
+                let _ = agent.push_slice(item);
+            }
+        }
+        if let (true, Some(item)) = (is_flexible, context.of_kind(ItemKind::FLEXIBLE).next()) {
+            // A file may hold anything; what is too long is nobody's.
+            let _ = self.flexible.set(item);
         }
     }
 
@@ -67,7 +95,7 @@ impl<'q> Identifiers<'q> {
             ReservedBy::CircuitId => self.sub_option(code::AGENT_CIRCUIT_ID),
             ReservedBy::RemoteId => self.sub_option(code::AGENT_REMOTE_ID),
             ReservedBy::SubscriberId => self.sub_option(code::AGENT_SUBSCRIBER_ID),
-            ReservedBy::FlexId => &[],
+            ReservedBy::FlexId => self.flexible.as_slice(),
         }
     }
 
@@ -93,18 +121,4 @@ pub(super) fn line(query: &Query, key: LineKey) -> Option<Line<'_>> {
         *place = query.giaddr.octets();
     }
     Some(Line { agent, name })
-}
-
-fn agent(query: &Query, remembered: impl FnOnce(&mut Context) -> bool) -> Octets<AGENT_OCTETS_MAX> {
-    // What a client on the link may have put there itself is forgotten by now.
-    let mut agent = query.agent.kept(|_| true);
-    if agent.is_empty() && !query.is_relayed() && query.kind() == Kind::Renewing {
-        let mut context = Context::EMPTY;
-        if remembered(&mut context) {
-            for item in context.of_kind(ItemKind::AGENT) {
-                let _ = agent.push_slice(item);
-            }
-        }
-    }
-    agent
 }

@@ -44,6 +44,9 @@ pub fn find_line(
             return Err(Discard::UnknownBinding);
         }
         query.line = binding.client;
+        // A client in the midst of lines that nothing was told of: its own hardware address found it before.
+        query.matches_client &= !query.line.is_empty();
+        query.take_flexible_of_line(policy);
         return Ok(());
     }
     Err(Discard::UnknownBinding)

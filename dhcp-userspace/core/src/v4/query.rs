@@ -1,7 +1,7 @@
 //! What does the client want? Octets of a message to a [`Query`] that owns all that the answer needs.
 
 use super::agent::{self, AgentOption, is_host};
-use super::context::surroundings;
+use super::context::{surroundings, way};
 use super::forcerenew;
 use super::identify::Identifiers;
 use super::packet::{Received, vendor_class};
@@ -9,19 +9,24 @@ use super::select::{Arrival, FoundBy, select};
 use crate::class::{ClassId, Memberships};
 use crate::discard::Discard;
 use crate::expression::{SCRATCH_OCTETS, Scratch};
+use crate::flexible::FLEXIBLE_OCTETS_MAX_V4;
 use crate::networks::Place;
 use crate::own::OwnAddresses;
-use crate::subnet::{ClientKey, Interface, Network, Policy, RelayPolicy, Rules, Subnet4};
+use crate::subnet::{
+    ClientKey, Interface, Network, Policy, RelayPolicy, ReservedBy, Rules, Subnet4,
+};
+use crate::surroundings::Way;
 use core::net::Ipv4Addr;
+use dhcp_lease::context::ItemKind;
 use dhcp_lease::{Context, Key, LeaseKind};
 use dhcp_wire::Octets;
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress, Tags};
 use dhcp_wire::id::{ClientId, HardwareAddress};
 use dhcp_wire::v4::{self, Header, Malformed, Message, MessageType, Region, code};
 
-/// First octet of a client identifier that stands for what a relay agent says: no hardware address
-/// (RFC 2132 section 9.14). Kea's flexible identifier, put in the place of a client's, begins so too.
-const LINE_HEAD: u8 = 0;
+/// First octet of a client identifier that stands for what a relay agent says or an expression makes: no hardware
+/// address (RFC 2132 section 9.14). Kea's flexible identifier, put in the place of a client's, begins so too.
+pub(super) const LINE_HEAD: u8 = 0;
 
 /// Bound on what a client says to vendors in one option.
 const VENDOR_OCTETS_MAX: usize = 512;
@@ -77,6 +82,8 @@ pub struct Query {
     pub(super) line: ClientId,
     /// Whether it is on a line that is still to be found, see [`find_line`](super::find_line).
     pub(super) lacks_line: bool,
+    /// What an expression makes of the message (`identifier-expression`), where that counts; empty if nothing.
+    pub(super) flexible: ClientId,
     /// Option 82, as far as it is believed and echoed.
     pub(super) agent: AgentOption,
     /// Option 118, if it is to be given back.
@@ -133,6 +140,7 @@ impl Default for Query {
             parameters: Octets::EMPTY,
             line: ClientId::EMPTY,
             lacks_line: false,
+            flexible: ClientId::EMPTY,
             agent: AgentOption::EMPTY,
             subnet_selection: None,
             vpn_option: Octets::EMPTY,
@@ -292,8 +300,9 @@ pub fn classify(
         query.forget_relay(subnet);
     }
     let is_routed = matches!(arrival, Arrival::Routed { .. });
-    query.take_identity(message_type, subnet.agents.client_key, is_routed)?;
     query.take_rules(subnet.rules);
+    query.take_flexible(&received, subnet, policy)?;
+    query.take_identity(message_type, subnet, policy, is_routed)?;
     query.take_server(interface, subnet, policy, destination)?;
 
     let unicast = if query.is_relayed() {
@@ -322,7 +331,7 @@ pub fn classify(
     };
     query.complete_classes(&received, policy)?;
     query.check_destination(interface, policy)?;
-    query.take_surroundings(source);
+    query.take_surroundings(source, policy);
     Ok(())
 }
 
@@ -559,9 +568,14 @@ impl Query {
         }
     }
 
-    fn take_surroundings(&mut self, source: Ipv4Addr) {
+    fn take_surroundings(&mut self, source: Ipv4Addr, policy: &Policy) {
         let mut context = core::mem::take(&mut self.context);
         surroundings(self, source, &mut context);
+        // For renewals past the relay agent, which do not tell it. A line's key says it already.
+        let is_of_agent = policy.flexible_v4.is_of_relay_agent() && self.line.is_empty();
+        if is_of_agent && !self.flexible.is_empty() && way(self) == Way::Known {
+            context.insert(ItemKind::FLEXIBLE, self.flexible.as_slice());
+        }
         self.context = context;
     }
 
@@ -611,7 +625,8 @@ impl Query {
     fn take_identity(
         &mut self,
         message_type: Option<MessageType>,
-        client_key: ClientKey,
+        subnet: &Subnet4,
+        policy: &Policy,
         is_routed: bool,
     ) -> Result<(), Discard> {
         self.line.clear();
@@ -619,12 +634,76 @@ impl Query {
         if usize::from(self.hlen) > self.chaddr.len() {
             return Err(Discard::NoClient);
         }
-        match client_key {
+        match subnet.agents.client_key {
             ClientKey::Agent(code) => self.take_line(message_type, code, is_routed),
-            ClientKey::Client => match self.client.is_empty() && !has_own_address(&self.hardware) {
-                true => Err(Discard::NoClient),
-                false => Ok(()),
-            },
+            // Kea's hook puts the client identifier in its place, which does not count there.
+            ClientKey::Flexible if subnet.rules.match_client_id => {
+                // RFC 3046 section 2.2 [relay-option-unicast]: what came past the relay agent lacks its words, or has
+                // the client's own in their place.
+                self.lacks_line = is_routed
+                    && self.agent.echo().is_empty()
+                    && policy.flexible_v4.is_of_relay_agent()
+                    && message_type != Some(MessageType::INFORM);
+                match self.lacks_line {
+                    true => Ok(()),
+                    false => self.take_replaced(),
+                }
+            }
+            ClientKey::Client | ClientKey::Flexible => self.check_own(),
+        }
+    }
+
+    /// The client says itself who it is.
+    fn check_own(&self) -> Result<(), Discard> {
+        match self.client.is_empty() && !has_own_address(&self.hardware) {
+            true => Err(Discard::NoClient),
+            false => Ok(()),
+        }
+    }
+
+    /// What the expression makes of the message, in the place of the client identifier; the client itself where
+    /// that is nothing.
+    fn take_replaced(&mut self) -> Result<(), Discard> {
+        if !self.flexible.is_empty() {
+            // Kea gives the client its own back, whatever `echo-client-id` says.
+            self.echoes_client = true;
+            let taken = self.line.set(&[LINE_HEAD]);
+            return taken
+                .and_then(|()| self.line.push_slice(self.flexible.as_slice()))
+                .map_err(|_| Discard::NoClient);
+        }
+        if self.client.as_slice().first() == Some(&LINE_HEAD) {
+            // It could pass for somebody whom the expression knows.
+            self.matches_client = false;
+            return match has_own_address(&self.hardware) {
+                true => Ok(()),
+                false => Err(Discard::NoClientKey),
+            };
+        }
+        self.check_own()
+    }
+
+    /// What the expression makes of the message, where somebody is known by that.
+    fn take_flexible(
+        &mut self,
+        received: &Received<'_>,
+        subnet: &Subnet4,
+        policy: &Policy,
+    ) -> Result<(), Discard> {
+        let replaces = subnet.agents.client_key == ClientKey::Flexible;
+        self.flexible.clear();
+        let network = self.network(policy).ok_or(Discard::NoSubnet)?;
+        if !policy.flexible_v4.is_given() || !(replaces || knows_flexible(network, policy)) {
+            return Ok(());
+        }
+        let classes = self.classes.set();
+        let most = FLEXIBLE_OCTETS_MAX_V4;
+        let made = policy
+            .flexible_v4
+            .identify(received, classes, most, &mut self.flexible);
+        match made {
+            Err(_) if replaces => Err(Discard::NoClient),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -651,6 +730,16 @@ impl Query {
                 Ok(())
             }
             _ => Err(Discard::NoClientKey),
+        }
+    }
+
+    /// The flexible identifier again, of a line that was found by its address.
+    pub(super) fn take_flexible_of_line(&mut self, policy: &Policy) {
+        let subnet = policy.networks_v4.subnet(self.place);
+        let is_flexible = subnet.is_some_and(|it| it.agents.client_key == ClientKey::Flexible);
+        if let (true, [LINE_HEAD, value @ ..]) = (is_flexible, self.line.as_slice()) {
+            // One octet less than there is.
+            let _ = self.flexible.set(value);
         }
     }
 
@@ -715,6 +804,13 @@ impl Query {
             Err(Discard::BadDestination)
         }
     }
+}
+
+/// Whether some reservation that counts in a network is for a flexible identifier.
+pub(super) fn knows_flexible(network: &Network<Subnet4>, policy: &Policy) -> bool {
+    let of_subnets = network.subnets.iter().map(|subnet| &subnet.reservations);
+    let mut reservations = of_subnets.chain([&policy.hosts_v4.global]);
+    reservations.any(|reservations| reservations.has(ReservedBy::FlexId))
 }
 
 /// Whether a hardware address is one station's.

@@ -211,9 +211,9 @@ pub(super) fn reservation<'a>(
     let identifier = |by| match by {
         ReservedBy::Duid => query.client.as_slice(),
         ReservedBy::HardwareAddress => query.hardware.as_slice(),
+        ReservedBy::FlexId => query.flexible.as_slice(),
         ReservedBy::CircuitId
         | ReservedBy::ClientId
-        | ReservedBy::FlexId
         | ReservedBy::RemoteId
         | ReservedBy::SubscriberId => &[],
     };

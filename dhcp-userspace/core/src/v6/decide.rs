@@ -396,7 +396,7 @@ impl<'a> Decision<'a> {
                     subnet,
                     client: ClientId::new(self.query.client()).unwrap_or_default(), // 130 < 255
                     hardware: self.query.hardware,
-                    iaid: ia.iaid,
+                    iaid: key.iaid,
                     last_transaction: self.now,
                     expires: self.now.after(valid),
                     valid_seconds: valid,

@@ -6,17 +6,22 @@ use super::packet::{Received, vendor_class};
 use super::select;
 use super::vendor::Vendors;
 use crate::class::{ClassId, Memberships};
+use crate::flexible::FLEXIBLE_OCTETS_MAX_V6;
 use crate::own::OwnAddresses;
+use crate::reservation::ReservedBy;
 use crate::{Discard, Interface, Policy};
 use core::net::Ipv6Addr;
 use dhcp_lease::{Context, Key, Lease, LeaseKind};
 use dhcp_wire::frame::{Addresses, Envelope, MacAddress, Tags};
-use dhcp_wire::id::{Duid, HardwareAddress, Iaid};
+use dhcp_wire::id::{ClientId, Duid, HardwareAddress, Iaid};
 use dhcp_wire::v6::{
     self, Ia, IaAddress, IaPrefix, Malformed, Message, MessageType, OptionCode, Options, Packet,
     Relay, RelayChain, RelayHeader,
 };
 use dhcp_wire::{Octets, TooLong};
+
+/// What stands before a flexible identifier in the place of a DUID: a type that no DUID has (RFC 9915 section 11.1).
+const REPLACED_HEAD: [u8; 2] = [0, 0];
 
 /// How many IAs of all kinds one message may have.
 pub const IAS_MAX: usize = 8;
@@ -65,7 +70,14 @@ pub struct Query {
     pub(super) message_type: MessageType,
     pub(super) transaction_id: [u8; 3],
     pub(super) addressee: Addressee,
+    /// The DUID as it came.
     pub(super) client: Duid,
+    /// Whose the bindings are: the client's by its DUID, or what an expression makes of the message, in the form of one.
+    holder: Duid,
+    /// What an expression makes of the message (`identifier-expression`), where that counts; empty if nothing.
+    pub(super) flexible: ClientId,
+    /// Whether an IAID says nothing where it is the only one of its kind (`ignore-iaid`).
+    ignores_iaid: bool,
     pub(super) hardware: HardwareAddress,
     /// Index into `Policy::networks_v6`.
     pub(super) network: usize,
@@ -102,6 +114,9 @@ impl Default for Query {
             transaction_id: [0; 3],
             addressee: Addressee::Us,
             client: Duid::EMPTY,
+            holder: Duid::EMPTY,
+            flexible: ClientId::EMPTY,
+            ignores_iaid: false,
             hardware: HardwareAddress::NONE,
             network: 0,
             subnet: 0,
@@ -129,9 +144,58 @@ impl Default for Query {
 }
 
 impl Query {
-    /// The client's DUID, by which it is spread; empty if the message had none.
+    /// By what the client's bindings are found and it is spread: mostly its DUID; empty if the message had none.
     pub fn client(&self) -> &[u8] {
-        self.client.as_slice()
+        self.holder.as_slice()
+    }
+
+    /// Whose the bindings are, and what reservations by an expression are for.
+    fn take_identity(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
+        let flexible = &policy.flexible_v6;
+        self.holder = self.client.clone();
+        self.ignores_iaid = flexible.ignores_iaid;
+        self.flexible.clear();
+        if !flexible.is_given() || !(flexible.replaces_duid || self.knows_flexible(policy)) {
+            return Ok(());
+        }
+        let (classes, most) = (self.classes.set(), FLEXIBLE_OCTETS_MAX_V6);
+        let made = flexible.identify(received, classes, most, &mut self.flexible);
+        if !flexible.replaces_duid {
+            return Ok(());
+        }
+        made.map_err(|_| Discard::NoClient)?;
+        if self.flexible.is_empty() {
+            // A DUID of that type could pass for somebody whom the expression knows.
+            return match self.client.as_slice().starts_with(&REPLACED_HEAD) {
+                true => Err(Discard::NoClientKey),
+                false => Ok(()),
+            };
+        }
+        let taken = self.holder.set(&REPLACED_HEAD);
+        taken
+            .and_then(|()| self.holder.push_slice(self.flexible.as_slice()))
+            .map_err(|_| Discard::NoClient)
+    }
+
+    /// Whether some reservation that counts on the link is for a flexible identifier.
+    fn knows_flexible(&self, policy: &Policy) -> bool {
+        let network = policy.networks_v6.get(self.network);
+        let subnets = network.into_iter().flat_map(|network| &network.subnets);
+        let of_subnets = subnets.map(|subnet| &subnet.reservations);
+        let mut reservations = of_subnets.chain([&policy.hosts_v6.global]);
+        reservations.any(|reservations| reservations.has(ReservedBy::FlexId))
+    }
+
+    /// The number of an IA as its binding has it.
+    fn iaid(&self, ia: &IaQuery) -> Iaid {
+        let is_only = || {
+            let mut of_kind = self.ias().iter().filter(|it| it.kind == ia.kind);
+            of_kind.next().is_some() && of_kind.next().is_none()
+        };
+        match self.ignores_iaid && is_only() {
+            true => Iaid(0),
+            false => ia.iaid,
+        }
     }
 
     /// The keys of the bindings that [`super::decide`] will look for.
@@ -207,9 +271,9 @@ impl Query {
         let hardware = HardwareAddress::NONE;
         Some(Key {
             kind,
-            client: self.client.as_slice(),
+            client: self.client(),
             hardware,
-            iaid: ia.iaid,
+            iaid: self.iaid(ia),
         })
     }
 
@@ -459,7 +523,7 @@ pub fn classify(
         .relays
         .set(&packet.relays)
         .map_err(|_| Discard::TooMany)?;
-    query.hardware = hardware(&packet.relays, query.client());
+    query.hardware = hardware(&packet.relays, query.client.as_slice());
     let received = Received {
         packet: &packet,
         envelope,
@@ -471,6 +535,7 @@ pub fn classify(
     let permitted = policy.networks_v6.permitted(place, &query.classes);
     let place = permitted.ok_or(Discard::NoSubnet)?;
     (query.network, query.subnet) = (place.network, place.subnet);
+    query.take_identity(&received, policy)?;
     query.complete_classes(&received, policy)?;
     query.take_own(interface, policy);
     query.answer_envelope = select::answer_envelope(envelope, &packet.relays, interface)?;

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn kinds_and_data() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
-    let item = (0u8..14, prop::collection::vec(any::<u8>(), 0..300));
+    let item = (0u8..16, prop::collection::vec(any::<u8>(), 0..300));
     prop::collection::vec(item, 0..12)
 }
 

@@ -236,6 +236,28 @@ impl Checker<'_> {
         }
     }
 
+    /// An expression over messages whose clients are in the classes that the message alone tells.
+    pub(super) fn early_expression(
+        &mut self,
+        text: &str,
+        family: Family,
+    ) -> Result<Expression, String> {
+        let mut names = Asked {
+            book: self.book(family),
+            when: When::Early,
+        };
+        let expression = Expression::parse(text, &mut names);
+        let expression = expression.map_err(|error| error.described(text))?;
+        match names.when {
+            When::Early => Ok(expression),
+            When::Late | When::Additional => Err(
+                "asks for a class that depends on the client's reservation, which is looked for only when it is known \
+                 who the client is; leave that class out"
+                    .to_owned(),
+            ),
+        }
+    }
+
     fn class(&mut self, written: &ClientClass, name: &At<String>, book: &mut Book) {
         let number = match book.number(&name.value) {
             Ok(number) => number,

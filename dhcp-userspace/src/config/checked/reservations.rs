@@ -273,7 +273,7 @@ fn boot(written: &Reservation) -> Option<Box<Boot>> {
 }
 
 /// The reservations of no subnet: those of the section, then those of the file that name subnet 0.
-fn global(hosts: &Hosts) -> impl Iterator<Item = &Reservation> {
+pub(super) fn global(hosts: &Hosts) -> impl Iterator<Item = &Reservation> {
     let is_global = |id: &Option<At<u32>>| id.as_ref().is_some_and(|it| it.value == 0);
     let lines = hosts
         .lines

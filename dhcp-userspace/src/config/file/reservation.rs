@@ -7,6 +7,7 @@ use crate::config::keys;
 use crate::config::notation::{self, Family, Prefix};
 use crate::config::reader::{Table, Value};
 use crate::config::report::{At, Report, Spot};
+use dhcp_core::flexible::{FLEXIBLE_OCTETS_MAX_V4, FLEXIBLE_OCTETS_MAX_V6};
 use dhcp_core::reservation::ReservedBy;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -46,17 +47,25 @@ impl Identifier {
 
     /// Those of a protocol.
     pub(in crate::config) fn all(family: Family) -> &'static [Self] {
-        const ALL: [Identifier; 6] = [
-            Identifier::new("hw-address", ReservedBy::HardwareAddress, 16),
-            Identifier::new("duid", ReservedBy::Duid, 130),
+        const HARDWARE: Identifier = Identifier::new("hw-address", ReservedBy::HardwareAddress, 16);
+        const DUID: Identifier = Identifier::new("duid", ReservedBy::Duid, 130);
+        const V4: [Identifier; 7] = [
+            HARDWARE,
+            DUID,
             Identifier::new("circuit-id", ReservedBy::CircuitId, 255),
             Identifier::new("client-id", ReservedBy::ClientId, 255),
+            Identifier::new("flex-id", ReservedBy::FlexId, FLEXIBLE_OCTETS_MAX_V4),
             Identifier::new("remote-id", ReservedBy::RemoteId, 255),
             Identifier::new("subscriber-id", ReservedBy::SubscriberId, 255),
         ];
+        const V6: [Identifier; 3] = [
+            HARDWARE,
+            DUID,
+            Identifier::new("flex-id", ReservedBy::FlexId, FLEXIBLE_OCTETS_MAX_V6),
+        ];
         match family {
-            Family::V4 => &ALL,
-            Family::V6 => ALL.split_at(2).0,
+            Family::V4 => &V4,
+            Family::V6 => &V6,
         }
     }
 }

@@ -168,5 +168,6 @@ pub(super) fn client_key(value: &Value<'_>) -> Result<ClientKey, String> {
         ("circuit-id", ClientKey::Agent(code::AGENT_CIRCUIT_ID)),
         ("remote-id", ClientKey::Agent(code::AGENT_REMOTE_ID)),
         ("subscriber-id", ClientKey::Agent(code::AGENT_SUBSCRIBER_ID)),
+        ("flex-id", ClientKey::Flexible),
     ])
 }

@@ -47,11 +47,7 @@ const LIBRARIES: &[(&str, Effect, &str)] = &[
         Harmless,
         "leases are in files of the server's own; `xdhcpd leases import` takes them over",
     ),
-    (
-        "flex_id",
-        Differs,
-        "name circuit-id, remote-id or subscriber-id in reservations, or `client-key`, where that says the same",
-    ),
+    ("flex_id", Differs, "it has no `identifier-expression`"),
     (
         "flex_option",
         Differs,
@@ -125,6 +121,9 @@ impl Translator<'_> {
         spot: &Spot,
         into: &mut Made<'_>,
     ) -> bool {
+        if file.contains("flex_id") {
+            return parameters.is_some_and(|it| self.flexible(it, spot, into.section));
+        }
         if self.family == Family::V6 {
             return false;
         }
@@ -139,13 +138,30 @@ impl Translator<'_> {
         if file.contains("lease_query") {
             return self.requesters(parameters, spot, into);
         }
-        if file.contains("flex_id")
-            && let Some(key) = parameters.and_then(client_key)
-        {
-            into.section.set("client-key", spot.offset, Node::text(key));
-            return true;
-        }
         false
+    }
+
+    /// The flexible identifier, if there is an expression for it.
+    fn flexible(&mut self, parameters: &Object<'_>, spot: &Spot, into: &mut Table) -> bool {
+        const EXPRESSION: &str = "identifier-expression";
+        let keys: &[&str] = match self.family {
+            Family::V4 => &[EXPRESSION, "replace-client-id"],
+            // Kea's DHCPv4 server takes no notice of the last.
+            Family::V6 => &[EXPRESSION, "replace-client-id", "ignore-iaid"],
+        };
+        for property in &parameters.properties {
+            let name = super::translate::name_of(property);
+            let spot = Spot {
+                offset: property.value.range().start,
+                path: format!("{}.parameters.{name}", spot.path),
+            };
+            if let Some(key) = keys.iter().find(|key| **key == name)
+                && let Some(node) = self.node(key, &property.value, &spot)
+            {
+                into.set(key, spot.offset, node);
+            }
+        }
+        into.get(EXPRESSION).is_some() || into.get("ignore-iaid").is_some()
     }
 
     /// Who may ask, if anybody; what else the library is told is named.
@@ -198,18 +214,4 @@ impl Translator<'_> {
             None => self.lost(spot, format!("{file} is not known; find out what it does")),
         }
     }
-}
-
-/// What `client-key` says the same as an expression that takes the client identifier's place.
-fn client_key(parameters: &Object<'_>) -> Option<&'static str> {
-    let replaces = parameters.get_boolean("replace-client-id")?.value;
-    let expression = parameters.get_string("identifier-expression")?;
-    let expression: String = expression.value.split_whitespace().collect();
-    let key = match expression.as_str() {
-        "relay4[1].hex" => "circuit-id",
-        "relay4[2].hex" => "remote-id",
-        "relay4[6].hex" => "subscriber-id",
-        _ => return None,
-    };
-    replaces.then_some(key)
 }

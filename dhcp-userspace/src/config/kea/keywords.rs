@@ -238,11 +238,6 @@ const KEYWORDS: &[Keyword] = &[
     keyword("id", Harmless, "pools have no numbers of their own"),
     keyword("pool-id", Harmless, "pools have no numbers of their own"),
     keyword(
-        "flex-id",
-        Differs,
-        "name circuit-id, remote-id or subscriber-id where that says the same",
-    ),
-    keyword(
         "hostname",
         Harmless,
         "names of DHCPv6 hosts are for DNS updates; xdhcpd makes none",

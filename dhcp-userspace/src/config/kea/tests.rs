@@ -5,6 +5,7 @@ use super::*;
 use crate::config::load;
 use dhcp_core::Policy;
 use dhcp_core::probe::Probe;
+use dhcp_core::subnet::{ClientKey, ReservedBy};
 use dhcp_lease::{Lease, PoolRange};
 use dhcp_wire::id::Duid;
 use proptest::prelude::*;
@@ -20,6 +21,11 @@ fn corpus(name: &str) -> PathBuf {
 fn import4(text: &str) -> Imported {
     let joined = Joined::of(Path::new("kea.conf"), text).unwrap();
     import_joined(&[(Family::V4, joined)]).unwrap()
+}
+
+fn import6(text: &str) -> Imported {
+    let joined = Joined::of(Path::new("kea.conf"), text).unwrap();
+    import_joined(&[(Family::V6, joined)]).unwrap()
 }
 
 fn said(imported: &Imported) -> Vec<String> {
@@ -313,7 +319,8 @@ fn libraries_with_a_counterpart_become_keys() {
     policy(&imported.text);
     for key in [
         "bootp = true",
-        "client-key = \"remote-id\"",
+        "identifier-expression = \"relay4[2] .hex\"",
+        "replace-client-id = true",
         "requestors = [\"192.0.2.1\", \"10.0.0.2\"]",
         "exclude-first-last-24 = true",
     ] {
@@ -326,6 +333,52 @@ fn libraries_with_a_counterpart_become_keys() {
     assert_eq!(said.len(), 2, "{said:#?}");
 }
 
+/// Flexible identifiers of both protocols, with their reservations and in their order.
+#[test]
+fn flexible_identifiers_come_along() {
+    let text = r#"{ "Dhcp4": { "interfaces-config": { "interfaces": [ "e" ] },
+  "host-reservation-identifiers": [ "flex-id", "hw-address" ],
+  "hooks-libraries": [ { "library": "libdhcp_flex_id.so",
+    "parameters": { "identifier-expression": "substring(option[60].hex, 0, 6)", "ignore-iaid": true } } ],
+  "subnet4": [ { "id": 1, "subnet": "192.0.2.0/24",
+    "reservations": [ { "flex-id": "'docsis'", "ip-address": "192.0.2.9" } ] } ] } }"#;
+    let imported = import4(text);
+    assert_eq!(said(&imported), Vec::<String>::new());
+    let (policy, _) = policy(&imported.text);
+    assert!(policy.flexible_v4.is_given() && !policy.flexible_v4.is_of_relay_agent());
+    let subnet = &policy.networks_v4[0].subnets[0];
+    assert_eq!(subnet.agents.client_key, ClientKey::Client);
+    let found = subnet.reservations.find(ReservedBy::FlexId, b"docsis");
+    assert_eq!(found.unwrap().leases.len(), 1);
+    let order: Vec<_> = policy.hosts_v4.order.iter().collect();
+    assert_eq!(order, [ReservedBy::FlexId, ReservedBy::HardwareAddress]);
+
+    let text = r#"{ "Dhcp6": { "interfaces-config": { "interfaces": [ "e" ] },
+  "hooks-libraries": [ { "library": "libdhcp_flex_id.so",
+    "parameters": { "identifier-expression": "relay6[0].option[18].hex", "replace-client-id": true,
+                    "ignore-iaid": true } } ] } }"#;
+    let imported = import6(text);
+    assert_eq!(said(&imported), Vec::<String>::new());
+    let (policy, _) = self::policy(&imported.text);
+    let flexible = &policy.flexible_v6;
+    assert!(flexible.is_given() && flexible.replaces_duid && flexible.ignores_iaid);
+
+    // An expression that is none is left out, and what needs it.
+    let text = r#"{ "Dhcp4": { "interfaces-config": { "interfaces": [ "e" ] },
+  "hooks-libraries": [ { "library": "libdhcp_flex_id.so",
+    "parameters": { "identifier-expression": "foobar", "replace-client-id": true } } ] } }"#;
+    let said = said(&import4(text));
+    assert!(
+        said[0].starts_with("kea.conf:3:46: dhcp4.identifier-expression: is left out"),
+        "{said:#?}"
+    );
+    assert!(
+        said[1].starts_with("kea.conf:3:77: dhcp4.replace-client-id: is left out"),
+        "{said:#?}"
+    );
+    assert_eq!(said.len(), 2, "{said:#?}");
+}
+
 /// A library that says more than a key can is named, and so is one that says nothing.
 #[test]
 fn libraries_that_say_something_else_are_named() {
@@ -333,14 +386,7 @@ fn libraries_that_say_something_else_are_named() {
         ("{}", "libdhcp_lease_query.so"),
         ("{ \"requesters\": [ 7 ] }", "libdhcp_lease_query.so"),
         ("[]", "libdhcp_flex_id.so"),
-        (
-            "{ \"identifier-expression\": \"relay4[2].hex\" }",
-            "libdhcp_flex_id.so",
-        ),
-        (
-            "{ \"identifier-expression\": \"option[60].hex\", \"replace-client-id\": true }",
-            "libdhcp_flex_id.so",
-        ),
+        ("{ \"comment\": \"\" }", "libdhcp_flex_id.so"),
     ] {
         let text = format!(
             "{{ \"Dhcp4\": {{ \"interfaces-config\": {{ \"interfaces\": [ \"e\" ] }}, \"hooks-libraries\": \

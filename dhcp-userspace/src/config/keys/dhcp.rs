@@ -55,6 +55,7 @@ pub(in crate::config) const DHCP4: TableKeys = TableKeys {
                 "Whether clients may say themselves on which subnet (option 118, RFC 3011) and in which VPN (option 221, RFC 6607) they are, in messages with a `giaddr`. A relay agent's link selection (RFC 3527) and VPN go before. Anybody behind a relay agent can then have addresses of every subnet: only for access servers that ask for their clients.",
             ),
         ],
+        FLEXIBLE_V4,
         RESERVATION_MODES,
         HOSTS_V4,
     ],
@@ -77,6 +78,7 @@ pub(in crate::config) const DHCP6: TableKeys = TableKeys {
             "`\"requested\"`",
             "Which lease an IA without one gets if it had one before and names another, and both are free: the `former` or the `requested` one.",
         )],
+        FLEXIBLE_V6,
         RESERVATION_MODES,
         HOSTS_V6,
         &[DEFINITIONS],
@@ -110,6 +112,39 @@ pub(in crate::config) const COMPATIBILITY: TableKeys = TableKeys {
     ]],
 };
 
+const FLEXIBLE_V4: &[Key] = &[
+    EXPRESSION,
+    key(
+        "replace-client-id",
+        "boolean",
+        "false",
+        "Whether leases too are found by the flexible identifier: the same as `client-key = \"flex-id\"` for all subnets that have no other `client-key`. In the place of the client identifier stand the octet 00 and the value; the client is given its own back. A message of which the expression makes nothing counts for the client itself. See docs/operating.md.",
+    ),
+];
+
+const FLEXIBLE_V6: &[Key] = &[
+    EXPRESSION,
+    key(
+        "replace-client-id",
+        "boolean",
+        "false",
+        "Whether leases too are found by the flexible identifier: in the place of the DUID stand the octets 00:00 and the value, at most 128; the client is given its own back. A message of which the expression makes nothing counts for the client itself.",
+    ),
+    key(
+        "ignore-iaid",
+        "boolean",
+        "false",
+        "Whether a client's IA_NA counts as number 0 if it is its only one, and its IA_PD as well: for routers that change their IAIDs. The client is given its own number back. Against RFC 9915.",
+    ),
+];
+
+const EXPRESSION: Key = key(
+    "identifier-expression",
+    "expression",
+    "none",
+    "What makes a client's flexible identifier of its message, in Kea's expression language (docs/client-classes.md), as `\"relay4[1].hex + relay4[2].hex\"`: reservations by `flex-id` are found by it. What the message does not have is empty, and so is a value that cannot be computed. It may ask for classes that depend on no reservation.",
+);
+
 const PREFERENCES: &str = "`\"former\"` or `\"requested\"`";
 
 const HOSTS_FILE: Key = key(
@@ -123,7 +158,7 @@ const HOSTS_V4: &[Key] = &[
     key(
         "host-reservation-identifiers",
         "list of identifiers",
-        "hw-address, duid, circuit-id, client-id, remote-id, subscriber-id",
+        "hw-address, duid, circuit-id, client-id, flex-id, remote-id, subscriber-id",
         "By what clients with reservations are known; of two reservations for one client that counts whose identifier is named first, and what is not named is never looked for.",
     ),
     key(
@@ -139,7 +174,7 @@ const HOSTS_V6: &[Key] = &[
     key(
         "host-reservation-identifiers",
         "list of identifiers",
-        "hw-address, duid",
+        "hw-address, duid, flex-id",
         "By what clients with reservations are known, the first counts.",
     ),
     key(

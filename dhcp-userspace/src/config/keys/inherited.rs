@@ -174,9 +174,9 @@ pub(super) const BOOTSTRAP_V4: &[Key] = &[
     ),
     key(
         "client-key",
-        "`\"client-id\"`, `\"circuit-id\"`, `\"remote-id\"` or `\"subscriber-id\"`",
+        "`\"client-id\"`, `\"circuit-id\"`, `\"remote-id\"`, `\"subscriber-id\"` or `\"flex-id\"`",
         "`\"client-id\"`",
-        "Whose a lease is: the client's, by its client identifier or else its hardware address, or the line's, by what the relay agent's option says of it (sub-option 1, 2 or 6), whatever is plugged in; a swapped router gets its line's address. See docs/operating.md. The same on the whole of a shared network (DHCPv4).",
+        "Whose a lease is: the client's, by its client identifier or else its hardware address, or the line's, by what the relay agent's option says of it (sub-option 1, 2 or 6), whatever is plugged in; a swapped router gets its line's address. With `\"flex-id\"` it is whose `identifier-expression` says. See docs/operating.md. The same on the whole of a shared network (DHCPv4).",
     ),
     key(
         "vpn",

@@ -44,6 +44,12 @@ const IDENTIFIERS: &[Key] = &[
         "",
         "The client by its DUID, as `\"00:03:00:01:02:00:5e:00:53:01\"`.",
     ),
+    key(
+        "flex-id",
+        "octets",
+        "",
+        "The client by what `identifier-expression` makes of its messages.",
+    ),
 ];
 
 const RESERVED_V4: &[Key] = &[

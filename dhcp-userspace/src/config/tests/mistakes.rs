@@ -146,11 +146,11 @@ fn every_mistake_has_its_sentence() {
         ),
         (
             "reservations = [{ip-address=\"192.0.3.1\"}]",
-            "6:17: subnet4[0].reservations[0]: names no client; add one of `hw-address`, `duid`, `circuit-id`, `client-id`, `remote-id`, `subscriber-id`\nf.toml:6:29: subnet4[0].reservations[0].ip-address: 192.0.3.1 is not inside of its subnet, 192.0.2.0/24; correct one of the two",
+            "6:17: subnet4[0].reservations[0]: names no client; add one of `hw-address`, `duid`, `circuit-id`, `client-id`, `flex-id`, `remote-id`, `subscriber-id`\nf.toml:6:29: subnet4[0].reservations[0].ip-address: 192.0.3.1 is not inside of its subnet, 192.0.2.0/24; correct one of the two",
         ),
         (
             "reservations = [{hw-address=\"02:00:00:00:00:01\",client-id=\"01\"}]",
-            "6:59: subnet4[0].reservations[0].client-id: is a second identifier; keep one of `hw-address`, `duid`, `circuit-id`, `client-id`, `remote-id`, `subscriber-id`",
+            "6:59: subnet4[0].reservations[0].client-id: is a second identifier; keep one of `hw-address`, `duid`, `circuit-id`, `client-id`, `flex-id`, `remote-id`, `subscriber-id`",
         ),
         (
             "reservations = [{hw-address=\"0x01\",ip-address=\"192.0.2.1\"},{hw-address=\"01\",ip-address=\"192.0.2.1\"}]",
@@ -469,7 +469,7 @@ fn relay_agents_and_their_words_say_what_is_wrong_with_them() {
         (
             "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nclient-key = \"flex\"",
             "f.toml:5:14: subnet4[0].client-key: \"flex\" is not known; it must be \"client-id\", \
-             \"circuit-id\", \"remote-id\" or \"subscriber-id\"",
+             \"circuit-id\", \"remote-id\", \"subscriber-id\" or \"flex-id\"",
         ),
         (
             "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\nline-key = \"interface-id\"",
@@ -501,6 +501,88 @@ fn relay_agents_and_their_words_say_what_is_wrong_with_them() {
         let said = said(&format!("interfaces = [\"e\"]\n{line}\n"));
         let found = said.lines().find(|said| said.starts_with(sentence));
         assert!(found.is_some(), "{line}: {said}");
+    }
+}
+
+#[test]
+fn flexible_identifiers_say_what_is_wrong_with_them() {
+    const SUBNET: &str = "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\n";
+    const SUBNET6: &str = "[[subnet6]]\nid = 1\nsubnet = \"2001:db8::/64\"\n";
+    for (lines, sentence) in [
+        (
+            "[dhcp4]\nidentifier-expression = \"relay4[1].hex +\"".to_owned(),
+            "f.toml:3:25: dhcp4.identifier-expression: at character 16 of the expression: ",
+        ),
+        (
+            "[dhcp4]\nidentifier-expression = \"relay4[1].exists\"".to_owned(),
+            "f.toml:3:25: dhcp4.identifier-expression: at character ",
+        ),
+        (
+            "[dhcp6]\nidentifier-expression = \"relay4[1].hex\"".to_owned(),
+            "f.toml:3:25: dhcp6.identifier-expression: at character 1 of the expression: ",
+        ),
+        (
+            "[dhcp4]\nidentifier-expression = \" \"".to_owned(),
+            "f.toml:3:25: dhcp4.identifier-expression: is empty; leave it out",
+        ),
+        (
+            "[dhcp4]\nidentifier-expression = \"'a'\"".to_owned(),
+            "f.toml:3:25: dhcp4.identifier-expression: warning: looks at nothing of a message",
+        ),
+        (
+            "[dhcp4]\nidentifier-expression = \"ifelse(known, option[60].hex, '')\"".to_owned(),
+            "f.toml:3:25: dhcp4.identifier-expression: asks for a class that depends on the client's reservation",
+        ),
+        (
+            "[dhcp4]\nreplace-client-id = true".to_owned(),
+            "f.toml:3:21: dhcp4.replace-client-id: needs `identifier-expression` of [dhcp4]; add it there",
+        ),
+        (
+            format!("{SUBNET}client-key = \"flex-id\""),
+            "f.toml:5:14: subnet4[0].client-key: needs `identifier-expression` of [dhcp4]; add it there",
+        ),
+        (
+            "[dhcp6]\nreplace-client-id = true".to_owned(),
+            "f.toml:3:21: dhcp6.replace-client-id: needs `identifier-expression` of [dhcp6]; add it there",
+        ),
+        (
+            "[dhcp4]\nignore-iaid = true".to_owned(),
+            "f.toml:3:1: dhcp4.ignore-iaid: unknown key",
+        ),
+        (
+            "[dhcp6]\nignore-iaid = true".to_owned(),
+            "f.toml:3:15: dhcp6.ignore-iaid: warning: is against RFC 9915",
+        ),
+        (
+            format!(
+                "[dhcp4]\nidentifier-expression = \"relay4[1].hex\"\nreplace-client-id = true\n{SUBNET}\
+                 match-client-id = false"
+            ),
+            "f.toml:8:19: subnet4[0].match-client-id: warning: leaves the flexible identifier without effect",
+        ),
+        (
+            format!("{SUBNET}reservations = [{{ flex-id = \"'a'\", hostname = \"a\" }}]"),
+            "f.toml:5:29: subnet4[0].reservations[0].flex-id: warning: is found by nothing without \
+             `identifier-expression`",
+        ),
+        (
+            format!(
+                "{SUBNET}reservations = [{{ flex-id = \"{}\" }}]",
+                "61".repeat(255)
+            ),
+            "f.toml:5:29: subnet4[0].reservations[0].flex-id: has 255 octets; at most 254 are possible",
+        ),
+        (
+            format!(
+                "{SUBNET6}reservations = [{{ flex-id = \"{}\" }}]",
+                "61".repeat(129)
+            ),
+            "f.toml:5:29: subnet6[0].reservations[0].flex-id: has 129 octets; at most 128 are possible",
+        ),
+    ] {
+        let said = said(&format!("interfaces = [\"e\"]\n{lines}\n"));
+        let found = said.lines().find(|said| said.starts_with(sentence));
+        assert!(found.is_some(), "{lines}: {said}");
     }
 }
 
