@@ -846,6 +846,7 @@ fn only_times_make_no_difference() {
     }
 }
 
+// RFC 2131 section 2.2 [no-reallocation-within-the-lease]
 /// A client whose lease was put elsewhere may never hear of it, so what it has stays its own.
 #[test]
 fn a_lease_that_a_client_is_moved_from_stays_its_own_until_it_ends() {
