@@ -8,10 +8,22 @@ use std::net::{IpAddr, Ipv6Addr};
 /// What a server did that no server may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Violation {
-    /// The frame or the message in it cannot be read, or a checksum is wrong.
+    /// The frame or the message in it cannot be read.
     Malformed,
-    /// The answer names another client (chaddr, client identifier, DUID) than the question.
+    /// A checksum of IP or UDP is wrong.
+    BadChecksum,
+    /// `op`, `htype` or `hlen` of no answer.
+    WrongHeader,
+    /// The answer names another client (`chaddr`, DUID) than the question.
     WrongClient,
+    /// The client identifier is not the one of the question (RFC 6842).
+    WrongClientId,
+    /// The flags are not those of the question.
+    WrongFlags,
+    /// `ciaddr` is neither zero nor the client's.
+    WrongCiaddr,
+    /// `siaddr` is no host's address, or another than was offered.
+    WrongSiaddr,
     /// The server identifier is missing, or another than the one asked.
     WrongServer,
     /// A message type that does not answer the question.
@@ -22,8 +34,20 @@ pub enum Violation {
     DuplicateAddress,
     /// The address or prefix is outside of what `--expect-prefix` says.
     UnexpectedPrefix,
-    /// The relay agent's part of the message is not what the relay agent sent.
+    /// An address that a client has declined is granted again soon after.
+    DeclinedAddress,
+    /// The relay agent's part of the message is not what the relay agent sent: `giaddr`, Relay-reply.
     WrongRelay,
+    /// Option 82 is not the one that the relay agent sent (RFC 3046).
+    WrongRelayOption,
+    /// Something stands behind option 82 (RFC 3046 section 2.2: it should be last).
+    RelayOptionNotLast,
+    /// An option comes twice, though it is short enough for one (RFC 3396).
+    DuplicateOption,
+    /// No end option, or octets other than zero behind it.
+    BadEnd,
+    /// Not from a server's port, or from an address that no host has.
+    WrongSource,
     /// Addressed to somebody else: Ethernet, VLAN tags, IP address or port.
     WrongDestination,
     /// Lifetimes that are missing, or contradict each other.
@@ -32,15 +56,27 @@ pub enum Violation {
 
 impl Violation {
     /// All kinds, in the order of reports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 22] = [
         Self::Malformed,
+        Self::BadChecksum,
+        Self::WrongHeader,
         Self::WrongClient,
+        Self::WrongClientId,
+        Self::WrongFlags,
+        Self::WrongCiaddr,
+        Self::WrongSiaddr,
         Self::WrongServer,
         Self::WrongType,
         Self::WrongAddress,
         Self::DuplicateAddress,
         Self::UnexpectedPrefix,
+        Self::DeclinedAddress,
         Self::WrongRelay,
+        Self::WrongRelayOption,
+        Self::RelayOptionNotLast,
+        Self::DuplicateOption,
+        Self::BadEnd,
+        Self::WrongSource,
         Self::WrongDestination,
         Self::BadLifetimes,
     ];
@@ -49,18 +85,33 @@ impl Violation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::BadChecksum => "bad-checksum",
+            Self::WrongHeader => "wrong-header",
             Self::WrongClient => "wrong-client",
+            Self::WrongClientId => "wrong-client-id",
+            Self::WrongFlags => "wrong-flags",
+            Self::WrongCiaddr => "wrong-ciaddr",
+            Self::WrongSiaddr => "wrong-siaddr",
             Self::WrongServer => "wrong-server",
             Self::WrongType => "wrong-type",
             Self::WrongAddress => "wrong-address",
             Self::DuplicateAddress => "duplicate-address",
             Self::UnexpectedPrefix => "unexpected-prefix",
+            Self::DeclinedAddress => "declined-address",
             Self::WrongRelay => "wrong-relay",
+            Self::WrongRelayOption => "wrong-relay-option",
+            Self::RelayOptionNotLast => "relay-option-not-last",
+            Self::DuplicateOption => "duplicate-option",
+            Self::BadEnd => "bad-end",
+            Self::WrongSource => "wrong-source",
             Self::WrongDestination => "wrong-destination",
             Self::BadLifetimes => "bad-lifetimes",
         }
     }
 }
+
+/// Something wrong, and what was found.
+pub type Fault = (Violation, String);
 
 /// Why an answer does not advance its exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +120,18 @@ pub enum Objection {
     Violation(Violation, String),
     /// The server says no, which it may: NAK, NoAddrsAvail, NoPrefixAvail, NoBinding, ...
     Refused(&'static str),
+}
+
+impl std::str::FromStr for Violation {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+            format!("not one of {}", names.join(", "))
+        })
+    }
 }
 
 impl Objection {
@@ -158,6 +221,30 @@ impl Holders {
     }
 }
 
+/// Addresses that clients found in use by somebody else, and declined.
+#[derive(Default)]
+pub struct Declined {
+    until: HashMap<(u128, u8), u64, BuildHasherDefault<Mix>>,
+}
+
+impl Declined {
+    /// For how long no server may grant a declined address again, in nanoseconds: ten minutes. The RFCs name
+    /// no time; servers have an hour or a day.
+    const QUARANTINE: u64 = 600_000_000_000;
+
+    /// Notes that an address was declined.
+    pub fn add(&mut self, address: IpAddr, now: u64) {
+        let until = now.saturating_add(Self::QUARANTINE);
+        self.until.insert(key(address), until);
+    }
+
+    /// Whether an address was declined a short while ago.
+    pub fn has(&self, address: IpAddr, now: u64) -> bool {
+        let until = self.until.get(&key(address));
+        until.is_some_and(|until| *until > now)
+    }
+}
+
 fn keys(held: &Held) -> impl Iterator<Item = (u128, u8)> {
     let prefix = held
         .prefix
@@ -224,6 +311,23 @@ mod tests {
         assert_eq!(holders.grant(1, &held("10.0.0.1"), 5), None);
         assert_eq!(holders.grant(2, &held("10.0.0.1"), 10), Some(1));
         assert_eq!(holders.grant(3, &held("10.0.0.1"), 70_000_000_000), None);
+    }
+
+    #[test]
+    fn a_declined_address_is_nobodys_for_a_while() {
+        let (address, other) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let mut declined = Declined::default();
+        declined.add(address, 5);
+        assert!(declined.has(address, 6) && !declined.has(other, 6));
+        assert!(!declined.has(address, 6 + Declined::QUARANTINE));
+    }
+
+    #[test]
+    fn every_violation_has_a_name_of_its_own() {
+        for kind in Violation::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert!("wrong".parse::<Violation>().is_err());
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! one exchange; latency counts from the time at which a question was meant to be sent, so that a blaster
 //! or a server that stalls shows in the percentiles (no coordinated omission).
 
+mod answers;
 mod clients;
 mod envelope;
+#[cfg(test)]
+mod tests;
 
 use crate::Family;
+use crate::check::Violation;
 use crate::client::{CLIENTS_MAX, Client};
 use crate::clock;
 use crate::link::{BATCH, Link, Packet};
@@ -64,6 +68,15 @@ pub struct Settings {
     pub expected: Vec<(IpAddr, u8)>,
     /// What depends on the server's age.
     pub rules: v4::Rules,
+    /// How DHCPv4 clients speak.
+    pub manner: v4::Manner,
+    /// From how many servers a DHCPv4 client waits for an OFFER, until `timeout` at most; of these it takes the one
+    /// with the longest lease, the first of equals.
+    pub offers: u32,
+    /// Whether DHCPv4 clients on the link announce a new address by ARP (RFC 5227 section 2.3).
+    pub announce: bool,
+    /// Violations that are not objected to.
+    pub allowed: Vec<Violation>,
     /// Whether a reflector is at the other end: any frame with a known transaction number is an answer.
     pub reflector: bool,
     /// Exchanges in flight at most; transaction numbers are reserved for so many.
@@ -211,6 +224,17 @@ impl Engine {
         let links = self.links.len();
         let clients = &mut self.clients;
         let mut count = 0;
+        while let (true, Some(announced)) = (count < BATCH, clients.announcements.front().copied())
+            && let Some(link) = self.links.get_mut(announced.client as usize % links)
+        {
+            let mut write = |frame: &mut [u8]| clients.write_announcement(announced, frame);
+            if !link.send(&mut write).context("sending")? {
+                break;
+            }
+            clients.announcements.pop_front();
+            clients.statistics.announced += 1;
+            count += 1;
+        }
         while count < BATCH
             && let Some(transaction) = clients.outbox.pop_front()
         {
@@ -359,7 +383,7 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self, clients: &Clients) -> bool {
-        self.stopped && clients.exchanges.is_empty()
+        self.stopped && clients.exchanges.is_empty() && clients.announcements.is_empty()
     }
 
     fn note_progress(

@@ -2,6 +2,7 @@
 
 use crate::Family;
 use crate::client::Held;
+use std::net::Ipv4Addr;
 
 /// The message that a client waits for an answer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,34 +15,50 @@ pub enum Step {
     Renew,
     /// REQUEST in state REBINDING, Rebind.
     Rebind,
+    /// REQUEST in state INIT-REBOOT, Confirm.
+    Reboot,
+    /// DECLINE, which DHCPv4 does not answer; Decline.
+    Decline,
     /// RELEASE, which DHCPv4 does not answer; Release.
     Release,
+    /// INFORM, Information-request.
+    Inform,
 }
 
 impl Step {
     /// All steps, in the order of reports.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Discover,
         Self::Request,
         Self::Renew,
         Self::Rebind,
+        Self::Reboot,
+        Self::Decline,
         Self::Release,
+        Self::Inform,
     ];
 
     /// Question and answer by their names in the RFCs.
     pub fn name(self, family: Family, rapid_commit: bool) -> &'static str {
         match (family, self) {
+            (Family::V4, Self::Discover) if rapid_commit => "discover-ack",
             (Family::V4, Self::Discover) => "discover-offer",
             (Family::V4, Self::Request) => "request-ack",
             (Family::V4, Self::Renew) => "renew-ack",
             (Family::V4, Self::Rebind) => "rebind-ack",
+            (Family::V4, Self::Reboot) => "reboot-ack",
+            (Family::V4, Self::Decline) => "decline",
             (Family::V4, Self::Release) => "release",
+            (Family::V4, Self::Inform) => "inform-ack",
             (Family::V6, Self::Discover) if rapid_commit => "solicit-reply",
             (Family::V6, Self::Discover) => "solicit-advertise",
             (Family::V6, Self::Request) => "request-reply",
             (Family::V6, Self::Renew) => "renew-reply",
             (Family::V6, Self::Rebind) => "rebind-reply",
+            (Family::V6, Self::Reboot) => "confirm-reply",
+            (Family::V6, Self::Decline) => "decline-reply",
             (Family::V6, Self::Release) => "release-reply",
+            (Family::V6, Self::Inform) => "information-request-reply",
         }
     }
 }
@@ -55,13 +72,27 @@ pub enum Operation {
     Renew,
     /// The lease it has, from any server.
     Rebind,
+    /// The lease that it remembers after a restart: INIT-REBOOT, Confirm.
+    Reboot,
+    /// Finds its address in use by somebody else, declines it and obtains another one.
+    Decline,
     /// Gives its lease back.
     Release,
+    /// Parameters for an address that it has.
+    Inform,
 }
 
 impl Operation {
     /// All operations, in the order of reports.
-    pub const ALL: [Self; 4] = [Self::Obtain, Self::Renew, Self::Rebind, Self::Release];
+    pub const ALL: [Self; 7] = [
+        Self::Obtain,
+        Self::Renew,
+        Self::Rebind,
+        Self::Reboot,
+        Self::Decline,
+        Self::Release,
+        Self::Inform,
+    ];
 
     /// The name that `--mix` and reports use.
     pub fn name(self) -> &'static str {
@@ -69,7 +100,10 @@ impl Operation {
             Self::Obtain => "obtain",
             Self::Renew => "renew",
             Self::Rebind => "rebind",
+            Self::Reboot => "reboot",
+            Self::Decline => "decline",
             Self::Release => "release",
+            Self::Inform => "inform",
         }
     }
 
@@ -79,7 +113,10 @@ impl Operation {
             Self::Obtain => Step::Discover,
             Self::Renew => Step::Renew,
             Self::Rebind => Step::Rebind,
+            Self::Reboot => Step::Reboot,
+            Self::Decline => Step::Decline,
             Self::Release => Step::Release,
+            Self::Inform => Step::Inform,
         }
     }
 }
@@ -103,6 +140,14 @@ pub struct Exchange {
     pub deadline: u64,
     /// What was offered, once something was.
     pub offered: Held,
+    /// The next server of that offer.
+    pub siaddr: Option<Ipv4Addr>,
+    /// Servers that made an offer, a bit for each by its number.
+    pub heard: u64,
+    /// DISCOVERs sent.
+    pub discovers: u8,
+    /// Seconds since the client began to look for a lease, at the last DISCOVER (RFC 2131 section 2).
+    pub secs: u16,
 }
 
 /// Exchanges in flight. A transaction number is the index of a slot and the slot's generation, so that
@@ -221,6 +266,10 @@ mod tests {
             asked: 0,
             deadline: 0,
             offered,
+            siaddr: None,
+            heard: 0,
+            discovers: 0,
+            secs: 0,
         }
     }
 

@@ -21,6 +21,7 @@ pub mod relay;
 pub mod report;
 pub mod statistics;
 pub mod store;
+pub mod template;
 pub mod v4;
 pub mod v6;
 mod writer;

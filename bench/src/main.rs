@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use dhcp_bench::check::Violation;
 use dhcp_bench::engine::{Engine, Progress, Settings};
 use dhcp_bench::exchange::Operation;
 use dhcp_bench::link::{AfXdp, Link, Packet};
@@ -11,6 +12,7 @@ use dhcp_bench::program::{Program, find_object};
 use dhcp_bench::relay::{Relays, parse_stride};
 use dhcp_bench::report::{Holdings, Report};
 use dhcp_bench::statistics::Statistics;
+use dhcp_bench::template::Template;
 use dhcp_bench::v6::{RELAY_DEPTH_MAX, Wants};
 use dhcp_bench::{Family, lease_file, v4};
 use dhcp_wire::frame::{MacAddress, Tags};
@@ -51,7 +53,8 @@ struct Options {
     /// Loss that is allowed, in percent, for --ramp
     #[arg(long, default_value_t = 0.1)]
     loss: f64,
-    /// Operations in proportion: dora (sarr, obtain), renew, rebind, release
+    /// Operations in proportion: dora (sarr, obtain), renew, rebind, reboot (INIT-REBOOT, Confirm), decline,
+    /// release, inform
     #[arg(long, default_value = "obtain=1")]
     mix: String,
     /// Give every client a lease first, which is not measured
@@ -92,10 +95,32 @@ struct Options {
     #[arg(long, value_delimiter = ',', num_args = 1..=2)]
     vlan: Vec<u16>,
 
+    /// What relay agents call the line of a client, for DHCPv4: %d, %x, %04x are the client's number, %m its
+    /// Ethernet address, %r the number of its relay agent
+    #[arg(long, value_name = "PATTERN")]
+    circuit_id: Option<Template>,
+    /// The same of remote-id; without it the relay agent's Ethernet address
+    #[arg(long, value_name = "PATTERN")]
+    remote_id: Option<Template>,
+    /// The same of subscriber-id, which is not sent without it
+    #[arg(long, value_name = "PATTERN")]
+    subscriber_id: Option<Template>,
+    /// Ask for answers by broadcast (DHCPv4, clients on the link)
+    #[arg(long)]
+    broadcast: bool,
+
+    /// From how many servers a DHCPv4 client waits for an OFFER, until --timeout; it takes the one with the longest
+    /// lease, the first of equals
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    offers: u32,
+    /// Announce new addresses by gratuitous ARP (DHCPv4, clients on the link)
+    #[arg(long)]
+    announce: bool,
+
     /// What a DHCPv6 client wants
     #[arg(long, value_enum, default_value_t = Wants::Na)]
     ia: Wants,
-    /// Ask for the two-message exchange (DHCPv6)
+    /// Ask for the two-message exchange
     #[arg(long)]
     rapid_commit: bool,
     /// All leases must lie in one of these prefixes
@@ -104,6 +129,9 @@ struct Options {
     /// Do not object to answers without the client identifier (servers older than RFC 6842)
     #[arg(long)]
     allow_missing_client_id: bool,
+    /// Violations that are not objected to, by their names in the report
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    allow: Vec<Violation>,
 
     /// How frames are sent
     #[arg(long, value_enum, default_value_t = Backend::Xdp)]
@@ -141,6 +169,8 @@ Examples:
   xdhcp-blaster -i eth1 --family v6 --ia both --seconds 10  addresses and prefixes for ten seconds
   xdhcp-blaster -i eth1 --prefill --mix dora=1,renew=5 --rate 20000 --seconds 60
   xdhcp-blaster -i eth1 --relays 8 --relay-base 10.1.0.1 --relay-stride /16 --server 192.0.2.1
+  xdhcp-blaster -i eth1 --prefill --mix renew=4,rebind=1,reboot=2,decline=1,release=1,inform=1
+  xdhcp-blaster -i eth1 --relays 2 --relay-base 10.1.0.1 --server 192.0.2.1 --circuit-id 'olt-%04x/%d'
   xdhcp-blaster -i eth1 --ramp --rate 10000 --loss 0.1      the highest rate that is answered
 
 Exits 0 when all went well, 1 when an answer was wrong or none came, 2 on wrong usage.";
@@ -222,6 +252,10 @@ fn run(options: &Options) -> anyhow::Result<bool> {
 }
 
 fn settings(options: &Options) -> anyhow::Result<Settings> {
+    anyhow::ensure!(
+        options.family == Family::V4 || (options.offers == 1 && !options.announce),
+        "--offers and --announce are of DHCPv4: a DHCPv6 client chooses by preference and finds duplicates otherwise"
+    );
     Ok(Settings {
         family: options.family,
         clients: options.clients,
@@ -240,6 +274,16 @@ fn settings(options: &Options) -> anyhow::Result<Settings> {
         rules: v4::Rules {
             client_id_may_be_missing: options.allow_missing_client_id,
         },
+        manner: v4::Manner {
+            broadcast: options.broadcast,
+            rapid_commit: options.rapid_commit,
+            circuit_id: options.circuit_id.clone(),
+            remote_id: options.remote_id.clone(),
+            subscriber_id: options.subscriber_id.clone(),
+        },
+        offers: options.offers,
+        announce: options.announce,
+        allowed: options.allow.clone(),
         reflector: options.reflector,
         in_flight_max: in_flight_max(options),
     })
@@ -307,11 +351,14 @@ fn plan(options: &Options) -> anyhow::Result<Plan> {
         (None, Some(exchanges)) => Extent::Exchanges(exchanges),
         (None, None) => Extent::Exchanges(options.clients.into()),
     };
-    Ok(Plan {
-        pace,
-        extent,
-        mix: Mix::parse(&options.mix)?,
-    })
+    let mix = Mix::parse(&options.mix)?;
+    let of_addresses = [Operation::Reboot, Operation::Decline];
+    anyhow::ensure!(
+        options.ia != Wants::Pd || !of_addresses.into_iter().any(|operation| mix.has(operation)),
+        "--mix {}: reboot and decline are about addresses, and --ia pd has none",
+        options.mix
+    );
+    Ok(Plan { pace, extent, mix })
 }
 
 /// Raises the rate by a quarter until too much is lost, then halves the interval a few times. Returns

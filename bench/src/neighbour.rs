@@ -4,7 +4,7 @@
 //! their kernel look for the Ethernet address first, and would wait for ever.
 
 use crate::writer::Writer;
-use dhcp_wire::frame::Sum;
+use dhcp_wire::frame::{Sum, Tags};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
@@ -86,6 +86,26 @@ impl Question {
     }
 }
 
+/// Writes an ARP announcement, by broadcast: `mac` has `address` from now on (RFC 5227 section 2.3). Returns the
+/// frame's length.
+pub fn announce(address: Ipv4Addr, mac: [u8; 6], tags: Tags, frame: &mut [u8]) -> usize {
+    let mut writer = Writer::new(frame);
+    writer.put(&[0xff; 6]);
+    writer.put(&mac);
+    for (ethertype, tag) in tags.tags.iter().take(tags.count.into()) {
+        writer.put(&ethertype.to_be_bytes());
+        writer.put(&tag.to_be_bytes());
+    }
+    writer.put(&ETHERTYPE_ARP);
+    writer.put(&[0, 1, 8, 0, 6, 4, 0, 1]); // a request, for nobody to answer
+    writer.put(&mac);
+    writer.put(&address.octets());
+    writer.zeros(6);
+    writer.put(&address.octets());
+    writer.zeros(60_usize.saturating_sub(writer.len()));
+    writer.finish().unwrap_or(0)
+}
+
 /// RFC 4861 section 4.4: solicited, overriding, with the target's link-layer address.
 fn put_advertisement(writer: &mut Writer<'_>, mac: [u8; 6], target: Ipv6Addr, asker: Ipv6Addr) {
     const LEN: u16 = 32;
@@ -130,6 +150,24 @@ mod tests {
         assert_eq!(frame[..6], [2, 0, 0, 0, 0, 9]);
         assert_eq!(frame[20..32], [0, 2, 2, 0, 0, 0, 0, 7, 10, 0, 0, 7]);
         assert_eq!(Question::parse(&frame), None, "an answer is no question");
+    }
+
+    #[test]
+    fn an_announcement_names_its_sender_twice_behind_the_tags() {
+        let (address, mac) = (Ipv4Addr::new(10, 0, 0, 7), [2, 0, 0, 0, 0, 7]);
+        let tags = Tags {
+            count: 1,
+            tags: [(0x8100, 100), (0, 0)],
+        };
+        let mut frame = [0; 100];
+        assert_eq!(announce(address, mac, tags, &mut frame), 60);
+        assert_eq!(frame[..12], [[0xff; 6], mac].concat());
+        assert_eq!(frame[12..18], [0x81, 0, 0, 100, 8, 6]);
+        assert_eq!(frame[26..36], [2, 0, 0, 0, 0, 7, 10, 0, 0, 7]);
+        assert_eq!(frame[36..46], [0, 0, 0, 0, 0, 0, 10, 0, 0, 7]);
+        let untagged = [&frame[..12], &frame[16..60]].concat();
+        let question = Question::parse(&untagged).unwrap();
+        assert_eq!(question.target, IpAddr::V4(address));
     }
 
     #[test]

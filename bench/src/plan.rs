@@ -67,7 +67,8 @@ impl Mix {
                     .into_iter()
                     .find(|operation| operation.name() == other)
                     .with_context(|| {
-                        format!("{other:?} is none of dora, sarr, obtain, renew, rebind, release")
+                        let names = Operation::ALL.map(Operation::name).join(", ");
+                        format!("{other:?} is none of dora, sarr, {names}")
                     })?,
             };
             let share = share
@@ -81,6 +82,12 @@ impl Mix {
             "{text:?}: nothing to do"
         );
         Ok(Self { shares })
+    }
+
+    /// Whether an operation is part of it.
+    pub fn has(&self, operation: Operation) -> bool {
+        let mut shares = self.shares.iter();
+        shares.any(|(of, share)| *of == operation && *share > 0)
     }
 
     /// The operation of the exchange with this number: proportions are kept in every round.

@@ -95,12 +95,13 @@ impl Report<'_> {
         }
         writeln!(
             text,
-            "exchanges/s {:.0}   answers/s {:.0}   in {:.2} s   loss {:.4} %   stray {}   \
-             not started {}   dropped by our kernel {}",
+            "exchanges/s {:.0}   answers/s {:.0}   in {:.2} s   loss {:.4} %   further offers {}   \
+             stray {}   not started {}   dropped by our kernel {}",
             all.exchanges_per_second(),
             all.answers_per_second(),
             all.elapsed as f64 / 1e9,
             all.loss() * 100.0,
+            all.further_offers,
             all.stray,
             all.not_started,
             all.dropped_by_kernel
@@ -173,6 +174,8 @@ impl Report<'_> {
             "completed": all.operations(|counts| counts.completed),
             "failed": all.operations(|counts| counts.failed),
             "drops": all.steps(|counts| counts.drops),
+            "further_offers": all.further_offers,
+            "announced": all.announced,
             "stray": all.stray,
             "not_started": all.not_started,
             "dropped_by_kernel": all.dropped_by_kernel,

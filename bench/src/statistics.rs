@@ -40,15 +40,25 @@ pub struct Statistics {
     request: StepCounts,
     renew: StepCounts,
     rebind: StepCounts,
+    reboot_step: StepCounts,
+    decline_step: StepCounts,
     release_step: StepCounts,
+    inform_step: StepCounts,
     obtain: OperationCounts,
     renewal: OperationCounts,
     rebinding: OperationCounts,
+    reboot: OperationCounts,
+    decline: OperationCounts,
     release: OperationCounts,
+    inform: OperationCounts,
     /// What servers did wrong.
     pub violations: Violations,
     /// The server's refusals by name.
     pub refusals: BTreeMap<&'static str, u64>,
+    /// OFFERs beside the one that was taken: of other servers, or to a DISCOVER that was repeated.
+    pub further_offers: u64,
+    /// Gratuitous ARPs sent.
+    pub announced: u64,
     /// Answers to nobody's question: late, or doubled.
     pub stray: u64,
     /// Exchanges that could not begin for want of idle clients or transaction numbers.
@@ -71,7 +81,10 @@ impl Statistics {
             Step::Request => &self.request,
             Step::Renew => &self.renew,
             Step::Rebind => &self.rebind,
+            Step::Reboot => &self.reboot_step,
+            Step::Decline => &self.decline_step,
             Step::Release => &self.release_step,
+            Step::Inform => &self.inform_step,
         }
     }
 
@@ -82,7 +95,10 @@ impl Statistics {
             Step::Request => &mut self.request,
             Step::Renew => &mut self.renew,
             Step::Rebind => &mut self.rebind,
+            Step::Reboot => &mut self.reboot_step,
+            Step::Decline => &mut self.decline_step,
             Step::Release => &mut self.release_step,
+            Step::Inform => &mut self.inform_step,
         }
     }
 
@@ -92,7 +108,10 @@ impl Statistics {
             Operation::Obtain => &self.obtain,
             Operation::Renew => &self.renewal,
             Operation::Rebind => &self.rebinding,
+            Operation::Reboot => &self.reboot,
+            Operation::Decline => &self.decline,
             Operation::Release => &self.release,
+            Operation::Inform => &self.inform,
         }
     }
 
@@ -102,7 +121,10 @@ impl Statistics {
             Operation::Obtain => &mut self.obtain,
             Operation::Renew => &mut self.renewal,
             Operation::Rebind => &mut self.rebinding,
+            Operation::Reboot => &mut self.reboot,
+            Operation::Decline => &mut self.decline,
             Operation::Release => &mut self.release,
+            Operation::Inform => &mut self.inform,
         }
     }
 

@@ -7,15 +7,39 @@ use crate::check::{Objection, Violation};
 use crate::client::{Held, Identity};
 use crate::exchange::Step;
 use crate::relay::Relay;
+use crate::template::{Subject, Template};
 use crate::writer::Writer;
 use dhcp_wire::id::Duid;
 use std::net::{IpAddr, Ipv4Addr};
+
+mod answer;
+mod inspect;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, transaction_of};
+pub use inspect::Rules;
 
 const FIXED: usize = 236;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// Smaller messages are padded to what BOOTP demanded and relay agents may still expect (RFC 1542
 /// section 2.1).
 const MESSAGE_SIZE_MIN: usize = 300;
+
+/// How all clients of a run speak.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
+    /// They ask for answers by broadcast (RFC 2131 section 4.1).
+    pub broadcast: bool,
+    /// They ask for the two-message exchange (RFC 4039).
+    pub rapid_commit: bool,
+    /// What their relay agents call their lines; a number unless it is said.
+    pub circuit_id: Option<Template>,
+    /// What their relay agents call them; the relay agent's Ethernet address unless it is said.
+    pub remote_id: Option<Template>,
+    /// The subscriber's name (RFC 3993), if it is sent.
+    pub subscriber_id: Option<Template>,
+}
 
 /// One question, all that it is made of.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +56,14 @@ pub struct Question<'a> {
     pub held: Held,
     /// Identifier of the server that it talks to, once it knows one.
     pub server_id: Option<&'a Duid>,
+    /// The next server of the offer that it asks for.
+    pub siaddr: Option<Ipv4Addr>,
+    /// Seconds since it began.
+    pub secs: u16,
     /// The relay agent in front of it.
     pub relay: Option<Relay>,
+    /// How it speaks.
+    pub manner: &'a Manner,
 }
 
 /// What an answer grants.
@@ -41,6 +71,8 @@ pub struct Question<'a> {
 pub struct Granted {
     /// Addresses and lifetimes.
     pub held: Held,
+    /// The next server, which an ACK has from its OFFER.
+    pub siaddr: Option<Ipv4Addr>,
     /// Who grants it.
     pub server_id: Duid,
     /// Whether it is a lease; otherwise it is an offer.
@@ -54,15 +86,23 @@ impl Question<'_> {
     /// Whether the client has an address and a path to the server of its own (RFC 2131 section 4.3.2):
     /// it sends from its address and no relay agent takes part.
     pub fn is_unicast(&self) -> bool {
-        matches!(self.step, Step::Renew | Step::Release)
+        matches!(self.step, Step::Renew | Step::Release | Step::Inform)
     }
 
     /// The client's own address, as far as it may use it already.
     pub fn ciaddr(&self) -> Ipv4Addr {
         match (self.step, self.held.address) {
-            (Step::Renew | Step::Rebind | Step::Release, Some(IpAddr::V4(address))) => address,
+            (
+                Step::Renew | Step::Rebind | Step::Release | Step::Inform,
+                Some(IpAddr::V4(address)),
+            ) => address,
             _ => Ipv4Addr::UNSPECIFIED,
         }
+    }
+
+    /// The flags: only who cannot be reached otherwise asks for a broadcast.
+    pub fn flags(&self) -> u16 {
+        u16::from(self.manner.broadcast && self.ciaddr().is_unspecified()) << 15
     }
 
     /// The relay agent that this very message goes through.
@@ -76,7 +116,8 @@ impl Question<'_> {
         let relay = self.relay();
         writer.put(&[1, 1, 6, u8::from(relay.is_some())]); // BOOTREQUEST, Ethernet, hops
         writer.put(&(XID_PREFIX | self.transaction).to_be_bytes());
-        writer.zeros(4); // secs, flags: unicast answers are welcome
+        writer.put(&self.secs.to_be_bytes());
+        writer.put(&self.flags().to_be_bytes());
         writer.put(&self.ciaddr().octets());
         writer.zeros(8);
         writer.put(&giaddr(relay).octets());
@@ -85,52 +126,117 @@ impl Question<'_> {
         writer.put(&COOKIE);
         self.write_options(&mut writer);
         if let Some(relay) = relay {
-            put_relay_information(&mut writer, relay, self.client);
+            self.put_relay_information(&mut writer, relay);
         }
         writer.put(&[255]);
         writer.zeros(MESSAGE_SIZE_MIN.saturating_sub(writer.len()));
         writer.finish()
     }
 
+    /// RFC 2131 section 4.4.1 table 5: which options a message has.
     fn write_options(&self, writer: &mut Writer<'_>) {
         let message_type = match self.step {
             Step::Discover => 1,
-            Step::Request | Step::Renew | Step::Rebind => 3,
+            Step::Request | Step::Renew | Step::Rebind | Step::Reboot => 3,
+            Step::Decline => 4,
             Step::Release => 7,
+            Step::Inform => 8,
         };
         writer.put(&[53, 1, message_type, 61, 7]);
         writer.put(&self.identity.client_id());
-        if let (Step::Request, Some(IpAddr::V4(address))) = (self.step, self.held.address) {
+        let names_address = matches!(self.step, Step::Request | Step::Reboot | Step::Decline);
+        if let (true, Some(IpAddr::V4(address))) = (names_address, self.held.address) {
             writer.put(&[50, 4]);
             writer.put(&address.octets());
         }
-        if let (Step::Request | Step::Release, Some(server_id)) = (self.step, self.server_id) {
+        let names_server = matches!(self.step, Step::Request | Step::Release | Step::Decline);
+        if let (true, Some(server_id)) = (names_server, self.server_id) {
             writer.put(&[54, 4]);
             writer.put(server_id.as_slice());
         }
-        if self.step != Step::Release {
+        if self.step == Step::Discover && self.manner.rapid_commit {
+            writer.put(&[80, 0]);
+        }
+        if !self.is_last_word() {
             writer.put(&[57, 2, 0x05, 0xdc]); // messages of up to 1,500 octets
             writer.put(&[55, 8, 1, 3, 6, 15, 28, 51, 58, 59]);
         }
     }
 
-    /// Judges the answer to this question.
+    /// Whether nobody answers it.
+    pub fn is_last_word(&self) -> bool {
+        matches!(self.step, Step::Release | Step::Decline)
+    }
+
+    /// Option 82 with circuit-id and remote-id (RFC 3046): the line, and the relay agent.
+    fn put_relay_information(&self, writer: &mut Writer<'_>, relay: Relay) {
+        let subject = Subject {
+            client: self.client,
+            relay: relay.number,
+            mac: self.identity.mac,
+        };
+        let start = writer.len();
+        writer.put(&[82, 0]);
+        let (circuit, remote) = (Relay::circuit(self.client), relay.mac());
+        put_sub_option(
+            writer,
+            1,
+            self.manner.circuit_id.as_ref(),
+            subject,
+            &circuit,
+        );
+        put_sub_option(writer, 2, self.manner.remote_id.as_ref(), subject, &remote);
+        if let Some(subscriber) = &self.manner.subscriber_id {
+            put_sub_option(writer, 6, Some(subscriber), subject, &[]);
+        }
+        // Three sub-options of at most 80 octets.
+        writer.patch_u8(start + 1, (writer.len() - start - 2) as u8);
+    }
+
+    /// Judges what this question is answered; [`Question::inspect`] looks at all else.
     ///
     /// # Errors
     /// What is wrong with it, or that the server refuses.
-    pub fn judge(&self, answer: &Answer<'_>, rules: Rules) -> Result<Granted, Objection> {
-        self.judge_identity(answer, rules)?;
+    pub fn judge(&self, answer: &Answer<'_>) -> Result<Granted, Objection> {
         let server_id = self.judge_server(answer)?;
-        match (self.step, answer.message_type) {
-            (Step::Discover, 2) | (Step::Request | Step::Renew | Step::Rebind, 5) => {}
-            (Step::Request | Step::Renew | Step::Rebind, 6) => {
+        let asks_for_lease = matches!(
+            self.step,
+            Step::Request | Step::Renew | Step::Rebind | Step::Reboot
+        );
+        let is_rapid = self.step == Step::Discover
+            && self.manner.rapid_commit
+            && answer.message_type == 5
+            && answer.rapid_commit;
+        let is_granted = match answer.message_type {
+            2 => self.step == Step::Discover,
+            5 => asks_for_lease || is_rapid || self.step == Step::Inform,
+            6 if asks_for_lease && answer.yiaddr.is_unspecified() => {
                 return Err(Objection::Refused("DHCPNAK"));
             }
-            (step, other) => {
-                let text = format!("DHCP message type {other} in answer to {step:?}");
-                return Err(Objection::violation(Violation::WrongType, text));
+            6 if asks_for_lease => {
+                let text = format!("a NAK with yiaddr {}", answer.yiaddr);
+                return Err(Objection::violation(Violation::WrongAddress, text));
             }
+            _ => false,
+        };
+        if !is_granted {
+            let (step, other) = (self.step, answer.message_type);
+            let text = format!("DHCP message type {other} in answer to {step:?}");
+            return Err(Objection::violation(Violation::WrongType, text));
         }
+        let held = match self.step {
+            Step::Inform => self.judge_parameters(answer)?,
+            _ => self.judge_lease(answer)?,
+        };
+        Ok(Granted {
+            held,
+            siaddr: Some(answer.siaddr),
+            server_id,
+            committed: answer.message_type == 5,
+        })
+    }
+
+    fn judge_lease(&self, answer: &Answer<'_>) -> Result<Held, Objection> {
         let lifetime_seconds = judge_lifetimes(answer)?;
         let address = Some(IpAddr::V4(answer.yiaddr)).filter(|address| !address.is_unspecified());
         let expected = if self.step == Step::Discover {
@@ -142,47 +248,25 @@ impl Question<'_> {
             let text = format!("yiaddr {}, expected {expected:?}", answer.yiaddr);
             return Err(Objection::violation(Violation::WrongAddress, text));
         }
-        let held = Held {
+        Ok(Held {
             address,
             lifetime_seconds,
             ..self.held
-        };
-        Ok(Granted {
-            held,
-            server_id,
-            committed: answer.message_type == 5,
         })
     }
 
-    fn judge_identity(&self, answer: &Answer<'_>, rules: Rules) -> Result<(), Objection> {
-        if answer.op != 2 || answer.chaddr != self.identity.mac {
-            let text = format!("op {}, chaddr {:02x?}", answer.op, answer.chaddr);
-            return Err(Objection::violation(Violation::WrongClient, text));
+    /// RFC 2131 section 4.3.5: in answer to an INFORM there is neither an address nor a lifetime.
+    fn judge_parameters(&self, answer: &Answer<'_>) -> Result<Held, Objection> {
+        if !answer.yiaddr.is_unspecified() {
+            let text = format!("yiaddr {} in answer to an INFORM", answer.yiaddr);
+            return Err(Objection::violation(Violation::WrongAddress, text));
         }
-        // RFC 6842 section 3: the server returns the client identifier as it was sent.
-        let echoed = answer.client_id == Some(&self.identity.client_id());
-        let excused = answer.client_id.is_none() && rules.client_id_may_be_missing;
-        if !echoed && !excused {
-            let text = format!("client identifier {:02x?}", answer.client_id);
-            return Err(Objection::violation(Violation::WrongClient, text));
+        let lifetimes = [answer.lease_seconds, answer.t1_seconds, answer.t2_seconds];
+        if lifetimes.iter().any(Option::is_some) {
+            let text = format!("lifetimes {lifetimes:?} in answer to an INFORM");
+            return Err(Objection::violation(Violation::BadLifetimes, text));
         }
-        let relay = self.relay();
-        let mut room = [0; 64];
-        let mut expected = Writer::new(&mut room);
-        if let Some(relay) = relay {
-            put_relay_information(&mut expected, relay, self.client);
-        }
-        let len = expected.finish().unwrap_or(0);
-        // RFC 3046 section 2.2: the server returns the relay agent's information unchanged.
-        let sent = room.get(2..len).filter(|_| relay.is_some());
-        if answer.giaddr != giaddr(relay) || answer.relay_information != sent {
-            let text = format!(
-                "giaddr {}, option 82 {:02x?}",
-                answer.giaddr, answer.relay_information
-            );
-            return Err(Objection::violation(Violation::WrongRelay, text));
-        }
-        Ok(())
+        Ok(self.held)
     }
 
     fn judge_server(&self, answer: &Answer<'_>) -> Result<Duid, Objection> {
@@ -190,7 +274,7 @@ impl Question<'_> {
         let Some(found) = answer.server_id.and_then(|octets| Duid::new(octets).ok()) else {
             return Err(wrong("no server identifier".into()));
         };
-        let bound_to_one = matches!(self.step, Step::Request | Step::Renew);
+        let bound_to_one = matches!(self.step, Step::Request | Step::Renew | Step::Inform);
         match self.server_id {
             Some(asked) if bound_to_one && *asked != found => Err(wrong(format!(
                 "server identifier {found:?}, asked {asked:?}"
@@ -200,11 +284,21 @@ impl Question<'_> {
     }
 }
 
-/// What is asked of a server beyond doubt, and what depends on its age.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rules {
-    /// Servers from before RFC 6842 do not return the client identifier.
-    pub client_id_may_be_missing: bool,
+/// One sub-option of option 82: as the pattern says, or as usual.
+fn put_sub_option(
+    writer: &mut Writer<'_>,
+    code: u8,
+    pattern: Option<&Template>,
+    subject: Subject,
+    usual: &[u8],
+) {
+    let start = writer.len();
+    writer.put(&[code, 0]);
+    match pattern {
+        Some(pattern) => pattern.write(subject, writer),
+        None => writer.put(usual),
+    }
+    writer.patch_u8(start + 1, (writer.len() - start - 2) as u8); // 80 at most
 }
 
 fn judge_lifetimes(answer: &Answer<'_>) -> Result<u32, Objection> {
@@ -223,207 +317,5 @@ fn giaddr(relay: Option<Relay>) -> Ipv4Addr {
     match relay.map(|relay| relay.address) {
         Some(IpAddr::V4(address)) => address,
         _ => Ipv4Addr::UNSPECIFIED,
-    }
-}
-
-/// Option 82 with circuit-id and remote-id (RFC 3046): the line, and the relay agent.
-fn put_relay_information(writer: &mut Writer<'_>, relay: Relay, client: u32) {
-    let circuit = Relay::circuit(client);
-    let remote = relay.mac();
-    writer.put(&[82, (4 + circuit.len() + remote.len()) as u8]); // 18
-    writer.put(&[1, circuit.len() as u8]); // 8
-    writer.put(&circuit);
-    writer.put(&[2, remote.len() as u8]); // 6
-    writer.put(&remote);
-}
-
-/// The parts of a BOOTREPLY that the blaster looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    /// Transaction number: the lower 24 bits of `xid`, if the rest is ours.
-    pub transaction: Option<u32>,
-    op: u8,
-    chaddr: [u8; 6],
-    yiaddr: Ipv4Addr,
-    giaddr: Ipv4Addr,
-    message_type: u8,
-    server_id: Option<&'a [u8]>,
-    client_id: Option<&'a [u8]>,
-    relay_information: Option<&'a [u8]>,
-    lease_seconds: Option<u32>,
-    t1_seconds: Option<u32>,
-    t2_seconds: Option<u32>,
-}
-
-impl<'a> Answer<'a> {
-    /// Reads a message.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, &'static str> {
-        let (fixed, rest) = payload
-            .split_first_chunk::<FIXED>()
-            .ok_or("shorter than BOOTP")?;
-        let mut options = rest.strip_prefix(&COOKIE).ok_or("no magic cookie")?;
-        let mut answer = Self {
-            transaction: transaction(array(fixed, 4)),
-            op: fixed[0],
-            chaddr: array(fixed, 28),
-            yiaddr: array(fixed, 16).into(),
-            giaddr: array(fixed, 24).into(),
-            message_type: 0,
-            server_id: None,
-            client_id: None,
-            relay_information: None,
-            lease_seconds: None,
-            t1_seconds: None,
-            t2_seconds: None,
-        };
-        // Every turn takes at least one octet.
-        while let Some((&code, after)) = options.split_first() {
-            options = after;
-            match code {
-                0 => continue,
-                255 => return Ok(answer),
-                _ => {}
-            }
-            let (&len, after) = options.split_first().ok_or("option without a length")?;
-            let value = after
-                .get(..usize::from(len))
-                .ok_or("option beyond the end")?;
-            options = after.get(usize::from(len)..).unwrap_or_default();
-            answer.take_option(code, value)?;
-        }
-        Err("no end option")
-    }
-
-    fn take_option(&mut self, code: u8, value: &'a [u8]) -> Result<(), &'static str> {
-        let number = || {
-            let octets = value
-                .try_into()
-                .map_err(|_| "a time of other than four octets")?;
-            Ok::<_, &str>(Some(u32::from_be_bytes(octets)))
-        };
-        match code {
-            51 => self.lease_seconds = number()?,
-            53 => self.message_type = *value.first().ok_or("empty message type")?,
-            54 if value.len() != 4 => return Err("server identifier of other than four octets"),
-            54 => self.server_id = Some(value),
-            58 => self.t1_seconds = number()?,
-            59 => self.t2_seconds = number()?,
-            61 => self.client_id = Some(value),
-            82 => self.relay_information = Some(value),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The address that the answer is about.
-    pub fn yiaddr(&self) -> Ipv4Addr {
-        self.yiaddr
-    }
-}
-
-/// Transaction number of a message that a reflector sent back unchanged, or of any other.
-pub fn transaction_of(payload: &[u8]) -> Option<u32> {
-    transaction(*payload.get(4..)?.first_chunk()?)
-}
-
-fn transaction(xid: [u8; 4]) -> Option<u32> {
-    let xid = u32::from_be_bytes(xid);
-    (xid >> 24 == XID_PREFIX >> 24).then_some(xid & 0x00ff_ffff)
-}
-
-/// `N` octets at a place that lies inside the fixed part.
-fn array<const N: usize>(fixed: &[u8; FIXED], at: usize) -> [u8; N] {
-    fixed
-        .get(at..)
-        .and_then(|rest| rest.first_chunk())
-        .copied()
-        .unwrap_or([0; N])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn question(step: Step, relay: Option<Relay>) -> Question<'static> {
-        let identity = Identity::new(1, 2);
-        let held = Held {
-            address: Some("10.0.0.9".parse().unwrap()),
-            ..Held::default()
-        };
-        Question {
-            step,
-            transaction: 0x12_3456,
-            client: 2,
-            identity,
-            held,
-            server_id: None,
-            relay,
-        }
-    }
-
-    /// Turns a question into the answer that a right server gives.
-    fn answered(question: &Question<'_>, message_type: u8) -> Vec<u8> {
-        let mut room = [0; 600];
-        let len = question.write(&mut room).unwrap();
-        let mut message = room[..len].to_vec();
-        message[0] = 2;
-        message[16..20].copy_from_slice(&[10, 0, 0, 9]);
-        message[242] = message_type;
-        let end = message.iter().rposition(|octet| *octet == 255).unwrap();
-        message.truncate(end);
-        message.extend([54, 4, 10, 0, 0, 1, 51, 4, 0, 0, 0x0e, 0x10, 255]);
-        message
-    }
-
-    #[test]
-    fn a_right_answer_is_accepted_direct_and_relayed() {
-        let relay = Relay {
-            number: 3,
-            address: "10.0.0.1".parse().unwrap(),
-        };
-        for relay in [None, Some(relay)] {
-            let question = question(Step::Request, relay);
-            let message = answered(&question, 5);
-            let answer = Answer::parse(&message).unwrap();
-            assert_eq!(answer.transaction, Some(0x12_3456));
-            let granted = question.judge(&answer, Rules::default()).unwrap();
-            assert!(granted.committed);
-            assert_eq!(granted.held.lifetime_seconds, 3600);
-        }
-    }
-
-    #[test]
-    fn every_wrong_answer_has_its_name() {
-        type Damage = fn(&mut Vec<u8>);
-        let cases: [(Damage, Violation); 5] = [
-            (|message| message[28] ^= 1, Violation::WrongClient),
-            (|message| message[245] ^= 1, Violation::WrongClient),
-            (|message| message[19] = 8, Violation::WrongAddress),
-            (|message| message[242] = 2, Violation::WrongType),
-            (|message| message[24] = 9, Violation::WrongRelay),
-        ];
-        for (damage, expected) in cases {
-            let question = question(Step::Request, None);
-            let mut message = answered(&question, 5);
-            damage(&mut message);
-            let answer = Answer::parse(&message).unwrap();
-            let objection = question.judge(&answer, Rules::default()).unwrap_err();
-            assert!(
-                matches!(&objection, Objection::Violation(kind, _) if *kind == expected),
-                "{objection:?} instead of {expected:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_nak_is_a_refusal_and_no_violation() {
-        let question = question(Step::Renew, None);
-        let message = answered(&question, 6);
-        let answer = Answer::parse(&message).unwrap();
-        let objection = question.judge(&answer, Rules::default()).unwrap_err();
-        assert_eq!(objection, Objection::Refused("DHCPNAK"));
     }
 }

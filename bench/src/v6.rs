@@ -129,7 +129,10 @@ impl Question<'_> {
             Step::Request => 3,
             Step::Renew => 5,
             Step::Rebind => 6,
+            Step::Reboot => 4,
+            Step::Decline => 9,
             Step::Release => 8,
+            Step::Inform => 11,
         };
         let [_, a, b, c] = self.transaction.to_be_bytes();
         writer.put(&[message_type, a, b, c]);
@@ -138,22 +141,30 @@ impl Question<'_> {
             put_option(writer, 2, server.as_slice());
         }
         put_option(writer, 8, &[0, 0]); // elapsed time
-        if self.step != Step::Release {
+        if !matches!(self.step, Step::Release | Step::Decline | Step::Reboot) {
             put_option(writer, 6, &[0, 23, 0, 24]); // DNS servers and search list
         }
         if self.rapid_commit && self.step == Step::Discover {
             put_option(writer, 14, &[]);
         }
-        if self.wants.address() {
+        if self.wants.address() && self.step != Step::Inform {
             self.write_ia_na(writer);
         }
-        if self.wants.prefix() {
+        // RFC 9915 sections 18.2.3 and 18.2.8: a Confirm and a Decline are about addresses.
+        if self.wants.prefix() && !self.is_about_no_prefix() {
             self.write_ia_pd(writer);
         }
     }
 
+    fn is_about_no_prefix(&self) -> bool {
+        matches!(self.step, Step::Reboot | Step::Decline | Step::Inform)
+    }
+
     fn has_no_server(&self) -> bool {
-        matches!(self.step, Step::Discover | Step::Rebind)
+        matches!(
+            self.step,
+            Step::Discover | Step::Rebind | Step::Reboot | Step::Inform
+        )
     }
 
     fn write_ia_na(&self, writer: &mut Writer<'_>) {
@@ -252,9 +263,14 @@ impl Question<'_> {
         }
         refuse(answer.status)?;
         let committed = answer.message_type == REPLY;
-        if self.step == Step::Release {
+        let is_without_leases = matches!(
+            self.step,
+            Step::Release | Step::Decline | Step::Reboot | Step::Inform
+        );
+        if is_without_leases {
             return Ok(Granted {
-                held: Held::default(),
+                held: self.held,
+                siaddr: None,
                 server_id,
                 committed,
             });
@@ -262,6 +278,7 @@ impl Question<'_> {
         let held = self.judge_leases(answer)?;
         Ok(Granted {
             held,
+            siaddr: None,
             server_id,
             committed,
         })

@@ -39,6 +39,13 @@ impl<'a> Writer<'a> {
         self.at
     }
 
+    /// Replaces an octet that was written before: a length that is known only afterwards.
+    pub(crate) fn patch_u8(&mut self, at: usize, value: u8) {
+        if let Some(octet) = self.room.get_mut(at) {
+            *octet = value;
+        }
+    }
+
     /// Replaces two octets that were written before: a length that is known only afterwards.
     pub(crate) fn patch_u16(&mut self, at: usize, value: u16) {
         if let Some(room) = self.room.get_mut(at..at.saturating_add(2)) {

@@ -44,6 +44,8 @@ const BROADCAST: [u8; 4] = [255; 4];
 const NEIGHBOUR_V4: [u8; 4] = [192, 0, 2, 9];
 const AGENTS_AND_SERVERS: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
 const SERVERS: [u8; 16] = [0xff, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3];
+const ALL_ROUTERS: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+const SOLICITED_NODE: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 9];
 const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const SOURCE_V6: [u8; 16] = [
     0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x78, 0x64, 0xff, 0xfe, 0, 0, 7,
@@ -57,6 +59,7 @@ const SERVICE: u16 = 0x88a8;
 const OLD_OUTER: u16 = 0x9100;
 
 const TCP: u8 = 6;
+const ICMPV6: u8 = 58;
 const UDP: u8 = 17;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
@@ -178,6 +181,26 @@ fn families() -> Vec<Case> {
             "ssh to us over IPv6",
             Pass(Outcome::PassNotUdp),
             ethernet(&[], IPV6, v6(SERVED_V6, TCP, ssh)),
+        ),
+        case(
+            "a host looks for a router",
+            Pass(Outcome::PassNotUdp),
+            discovery(ALL_ROUTERS, 133),
+        ),
+        case(
+            "a router announces itself",
+            Pass(Outcome::PassNotUdp),
+            discovery(ALL_NODES, 134),
+        ),
+        case(
+            "a host asks whether its address is a duplicate",
+            Pass(Outcome::PassNotUdp),
+            discovery(SOLICITED_NODE, 135),
+        ),
+        case(
+            "another host says that it is",
+            Pass(Outcome::PassNotUdp),
+            discovery(ALL_NODES, 136),
         ),
         case(
             "ARP",
@@ -592,6 +615,13 @@ fn v6(destination: [u8; 16], next_header: u8, payload: Vec<u8>) -> Vec<u8> {
     packet.extend(destination);
     packet.extend(payload);
     packet
+}
+
+/// A message of Neighbour Discovery (RFC 4861 section 4): the kernel's, whatever it says.
+fn discovery(destination: [u8; 16], kind: u8) -> Vec<u8> {
+    let mut message = vec![0; 32];
+    message[0] = kind;
+    ethernet(&[], IPV6, v6(destination, ICMPV6, message))
 }
 
 /// An IPv6 extension header of `8 + 8 * units` octets before the payload.

@@ -268,8 +268,10 @@ impl<F> Shard<F> {
                             match v4::classify(payload, envelope, interface, policy, query_v4) {
                                 Ok(()) => {
                                     let (leases, now) = (&self.partitions, context.now);
-                                    v4::find_line(query_v4, policy, leases, now)
-                                        .map(|()| Step::Asked4)
+                                    v4::find_line(query_v4, policy, leases, now).map(|()| {
+                                        v4::find_name(query_v4, policy, leases, now);
+                                        Step::Asked4
+                                    })
                                 }
                                 Err(Discard::LeasequeryOff) if policy.leasequery.is_some() => {
                                     Ok(Step::Leasequery)

@@ -120,6 +120,7 @@ impl Engine {
                     classified => classified?,
                 }
                 v4::find_line(query, &self.policy, &self.partitions, self.now)?;
+                v4::find_name(query, &self.policy, &self.partitions, self.now);
                 let place = self.partitions.index_of(query.key().spread_octets());
                 let mut partition = self
                     .partitions

@@ -23,6 +23,9 @@ struct Options {
     /// Fewer and shorter turns
     #[arg(long)]
     quick: bool,
+    /// Measure nothing but the refusal of clients when every address of a pool is taken
+    #[arg(long)]
+    refusal: bool,
     /// Where to make the store, on the disk that is meant; removed afterwards
     #[arg(long, value_name = "PATH")]
     directory: Option<PathBuf>,
@@ -55,6 +58,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         return step.run();
     }
     let extent = Extent {
+        is_refusal_only: options.refusal,
         leases: options.leases,
         turns: if options.quick { 3 } else { 7 },
         seconds: if options.quick { 2.0 } else { 5.0 },

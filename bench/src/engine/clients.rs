@@ -2,18 +2,25 @@
 
 use super::{SEARCH_MAX, Server, Settings};
 use crate::Family;
-use crate::check::{Holders, Objection, Violation};
+use crate::check::{Declined, Holders, Violation};
 use crate::client::{Client, Held, Identity};
 use crate::clock;
 use crate::exchange::{Exchange, Exchanges, Operation, Step};
+use crate::neighbour;
 use crate::relay::Relay;
 use crate::statistics::Statistics;
-use crate::v4::{self, Granted};
+use crate::v4;
 use crate::v6;
-use dhcp_wire::frame::{Addresses, Datagram, Envelope, MacAddress, Malformed};
-use dhcp_wire::id::Duid;
+use dhcp_wire::frame::{Addresses, Envelope, MacAddress};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A client tells everybody on the link that it has an address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Announcement {
+    pub(super) client: u32,
+    pub(super) address: Ipv4Addr,
+}
 
 /// The clients' side of an [`Engine`], apart from its links.
 pub(super) struct Clients {
@@ -22,8 +29,10 @@ pub(super) struct Clients {
     pub(super) servers: Vec<Server>,
     pub(super) exchanges: Exchanges,
     pub(super) holders: Holders,
+    pub(super) declined: Declined,
     /// Transactions whose question is to be sent.
     pub(super) outbox: VecDeque<u32>,
+    pub(super) announcements: VecDeque<Announcement>,
     /// Deadlines of questions in the order of their sending, which is the order of time.
     pub(super) deadlines: VecDeque<(u64, u32)>,
     pub(super) statistics: Statistics,
@@ -65,7 +74,9 @@ impl Clients {
             servers: Vec::new(),
             exchanges: Exchanges::new(settings.in_flight_max, settings.seed),
             holders: Holders::default(),
+            declined: Declined::default(),
             outbox: VecDeque::new(),
+            announcements: VecDeque::new(),
             deadlines: VecDeque::new(),
             statistics: Statistics::default(),
             next_new: 0,
@@ -80,7 +91,12 @@ impl Clients {
     pub(super) fn begin(&mut self, operation: Operation, intended: u64) -> bool {
         let found = match operation {
             Operation::Obtain => None,
-            Operation::Renew | Operation::Rebind | Operation::Release => self.find_client(true),
+            Operation::Renew
+            | Operation::Rebind
+            | Operation::Reboot
+            | Operation::Decline
+            | Operation::Release
+            | Operation::Inform => self.find_client(true),
         };
         let (client, operation) = match found {
             Some(client) => (client, operation),
@@ -99,6 +115,10 @@ impl Clients {
             asked: intended,
             deadline: 0,
             offered: held.unwrap_or_default(),
+            siaddr: None,
+            heard: 0,
+            discovers: 0,
+            secs: 0,
         };
         let Some(transaction) = self.exchanges.begin(exchange) else {
             return false;
@@ -129,7 +149,7 @@ impl Clients {
         None
     }
 
-    fn relay(&self, client: u32) -> Option<Relay> {
+    pub(super) fn relay(&self, client: u32) -> Option<Relay> {
         self.settings.relays.map(|relays| relays.of(client))
     }
 
@@ -150,7 +170,7 @@ impl Clients {
         exists.then(|| self.relay(number).map_or(own, |relay| relay.mac()))
     }
 
-    fn question_v4(&self, transaction: u32, exchange: &Exchange) -> v4::Question<'_> {
+    pub(super) fn question_v4(&self, transaction: u32, exchange: &Exchange) -> v4::Question<'_> {
         v4::Question {
             step: exchange.step,
             transaction,
@@ -158,11 +178,14 @@ impl Clients {
             identity: Identity::new(self.settings.seed, exchange.client),
             held: exchange.offered,
             server_id: self.server_of(exchange).map(|server| &server.id),
+            siaddr: exchange.siaddr,
+            secs: exchange.secs,
             relay: self.relay(exchange.client),
+            manner: &self.settings.manner,
         }
     }
 
-    fn question_v6(&self, transaction: u32, exchange: &Exchange) -> v6::Question<'_> {
+    pub(super) fn question_v6(&self, transaction: u32, exchange: &Exchange) -> v6::Question<'_> {
         v6::Question {
             step: exchange.step,
             transaction,
@@ -180,10 +203,13 @@ impl Clients {
     /// The server that the client talks to; none while it looks for one.
     pub(super) fn server_of(&self, exchange: &Exchange) -> Option<&Server> {
         match exchange.step {
-            Step::Discover => None,
-            Step::Request | Step::Renew | Step::Rebind | Step::Release => {
-                self.servers.get(usize::from(exchange.offered.server))
-            }
+            Step::Discover | Step::Reboot => None,
+            Step::Request
+            | Step::Renew
+            | Step::Rebind
+            | Step::Decline
+            | Step::Release
+            | Step::Inform => self.servers.get(usize::from(exchange.offered.server)),
         }
     }
 
@@ -221,15 +247,20 @@ impl Clients {
         let counts = self.statistics.step_mut(exchange.step);
         counts.sent += 1;
         counts.repeated += u64::from(exchange.repetitions > 0);
-        if self.settings.family == Family::V4 && exchange.step == Step::Release {
-            // RFC 2131 section 3.1: nobody answers a RELEASE.
-            self.unbind(exchange.client);
-            self.complete(transaction, clock::now());
-            return;
+        // RFC 2131 section 3.1: nobody answers a RELEASE or a DECLINE.
+        match (self.settings.family, exchange.step) {
+            (Family::V4, Step::Release) => {
+                self.unbind(exchange.client);
+                return self.complete(transaction, clock::now());
+            }
+            (Family::V4, Step::Decline) => return self.start_over(transaction, clock::now()),
+            _ => {}
         }
         let deadline = clock::now() + clock::nanoseconds(self.settings.timeout);
         if let Some(exchange) = self.exchanges.find(transaction) {
             exchange.deadline = deadline;
+            let is_discover = exchange.step == Step::Discover;
+            exchange.discovers = exchange.discovers.saturating_add(is_discover.into());
             self.deadlines.push_back((deadline, transaction));
         }
     }
@@ -247,8 +278,18 @@ impl Clients {
             if exchange.deadline != deadline {
                 continue; // the exchange went on to its next question, which has a deadline of its own
             }
+            if exchange.heard != 0 && exchange.step == Step::Discover {
+                let (offered, siaddr) = (exchange.offered, exchange.siaddr);
+                self.request(transaction, offered, siaddr, now); // fewer servers than were hoped for
+                continue;
+            }
             let (step, repeat) = (exchange.step, exchange.repetitions < retries);
             exchange.repetitions += u8::from(repeat);
+            // RFC 2131 section 4.4.1: a REQUEST has what its DISCOVER had.
+            if step != Step::Request {
+                let seconds = now.saturating_sub(exchange.asked) / 1_000_000_000;
+                exchange.secs = u16::try_from(seconds).unwrap_or(u16::MAX);
+            }
             self.statistics.step_mut(step).drops += 1;
             if repeat {
                 self.outbox.push_back(transaction);
@@ -258,220 +299,12 @@ impl Clients {
         }
     }
 
-    /// Takes in one received frame.
-    pub(super) fn take(&mut self, frame: &[u8], now: u64) {
-        if self.settings.reflector {
-            return self.take_reflected(frame, now);
-        }
-        let datagram = match Datagram::parse(frame) {
-            Ok(datagram) => datagram,
-            // A packet socket hears everything on the link. What cannot even be recognised as ours by
-            // its ports is somebody else's; a checksum that is wrong is worth a look.
-            Err(Malformed::Checksum) => {
-                let text = format!("a frame of {} octets has a wrong checksum", frame.len());
-                return self
-                    .statistics
-                    .violations
-                    .record(Violation::Malformed, &text);
-            }
-            Err(_) => return,
-        };
-        match (self.settings.family, datagram.envelope.destination_port) {
-            (Family::V4, 67 | 68) => self.take_v4(&datagram, now),
-            (Family::V6, 546 | 547) => self.take_v6(&datagram, now),
-            _ => {}
-        }
+    pub(super) fn write_announcement(&self, of: Announcement, frame: &mut [u8]) -> usize {
+        let mac = Identity::new(self.settings.seed, of.client).mac;
+        neighbour::announce(of.address, mac, self.settings.tags, frame)
     }
 
-    fn take_reflected(&mut self, frame: &[u8], now: u64) {
-        let payload = frame.get(self.header_len..).unwrap_or_default();
-        let transaction = match self.settings.family {
-            Family::V4 => v4::transaction_of(payload),
-            Family::V6 => v6::transaction_of(payload),
-        };
-        let transaction = transaction.unwrap_or(u32::MAX);
-        let Some(exchange) = self.exchanges.find(transaction).copied() else {
-            self.statistics.stray += 1;
-            return;
-        };
-        // Something to ask for and to count, as if it had been offered.
-        let [a, b, c, d] = exchange.client.to_be_bytes();
-        let address = match self.settings.family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::new(a | 64, b, c, d)),
-            Family::V6 => {
-                let number = u128::from(exchange.client);
-                IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | number))
-            }
-        };
-        let prefix = matches!(self.settings.family, Family::V6).then_some((
-            Ipv6Addr::new(0x2001, 0xdb8, a.into(), b.into(), c.into(), d.into(), 0, 0),
-            56,
-        ));
-        let prefix = prefix.filter(|_| self.settings.wants != v6::Wants::Na);
-        let held = Held {
-            address: Some(address),
-            prefix,
-            lifetime_seconds: 3600,
-            server: 0,
-        };
-        let committed = exchange.step != Step::Discover;
-        let server_id = self
-            .servers
-            .first()
-            .map_or(Duid::EMPTY, |server| server.id.clone());
-        let granted = Granted {
-            held,
-            server_id,
-            committed,
-        };
-        self.advance(transaction, &exchange, &granted, MacAddress::BROADCAST, now);
-    }
-
-    fn take_v4(&mut self, datagram: &Datagram<'_>, now: u64) {
-        let answer = match v4::Answer::parse(datagram.payload) {
-            Ok(answer) => answer,
-            Err(text) => {
-                return self
-                    .statistics
-                    .violations
-                    .record(Violation::Malformed, text);
-            }
-        };
-        let Some((transaction, exchange)) = self.find_exchange(answer.transaction) else {
-            return;
-        };
-        let question = self.question_v4(transaction, &exchange);
-        let verdict = question
-            .judge(&answer, self.settings.rules)
-            .and_then(|granted| {
-                self.judge_envelope_v4(&datagram.envelope, &question, &answer)?;
-                self.judge_place(&granted.held)?;
-                Ok(granted)
-            });
-        self.conclude(
-            transaction,
-            &exchange,
-            verdict,
-            datagram.envelope.source_mac,
-            now,
-        );
-    }
-
-    fn take_v6(&mut self, datagram: &Datagram<'_>, now: u64) {
-        let transaction = v6::transaction_of(datagram.payload);
-        let Some((transaction, exchange)) = self.find_exchange(transaction) else {
-            return;
-        };
-        let question = self.question_v6(transaction, &exchange);
-        let verdict = question
-            .open_relay_replies(datagram.payload)
-            .and_then(|message| {
-                let answer = v6::Answer::parse(message)
-                    .map_err(|text| Objection::violation(Violation::Malformed, text))?;
-                let granted = question.judge(&answer)?;
-                self.judge_envelope_v6(&datagram.envelope, &question)?;
-                self.judge_place(&granted.held)?;
-                Ok(granted)
-            });
-        self.conclude(
-            transaction,
-            &exchange,
-            verdict,
-            datagram.envelope.source_mac,
-            now,
-        );
-    }
-
-    fn find_exchange(&mut self, transaction: Option<u32>) -> Option<(u32, Exchange)> {
-        let found = transaction.and_then(|transaction| {
-            let exchange = self.exchanges.find(transaction)?;
-            Some((transaction, *exchange))
-        });
-        self.statistics.stray += u64::from(found.is_none());
-        found
-    }
-
-    fn conclude(
-        &mut self,
-        transaction: u32,
-        exchange: &Exchange,
-        verdict: Result<Granted, Objection>,
-        server_mac: MacAddress,
-        now: u64,
-    ) {
-        match verdict {
-            Ok(granted) => self.advance(transaction, exchange, &granted, server_mac, now),
-            Err(Objection::Violation(kind, text)) => {
-                let text = format!("client {}: {:?}: {text}", exchange.client, exchange.step);
-                self.statistics.violations.record(kind, &text);
-                self.fail(transaction);
-            }
-            Err(Objection::Refused(reason)) => {
-                self.statistics.step_mut(exchange.step).received += 1;
-                *self.statistics.refusals.entry(reason).or_default() += 1;
-                self.unbind(exchange.client);
-                self.fail(transaction);
-            }
-        }
-    }
-
-    /// A right answer: the next question, or the end.
-    fn advance(
-        &mut self,
-        transaction: u32,
-        exchange: &Exchange,
-        granted: &Granted,
-        server_mac: MacAddress,
-        now: u64,
-    ) {
-        let counts = self.statistics.step_mut(exchange.step);
-        counts.received += 1;
-        counts
-            .latency
-            .saturating_record(now.saturating_sub(exchange.asked));
-        let known = self.servers.get(usize::from(exchange.offered.server));
-        let server = match known {
-            Some(known) if known.id == granted.server_id => exchange.offered.server,
-            _ => self.know_server(&Server {
-                id: granted.server_id.clone(),
-                mac: server_mac,
-            }),
-        };
-        let held = Held {
-            server,
-            ..granted.held
-        };
-        if !granted.committed {
-            return self.request(transaction, held, now);
-        }
-        match exchange.operation {
-            Operation::Release => self.unbind(exchange.client),
-            Operation::Obtain | Operation::Renew | Operation::Rebind => {
-                self.bind(exchange.client, held, now);
-            }
-        }
-        self.complete(transaction, now);
-    }
-
-    /// Asks for what was offered. DHCPv4 stays with its transaction (RFC 2131 section 4.4.1), DHCPv6
-    /// begins a new one.
-    fn request(&mut self, transaction: u32, offered: Held, now: u64) {
-        let next = match self.settings.family {
-            Family::V4 => Some(transaction),
-            Family::V6 => self.exchanges.renumber(transaction),
-        };
-        let Some(next) = next else { return };
-        if let Some(exchange) = self.exchanges.find(next) {
-            exchange.step = Step::Request;
-            exchange.repetitions = 0;
-            exchange.asked = now;
-            exchange.deadline = 0;
-            exchange.offered = offered;
-            self.outbox.push_back(next);
-        }
-    }
-
-    fn bind(&mut self, number: u32, held: Held, now: u64) {
+    pub(super) fn bind(&mut self, number: u32, held: Held, now: u64) {
         let Some(client) = self.all.get_mut(number as usize) else {
             return;
         };
@@ -490,14 +323,14 @@ impl Clients {
         }
     }
 
-    fn unbind(&mut self, number: u32) {
+    pub(super) fn unbind(&mut self, number: u32) {
         let client = self.all.get_mut(number as usize);
         if let Some(former) = client.and_then(|client| client.held.take()) {
             self.holders.revoke(number, &former);
         }
     }
 
-    fn complete(&mut self, transaction: u32, now: u64) {
+    pub(super) fn complete(&mut self, transaction: u32, now: u64) {
         if let Some(exchange) = self.end(transaction) {
             let counts = self.statistics.operation_mut(exchange.operation);
             counts.completed += 1;
@@ -507,7 +340,7 @@ impl Clients {
         }
     }
 
-    fn fail(&mut self, transaction: u32) {
+    pub(super) fn fail(&mut self, transaction: u32) {
         if let Some(exchange) = self.end(transaction) {
             self.statistics.operation_mut(exchange.operation).failed += 1;
         }

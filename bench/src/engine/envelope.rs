@@ -1,7 +1,7 @@
 //! Where do questions go, and did the answers come to the right place?
 
 use super::clients::Clients;
-use crate::check::{Objection, Violation};
+use crate::check::{Fault, Objection, Violation};
 use crate::client::Held;
 use crate::exchange::Exchange;
 use crate::{v4, v6};
@@ -95,26 +95,40 @@ impl Clients {
             .unwrap_or(MacAddress::BROADCAST)
     }
 
-    pub(super) fn judge_envelope_v4(
+    /// Whether an answer comes from a server and goes to who asked, and adds to `faults` if not.
+    pub(super) fn inspect_envelope_v4(
         &self,
         envelope: &Envelope,
         question: &v4::Question<'_>,
         answer: &v4::Answer<'_>,
-    ) -> Result<(), Objection> {
+        faults: &mut Vec<Fault>,
+    ) {
         let everybody = Ipv4Addr::BROADCAST;
         let (mac, port, address) = match (question.relay(), question.ciaddr()) {
             (Some(relay), _) => (relay.mac(), 67, v4_of(Some(relay.address))),
             (None, Ipv4Addr::UNSPECIFIED) => (question.identity.mac, 68, answer.yiaddr()),
             (None, ciaddr) => (self.mac_on_link(question), 68, ciaddr),
         };
-        let Addresses::V4 { destination, .. } = envelope.addresses else {
-            return Err(misdirected(envelope));
+        let (source, destination) = match envelope.addresses {
+            Addresses::V4 {
+                source,
+                destination,
+            } => (source, destination),
+            Addresses::V6 { .. } => (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED),
         };
-        let broadcast_is_fine = question.relay().is_none();
-        let right_address =
-            destination == address || (broadcast_is_fine && destination == everybody);
+        let is_direct = question.relay().is_none();
+        // RFC 2131 section 4.1: a NAK, and what is asked for so, goes to everybody on the link.
+        let must_be_broadcast = is_direct && (answer.is_nak() || question.flags() != 0);
+        let right_address = (destination == address && !must_be_broadcast)
+            || (is_direct && destination == everybody);
         let right = right_address && envelope.destination_port == port;
-        self.judge_ethernet(envelope, mac, right)
+        if let Err(Objection::Violation(kind, text)) = self.judge_ethernet(envelope, mac, right) {
+            faults.push((kind, text));
+        }
+        let is_host = !source.is_unspecified() && !source.is_broadcast() && !source.is_multicast();
+        if !is_host || envelope.source_port != 67 {
+            faults.push((Violation::WrongSource, format!("{envelope:?}")));
+        }
     }
 
     pub(super) fn judge_envelope_v6(

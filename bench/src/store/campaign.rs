@@ -1,6 +1,7 @@
 //! All steps, in order: what is measured, how often, and what is told of it.
 
 use super::figures::Figures;
+use super::refusal;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -17,6 +18,8 @@ pub struct Extent {
     pub turns: usize,
     /// For how long commits are counted.
     pub seconds: f64,
+    /// Whether refusals are all that is measured.
+    pub is_refusal_only: bool,
 }
 
 /// Leases in the pools that are compared: few enough that the caches are the same to both.
@@ -29,17 +32,25 @@ const FULLNESS_ROUNDS_PER_TURN: usize = 15;
 /// # Errors
 /// When a step fails; its own words stand above.
 pub fn run(directory: &Path, extent: Extent) -> Result<Figures> {
+    let mut figures = Figures::default();
+    if !extent.is_refusal_only {
+        measure_store(directory, extent, &mut figures)?;
+    }
+    refusal::measure(extent.leases, extent.turns, &mut figures)?;
+    Ok(figures)
+}
+
+fn measure_store(directory: &Path, extent: Extent, figures: &mut Figures) -> Result<()> {
     fs::create_dir_all(directory)
         .with_context(|| format!("{}: cannot create", directory.display()))?;
     let campaign = Campaign {
         directory: directory.to_owned(),
         extent,
     };
-    let mut figures = Figures::default();
-    let result = campaign.measure(&mut figures);
+    let result = campaign.measure(figures);
     fs::remove_dir_all(directory)
         .with_context(|| format!("{}: cannot remove", directory.display()))?;
-    result.map(|()| figures)
+    result
 }
 
 struct Campaign {

@@ -5,5 +5,6 @@
 
 pub mod campaign;
 pub mod figures;
+pub mod refusal;
 pub mod steps;
 pub mod world;

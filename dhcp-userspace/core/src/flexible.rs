@@ -1,7 +1,7 @@
 //! Who is a client by what an expression makes of its messages? The flexible identifier of Kea's `flex_id` hook.
 
 use crate::class::ClassSet;
-use crate::expression::{Expression, Field, Packet, SCRATCH_OCTETS, Scratch};
+use crate::expression::{Asked, Expression, Field, Packet, SCRATCH_OCTETS, Scratch};
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v4::code;
 
@@ -27,7 +27,7 @@ impl Flexible {
     /// By this expression (`identifier-expression`).
     pub fn by(expression: Expression) -> Self {
         Self {
-            is_of_relay_agent: expression.asks_for(&tells_of_relay_agent),
+            is_of_relay_agent: expression.asks_for(&mut tells_of_relay_agent),
             expression: Some(expression),
             ..Self::default()
         }
@@ -74,13 +74,15 @@ impl Flexible {
 pub struct TooLong;
 
 /// Whether a message that a client sends past its relay agent lacks this.
-fn tells_of_relay_agent(field: Field) -> bool {
+fn tells_of_relay_agent(asked: Asked) -> bool {
     const RELAY_AGENT: u16 = code::RELAY_AGENT as u16;
     matches!(
-        field,
-        Field::Relay4(_)
-            | Field::Option(RELAY_AGENT)
-            | Field::SubOption(RELAY_AGENT, _)
-            | Field::Giaddr
+        asked,
+        Asked::Field(
+            Field::Relay4(_)
+                | Field::Option(RELAY_AGENT)
+                | Field::SubOption(RELAY_AGENT, _)
+                | Field::Giaddr
+        )
     )
 }

@@ -9,6 +9,7 @@ use crate::subnet::{Network, Subnet4, Subnet6};
 use core::hash::Hash;
 use core::net::{IpAddr, Ipv4Addr};
 use core::ops::Deref;
+use dhcp_lease::SubnetId;
 use hashbrown::{HashMap, HashSet};
 
 /// The number of a VPN within one policy.
@@ -33,6 +34,8 @@ pub struct Place {
 pub trait Linked {
     /// How many bits an address of the protocol has.
     const BITS: u8;
+    /// Its number.
+    fn id(&self) -> SubnetId;
     /// The subnet's address, in the low [`Linked::BITS`] bits, and the length of its prefix.
     fn prefix(&self) -> (u128, u8);
     /// Relay agents that it is behind, besides those that have an address in it.
@@ -49,6 +52,10 @@ pub trait Linked {
 
 impl Linked for Subnet4 {
     const BITS: u8 = 32;
+
+    fn id(&self) -> SubnetId {
+        self.id
+    }
 
     fn prefix(&self) -> (u128, u8) {
         (u128::from(self.network.to_bits()), self.prefix_len)
@@ -77,6 +84,10 @@ impl Linked for Subnet4 {
 
 impl Linked for Subnet6 {
     const BITS: u8 = 128;
+
+    fn id(&self) -> SubnetId {
+        self.id
+    }
 
     fn prefix(&self) -> (u128, u8) {
         (self.network.to_bits(), self.prefix_len)
@@ -149,6 +160,11 @@ impl<S: Linked> Networks<S> {
         self.index = Index::of(&self.networks);
     }
 
+    /// The subnet with a number.
+    pub fn of_id(&self, id: SubnetId) -> Option<Place> {
+        self.index.by_id.get(&id).copied()
+    }
+
     /// The first subnet that lists a relay agent as its own.
     pub fn of_relay(&self, vpn: VpnNumber, relay: impl Into<IpAddr>) -> Option<Place> {
         let key = (vpn, bits(relay.into()));
@@ -211,6 +227,7 @@ impl<S: Linked> Networks<S> {
 
 #[derive(Clone, Debug, Default)]
 struct Index {
+    by_id: HashMap<SubnetId, Place>,
     by_relay: HashMap<(VpnNumber, u128), Place>,
     relays: HashSet<u128>,
     by_interface: HashMap<Box<str>, Place>,
@@ -235,6 +252,7 @@ impl Index {
     /// Adds a subnet. What an earlier one has taken stays that one's.
     fn add<S: Linked>(&mut self, subnet: &S, place: Place) {
         let vpn = subnet.vpn();
+        self.by_id.entry(subnet.id()).or_insert(place);
         for relay in subnet.relays() {
             self.by_relay.entry((vpn, relay)).or_insert(place);
             self.relays.insert(relay);

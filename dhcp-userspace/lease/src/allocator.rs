@@ -453,6 +453,13 @@ impl Pools {
         }
     }
 
+    /// Whether somebody has a lease at this moment, if only as an offer, or it is set aside. What nobody can have is
+    /// nobody's.
+    pub fn is_taken(&self, lease: Lease) -> bool {
+        self.bit(lease)
+            .is_some_and(|(pool, offset)| pool.is_taken(offset))
+    }
+
     /// All IPv4 addresses that are configured, in pools and reserved outside of them: the first of each run,
     /// and how many there are. No address is in two runs.
     pub fn v4_ranges(&self) -> Vec<(Ipv4Addr, u64)> {

@@ -7,6 +7,7 @@ use super::select::{Selection, Targets};
 use crate::clock::Clock;
 use crate::commit::StoreState;
 use crate::snapshot::Shared;
+use dhcp_core::class::ClassId;
 use dhcp_core::{Policy, v4};
 use dhcp_lease::context::ItemKind;
 use dhcp_lease::{Binding, Lease, LeaseKind, Partitions, Timestamp};
@@ -43,20 +44,32 @@ struct Clients {
 /// Finds the clients that a campaign is for. Those without a nonce of ours cannot be told.
 ///
 /// # Errors
-/// [`StartError::Socket`].
+/// [`StartError::Socket`], [`StartError::Class`].
 pub fn prepare(
     surroundings: Surroundings,
     selection: &Selection,
     what: String,
     plan: Plan,
 ) -> Result<Start, StartError> {
+    let policy = surroundings.policy.load();
+    let class = match selection {
+        Selection::Class(name) => Some(class(name, &policy)?),
+        _ => None,
+    };
     let sender = Sender::open().map_err(StartError::Socket)?;
     let since = surroundings.clock.now();
     want_news(&surroundings.partitions, Some(since));
     // RFC 6704 section 3 [forcerenew-by-nonce]: nobody else is sent anything.
     let able = |binding: &Binding| binding.context.reconfigure_key().is_some();
     let partitions = Arc::clone(&surroundings.partitions);
-    let (targets, met) = Targets::find(partitions, LeaseKind::V4, selection, since, able);
+    let (targets, met) = match class {
+        None => Targets::find(partitions, LeaseKind::V4, selection, since, able),
+        Some(class) => {
+            let (mut all, _) = Targets::find(partitions, LeaseKind::V4, selection, since, |_| true);
+            let met = all.narrow(|binding| v4::is_member(binding, class, &policy), able);
+            (all, met)
+        }
+    };
     Ok(Start {
         targets: targets.len() as u32,
         unable: met.unable,
@@ -69,6 +82,24 @@ pub fn prepare(
             sender,
         }),
     })
+}
+
+/// The class with a name, if leases tell who is in it.
+fn class(name: &str, policy: &Policy) -> Result<ClassId, StartError> {
+    let refused = |why: String| StartError::Class {
+        name: name.to_owned(),
+        why,
+    };
+    let classes = &policy.classes_v4;
+    let class = classes
+        .find(name)
+        .ok_or_else(|| refused("is none that the configuration defines or asks for".to_owned()))?;
+    match classes.unknown_field(class, v4::is_kept) {
+        None => Ok(class),
+        Some(field) => Err(refused(format!(
+            "depends on {field}, which is not kept with leases; select its clients by subnet or relay agent"
+        ))),
+    }
 }
 
 fn want_news(partitions: &Partitions, since: Option<Timestamp>) {

@@ -135,6 +135,14 @@ pub enum StartError {
     /// No thread.
     #[error("cannot start the campaign's thread: {0}")]
     Thread(#[source] io::Error),
+    /// A class whose clients cannot be selected.
+    #[error("class {name:?} {why}")]
+    Class {
+        /// Its name.
+        name: String,
+        /// What is in the way.
+        why: String,
+    },
     /// The server stops.
     #[error("the server is about to end")]
     Ending,

@@ -22,12 +22,14 @@ pub enum Selection {
     Prefix(Prefix),
     /// Clients behind the DHCPv4 relay agent with this `giaddr`.
     Relay(Ipv4Addr),
+    /// Clients of the DHCPv4 class with this name.
+    Class(String),
     /// Everybody.
     All,
 }
 
 impl Selection {
-    /// Whether the holder of a binding is meant.
+    /// Whether the holder of a binding is meant, as far as its binding alone tells: of a class everybody may be.
     pub fn includes(&self, binding: &Binding) -> bool {
         match self {
             Self::Lease(lease) => binding.lease == *lease,
@@ -36,7 +38,7 @@ impl Selection {
             Self::Subnet(id) => binding.subnet == *id,
             Self::Prefix(prefix) => prefix.range().contains(binding.lease.address()),
             Self::Relay(giaddr) => binding.context.giaddr() == Some(*giaddr),
-            Self::All => true,
+            Self::Class(_) | Self::All => true,
         }
     }
 }
@@ -101,6 +103,29 @@ impl Targets {
             binding: Binding::default(),
         };
         (this, met)
+    }
+
+    /// Keeps those that are `meant` and `can` be told. Each is looked at without its partition's lock: what is asked
+    /// takes longer than reading it.
+    pub(super) fn narrow(
+        &mut self,
+        is_meant: impl Fn(&Binding) -> bool,
+        can: impl Fn(&Binding) -> bool,
+    ) -> Met {
+        let mut met = Met::default();
+        let mut kept = Vec::new();
+        for number in 0..self.targets.len() as u32 {
+            if !self.read(number) || !is_meant(&self.binding) {
+                continue;
+            }
+            met.selected += 1;
+            match can(&self.binding) {
+                true => kept.extend(self.targets.get(number as usize)),
+                false => met.unable += 1,
+            }
+        }
+        self.targets = kept;
+        met
     }
 
     /// How many there are.
@@ -264,6 +289,26 @@ mod tests {
         }
         let (targets, met) = store.find(&Selection::All);
         assert_eq!((targets.len(), met.unable), (11, 1));
+    }
+
+    #[test]
+    fn a_class_is_looked_for_among_all() {
+        let store = Store::new();
+        let partitions = Arc::clone(&store.partitions);
+        let selection = Selection::Class("odd".to_owned());
+        let (mut targets, met) =
+            Targets::find(partitions, LeaseKind::V4, &selection, NOW, |_| true);
+        assert_eq!((targets.len(), met.selected), (12, 12));
+        let last = |binding: &Binding| binding.hardware.as_slice()[5];
+        let met = targets.narrow(|it| last(it) % 2 == 1, |it| last(it) != 3);
+        assert_eq!((targets.len(), met.selected, met.unable), (5, 6, 1));
+        let left: Vec<_> = (0..5)
+            .map(|number| last(targets.binding(number).unwrap()))
+            .collect();
+        assert!(
+            left.iter().all(|last| last % 2 == 1 && *last != 3),
+            "{left:?}"
+        );
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(super) struct ReconfigureArgs {
     /// Whoever is behind the relay agent with this address.
     #[arg(long, value_name = "GIADDR", group = "whom")]
     relay: Option<Ipv4Addr>,
+    /// Whoever is in the client class with this name, as far as leases tell that.
+    #[arg(long, value_name = "NAME", group = "whom")]
+    class: Option<String>,
     /// Everybody.
     #[arg(long, group = "whom")]
     all: bool,
@@ -81,6 +84,7 @@ impl ReconfigureArgs {
             subnet: self.subnet.clone(),
             subnet_id: self.subnet_id,
             relay: self.relay,
+            class: self.class.clone(),
             all: self.all,
             rate: self.rate,
             timeout_seconds: self.timeout,

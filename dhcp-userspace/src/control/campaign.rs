@@ -21,7 +21,7 @@ const RATE_MAX: u32 = 100_000;
 const TIMEOUT_SECONDS_MAX: u32 = 3_600;
 const TRIES_MAX: u16 = 16;
 
-/// The body of `POST /v1/reconfigure`: whom, by exactly one of the first seven, and how.
+/// The body of `POST /v1/reconfigure`: whom, by exactly one of the first eight, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Reconfigure {
@@ -43,6 +43,9 @@ pub struct Reconfigure {
     /// Clients behind the relay agent with this address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relay: Option<Ipv4Addr>,
+    /// Clients of the class with this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// Everybody.
     pub all: bool,
     /// Messages per second, retries included.
@@ -91,13 +94,17 @@ impl Reconfigure {
             let what = format!("clients behind the relay agent {relay}");
             found.push((Selection::Relay(relay), what));
         }
+        if let Some(name) = &self.class {
+            let what = format!("clients of class {name:?}");
+            found.push((Selection::Class(name.clone()), what));
+        }
         if self.all {
             found.push((Selection::All, "all clients".to_owned()));
         }
         match (found.pop(), found.is_empty()) {
             (Some(one), true) => Ok(one),
             _ => Err(
-                "say whom by exactly one of address, hw-address, client-id, subnet, subnet-id, relay and all"
+                "say whom by exactly one of address, hw-address, client-id, subnet, subnet-id, relay, class and all"
                     .to_owned(),
             ),
         }
@@ -242,6 +249,7 @@ fn refuse(error: &StartError) -> Response {
     let code = match error {
         StartError::Busy { .. } => StatusCode::CONFLICT,
         StartError::NotRunning => StatusCode::NOT_FOUND,
+        StartError::Class { .. } => StatusCode::BAD_REQUEST,
         StartError::Socket(_) | StartError::Thread(_) | StartError::Ending => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -330,6 +338,7 @@ mod tests {
             by(|it| it.subnet = Some("192.0.2.0/24".to_owned())),
             by(|it| it.subnet_id = Some(7)),
             by(|it| it.relay = Some(Ipv4Addr::new(10, 0, 0, 1))),
+            by(|it| it.class = Some("modems".to_owned())),
             by(|it| it.all = true),
         ];
         for request in &good {
@@ -342,6 +351,7 @@ mod tests {
             by(|it| it.hw_address = Some("printer".to_owned())),
             by(|it| it.subnet = Some("192.0.2.1/24".to_owned())),
             by(|it| (it.all, it.subnet_id) = (true, Some(7))),
+            by(|it| (it.class, it.subnet_id) = (Some("a".to_owned()), Some(7))),
         ];
         for request in &bad {
             assert!(request.selection().is_err(), "{request:?}");

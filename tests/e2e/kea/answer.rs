@@ -1,6 +1,6 @@
 //! What is compared of an answer.
 
-use super::question::{Client, Network};
+use super::client::{Client, Network};
 use dhcp_tests::packet::Packet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

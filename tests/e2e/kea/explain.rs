@@ -1,12 +1,17 @@
 //! The differences that are ours on purpose: each has its paragraph in docs/kea-differences.md.
 
 use super::answer::Answer;
-use super::question::{Kind, Network, Question};
+use super::client::Network;
+use super::question::{Kind, Question};
+use std::net::Ipv4Addr;
 
 /// What explains a difference: the words in bold of its paragraphs in docs/kea-differences.md. What they explain is made
 /// equal in both answers, so that nothing else hides behind it.
+///
+/// `is_declined`: the client has declined what is reserved for it.
 pub(crate) fn explain(
     question: &Question,
+    is_declined: bool,
     kea: &mut Option<Answer>,
     ours: &mut Option<Answer>,
 ) -> Vec<&'static str> {
@@ -14,14 +19,21 @@ pub(crate) fn explain(
     let name = |answer: &Option<Answer>| answer.as_ref().map_or("silence", Answer::name);
     let names = (name(kea), name(ours));
     let is_from_pool = |answer: &Answer| answer.from.contains("pool");
-    let has_none = |answer: &Answer| answer.from == "none";
-    if question.client.has_address()
-        && matches!(names, ("NAK", "ACK") | ("BOOTREPLY", "BOOTREPLY"))
-        && kea.as_ref().is_some_and(has_none)
-        && ours.as_ref().is_some_and(is_from_pool)
-    {
+    let is_ours_from_pool = ours.as_ref().is_some_and(is_from_pool);
+    let is_kea_s_from_pool = kea.as_ref().is_some_and(is_from_pool);
+    let is_same = names.0 == names.1 || names == ("NAK", "ACK");
+    if is_declined && is_same && is_ours_from_pool && !is_kea_s_from_pool {
         kea.clone_from(ours);
         return vec!["A reserved address in quarantine"];
+    }
+    let is_reserved = |answer: &Answer| answer.from.parse::<Ipv4Addr>().is_ok();
+    if question.client.has_another_name()
+        && is_same
+        && ours.as_ref().is_some_and(is_reserved)
+        && !kea.as_ref().is_some_and(is_reserved)
+    {
+        kea.clone_from(ours);
+        return vec!["A machine with several names"];
     }
     if names.0 != names.1 {
         if let Some(reason) = of_verdict(question, names) {
@@ -58,14 +70,19 @@ fn of_verdict(question: &Question, names: (&str, &str)) -> Option<&'static str> 
             "A client identifier of one octet"
         }
         (_, _, "silence") if question.client.hlen > 16 => "`hlen` above 16",
-        (_, "NAK" | "ACK", "silence") if is_nowhere => "A link that nobody serves",
+        (_, "NAK" | "ACK" | "BOOTREPLY", "silence") if is_nowhere => "A link that nobody serves",
+        (_, "NAK", "ACK") if question.is_direct() && question.has_foreign_link() => {
+            "Option 82 without `giaddr`."
+        }
         (Kind::SelectNothing | Kind::RequestNothing, _, "silence") => {
             "A REQUEST without an address"
         }
-        (Kind::Reboot | Kind::RebootAnother, "NAK", "silence") => {
+        (Kind::Reboot | Kind::RebootAnother, "NAK", "silence")
+        | (Kind::RebootAnother, "ACK", "silence") => {
             "An INIT-REBOOT of a client that we do not know"
         }
         (Kind::Reboot | Kind::RebootAnother, "NAK", "ACK") => "A former lease",
+        (Kind::RebootAnother, "ACK", "NAK") => "An INIT-REBOOT of another address",
         (Kind::Select | Kind::SelectAnother, "ACK", "NAK") => "A REQUEST for what was not offered",
         (Kind::Renew | Kind::Rebind | Kind::RebindAnother, _, "NAK" | "silence") => {
             "A renewal of what the client does not hold"
@@ -133,6 +150,9 @@ impl Pair<'_> {
             self.kea.destination.clone_from(&self.ours.destination);
             self.reasons.push(reason);
         }
+        if question.client.identifier.is_short() && self.is_nak() {
+            self.forgive(61, "A client identifier of one octet");
+        }
         if self.is_nak() && self.has(56) == (false, true) {
             self.forgive(56, "A NAK says why");
         }
@@ -151,6 +171,11 @@ impl Pair<'_> {
                 "A client without an Ethernet address"
             }
             Kind::DiscoverWithCiaddr => "A DISCOVER with `ciaddr`",
+            Kind::Renew | Kind::Rebind | Kind::RebindAnother | Kind::Inform
+                if question.broadcast && kea.ends_with("at all stations") =>
+            {
+                "The broadcast bit of a client that has an address"
+            }
             _ => return None,
         })
     }
@@ -203,6 +228,14 @@ impl Pair<'_> {
         {
             for code in [51, 58, 59] {
                 self.forgive(code, "A lease that was granted a moment ago");
+            }
+        }
+        if let (Some(kea), Some(ours)) = (seconds(self.kea), seconds(self.ours))
+            && kea < ours
+            && ours - kea <= SECONDS_OF_A_RUN
+        {
+            for code in [51, 58, 59] {
+                self.forgive(code, "What is left of a young lease");
             }
         }
         let is_lab = self.kea.options.get(&1).map(Vec::as_slice) == Some(&[255, 255, 0, 0]);
@@ -264,6 +297,9 @@ impl Pair<'_> {
         self.kea.len = self.ours.len;
     }
 }
+
+/// How old a lease can be.
+const SECONDS_OF_A_RUN: u32 = 60;
 
 /// What no reason of size or wish leaves out.
 const OF_PROTOCOL: [u8; 8] = [1, 51, 53, 54, 58, 59, 61, 82];

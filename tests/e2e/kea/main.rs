@@ -3,8 +3,9 @@
 //!
 //! xdhcpd's configuration is what `config import-kea` makes of Kea's. Both live through the same messages. Where a message
 //! refers to an earlier answer, it refers to that of the server it goes to: which free address a server picks is its own
-//! affair, from which pool is not. `KEA_EXCHANGES` says how many messages, `KEA_SEED` which;
-//! `KEA_CLIENT` prints those of the client with a number.
+//! affair, from which pool is not. `KEA_EXCHANGES` says how many messages, `KEA_SEED` which ones instead of those of the
+//! usual seeds; `KEA_CLIENT` prints those of the client with a number. `KEA_ROOT` is the root of another system in which
+//! Kea is taken from, as `debootstrap --include=kea-dhcp4-server testing FOLDER` makes it.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -14,16 +15,23 @@
 )]
 
 mod answer;
+mod client;
 mod explain;
+mod message;
 mod question;
 mod rig;
 
 use answer::{Answer, address, difference, kind, word};
+use client::{Client, SETTLED};
 use explain::explain;
-use question::{Client, Kind, Question, SETTLED, Told};
+use question::{Kind, Question, Told};
 use rig::{Random, Side, hooks, link, number};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
+
+/// Each some seconds.
+const SEEDS: RangeInclusive<u64> = 1..=4;
 
 /// A server, and what it told each client.
 struct Party {
@@ -85,9 +93,15 @@ impl Party {
 
 #[test]
 fn answers_are_kea_s_or_explained() {
-    let exchanges = number("KEA_EXCHANGES", 2500) as u32;
-    let seed = number("KEA_SEED", 1);
-    let watched = number("KEA_CLIENT", u64::MAX);
+    match number("KEA_SEED") {
+        Some(seed) => compare(seed),
+        None => SEEDS.for_each(compare),
+    }
+}
+
+fn compare(seed: u64) {
+    let exchanges = number("KEA_EXCHANGES").unwrap_or(2500) as u32;
+    let watched = number("KEA_CLIENT");
     let data = Path::new(env!("CARGO_MANIFEST_DIR"));
     let configuration = std::fs::read_to_string(data.join("data/differential.conf")).unwrap();
     let configuration = configuration.replace("HOOKS", &hooks());
@@ -102,6 +116,7 @@ fn answers_are_kea_s_or_explained() {
         .await_readiness(&Question::marker().packet(1, Told::default()));
     let mut random = Random::new(seed);
     let mut generations = [0u8; 256];
+    let mut declined = BTreeSet::new();
     let mut explained: BTreeMap<&str, usize> = BTreeMap::new();
     let mut unexplained: BTreeMap<String, (usize, String)> = BTreeMap::new();
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
@@ -114,7 +129,7 @@ fn answers_are_kea_s_or_explained() {
         let mut mine = ours.ask(xid, &question);
         let name = |answer: &Option<Answer>| answer.as_ref().map_or("silence", Answer::name);
         let (their_name, my_name) = (name(&theirs), name(&mine));
-        if u64::from(client.number) == watched {
+        if Some(u64::from(client.number)) == watched {
             let of = |answer: &Option<Answer>| answer.as_ref().map(|it| it.from.clone());
             let (kea, ours) = (of(&theirs), of(&mine));
             println!("{xid}: {their_name} {kea:?} / {my_name} {ours:?}: {question:?}");
@@ -122,7 +137,8 @@ fn answers_are_kea_s_or_explained() {
         *kinds
             .entry(format!("{:?}: {my_name}", question.kind))
             .or_default() += 1;
-        for reason in explain(&question, &mut theirs, &mut mine) {
+        let is_declined = client.has_address() && declined.contains(&client.number);
+        for reason in explain(&question, is_declined, &mut theirs, &mut mine) {
             *explained.entry(reason).or_default() += 1;
         }
         if theirs != mine {
@@ -131,6 +147,9 @@ fn answers_are_kea_s_or_explained() {
             let first = || (0, format!("{xid}: {question:?}{values}"));
             unexplained.entry(class).or_insert_with(first).0 += 1;
         }
+        if question.kind == Kind::Decline {
+            declined.insert(client.number);
+        }
         // Where one of the two may have changed its mind about the client and the other has not.
         let is_unsettling =
             their_name != my_name || question.kind.is_unsettling() || question.is_in_disguise();
@@ -138,7 +157,8 @@ fn answers_are_kea_s_or_explained() {
             kea.forget(xid + 1, client);
             ours.forget(xid + 1, client);
         }
-        if client.number >= SETTLED && (is_unsettling || random.one_in(8)) {
+        let is_replaced = random.one_in(8);
+        if client.number >= SETTLED && (is_unsettling || is_replaced) {
             generations[usize::from(client.number)] += 1;
         }
     }

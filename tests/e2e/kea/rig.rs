@@ -27,22 +27,35 @@ pub(crate) struct Side {
     reason = "they are held so that they are ended when all is done"
 )]
 enum Program {
-    Kea(Process),
+    Kea(Process, Shown),
     Ours(Box<Server>),
+}
+
+/// A folder in the root of another system, which goes when Kea has ended.
+struct Shown(PathBuf);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Side {
     /// Kea with a configuration of its own language.
     pub(crate) fn kea(link: Link, program: &str, configuration: &str) -> Self {
         let folder = link.file("kea");
-        let file = written(&folder, configuration);
+        std::fs::create_dir_all(&folder).unwrap();
+        // Whatever its root is, its folder has the same name there.
+        let shown = Shown(root().join(folder.strip_prefix("/").expect("an absolute path")));
+        written(&shown.0, configuration);
         let mut command = link.server.command("env");
         for variable in ["KEA_PIDFILE_DIR", "KEA_LOCKFILE_DIR"] {
             command.arg(format!("{variable}={}", folder.display()));
         }
-        command.args([program, "-c"]).arg(&file);
+        command.arg("chroot").arg(root());
+        command.args([program, "-c"]).arg(folder.join("kea.conf"));
         let process = Process::start(&mut command, &folder, "kea");
-        Self::new("Kea", link, Program::Kea(process))
+        Self::new("Kea", link, Program::Kea(process, shown))
     }
 
     /// xdhcpd with what its importer makes of the same configuration, which it must take whole.
@@ -153,13 +166,20 @@ pub(crate) fn link() -> Link {
     link
 }
 
+/// The root of the system whose Kea is asked: `KEA_ROOT`, or this one.
+fn root() -> PathBuf {
+    std::env::var_os("KEA_ROOT").map_or_else(|| "/".into(), PathBuf::from)
+}
+
 /// Where Debian keeps Kea's hook libraries: below the folder of its architecture.
 pub(crate) fn hooks() -> String {
-    let folders = std::fs::read_dir("/usr/lib").unwrap();
+    let root = root();
+    let folders = std::fs::read_dir(root.join("usr/lib")).unwrap();
     let folders = folders.map(|entry| entry.unwrap().path().join("kea/hooks"));
     let mut known = folders.filter(|path| path.is_dir());
     let folder = known.next().expect("Kea is installed");
-    folder.display().to_string()
+    let folder = folder.strip_prefix(root).expect("it lies there");
+    Path::new("/").join(folder).display().to_string()
 }
 
 /// Marsaglia's xorshift: the same questions in every run with the same seed.
@@ -187,10 +207,8 @@ impl Random {
 }
 
 /// A number of the environment: `KEA_EXCHANGES`, `KEA_SEED`.
-pub(crate) fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |written| {
-        written
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable} is no number: {written}"))
-    })
+pub(crate) fn number(variable: &str) -> Option<u64> {
+    let written = std::env::var(variable).ok()?;
+    let number = written.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} is no number: {written}")))
 }

@@ -6,6 +6,7 @@ use super::process::Process;
 use super::server::{Leases, binary};
 use serde_json::Value;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 /// How long any run of these tests may take.
@@ -48,11 +49,19 @@ impl Blaster {
     ///
     /// # Panics
     /// When it ends without a report.
-    pub fn report(mut self) -> Report {
-        self.process.wait(LONGEST);
+    pub fn report(self) -> Report {
+        self.outcome().0
+    }
+
+    /// The same, and how it ended.
+    ///
+    /// # Panics
+    /// When it ends without a report.
+    pub fn outcome(mut self) -> (Report, ExitStatus) {
+        let status = self.process.wait(LONGEST);
         let output = self.process.output();
         match serde_json::from_str(&output) {
-            Ok(value) => Report(value, self.process.log()),
+            Ok(value) => (Report(value, self.process.log()), status),
             Err(error) => panic!("the blaster's report: {error}:\n{}", self.process.log()),
         }
     }
@@ -78,6 +87,28 @@ impl Report {
         let operation = operations.and_then(|all| all.get(operation));
         let count = operation.and_then(|operation| operation.get(name));
         count.and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// A count of one question, 0 if it was not asked.
+    pub fn step(&self, step: &str, name: &str) -> u64 {
+        let step = self.0.get("steps").and_then(|all| all.get(step));
+        let count = step.and_then(|step| step.get(name));
+        count.and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// How often answers had this fault.
+    pub fn violations(&self, name: &str) -> u64 {
+        let kinds = self.0.get("violations_by_kind");
+        let count = kinds.and_then(|kinds| kinds.get(name));
+        count.and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// How long the longest exchange took.
+    pub fn longest_nanoseconds(&self) -> u64 {
+        let operations = self.0.get("operations").and_then(Value::as_object);
+        let all = operations.into_iter().flat_map(|all| all.values());
+        let longest = all.filter_map(|of| of.pointer("/latency_ns/max").and_then(Value::as_u64));
+        longest.max().unwrap_or(0)
     }
 
     /// A count of `refusals`, 0 if it is not there.

@@ -16,6 +16,7 @@ use std::process::Command;
 #[command(
     after_help = "Examples:\n  cargo xtask bench store                          10 million leases, some minutes\n  \
                         cargo xtask bench store --quick --leases 1000000\n  \
+                        cargo xtask bench store --refusal                a full pool refuses the next client\n  \
                         cargo xtask bench store --leases 16000000 --json figures.json"
 )]
 pub(crate) struct Args {
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Fewer and shorter turns
     #[arg(long)]
     quick: bool,
+    /// Measure nothing but the refusal of clients when every address of a pool is taken
+    #[arg(long)]
+    refusal: bool,
     /// Where to make the store, on the disk that is meant; removed afterwards
     #[arg(long, value_name = "PATH")]
     directory: Option<PathBuf>,
@@ -41,8 +45,10 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     let mut program = Command::new(project.binary("xdhcp-store", Profile::Release));
     program.arg("--leases").arg(args.leases.to_string());
     program.arg("--directory").arg(directory);
-    if args.quick {
-        program.arg("--quick");
+    for (is_wanted, flag) in [(args.quick, "--quick"), (args.refusal, "--refusal")] {
+        if is_wanted {
+            program.arg(flag);
+        }
     }
     if let Some(path) = &args.json {
         program.arg("--json").arg(path);

@@ -7,12 +7,18 @@
 //! the additional ones only note that they hold ([`Memberships::with_additional`]).
 
 use super::{ClassId, ClassSet, Guard, Memberships};
-use crate::expression::{Condition, Expression, Packet, SCRATCH_OCTETS, Scratch};
+use crate::expression::{
+    Asked, Condition, Expression, Field, Packet, Protocol, SCRATCH_OCTETS, Scratch,
+};
 use crate::limits::LeaseLimits;
 use crate::options::OptionSet;
 use crate::subnet::Lifetimes;
 use core::net::Ipv4Addr;
+use dhcp_wire::v4::code;
 use hashbrown::HashMap;
+
+/// The option by which a DHCPv4 client says what it is.
+const VENDOR_CLASS: u16 = code::VENDOR_CLASS_IDENTIFIER as u16;
 
 /// Who may use a shared network, subnet or pool, and which classes its clients may be in besides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,13 +157,21 @@ impl Classes {
         ClassId::new(place)
     }
 
-    /// The classes of a packet as far as it tells them itself. `vendor` is what the client says that it is.
-    pub fn begin<P: Packet>(&self, packet: &P, vendor: Option<&[u8]>, classes: &mut Memberships) {
+    /// The classes of a packet as far as it tells them itself. `vendor` is what the client says that it is, `given` the
+    /// class that the server puts it into for what kind of message it is.
+    pub fn begin<P: Packet>(
+        &self,
+        packet: &P,
+        vendor: Option<&[u8]>,
+        given: Option<ClassId>,
+        classes: &mut Memberships,
+    ) {
         classes.clear();
         if self.is_empty() {
             return;
         }
         classes.insert(ClassId::ALL);
+        given.into_iter().for_each(|class| classes.insert(class));
         classes.additional = self.untested;
         if let Some(class) = vendor.and_then(|vendor| self.vendors.get(vendor)) {
             classes.insert(*class);
@@ -217,6 +231,45 @@ impl Classes {
                 }
             }
         }
+    }
+
+    /// The first field for which `is_known` is false of all that who is in a class depends on, directly or through
+    /// other classes; `None`: there is none. What reservations say needs no field.
+    pub fn unknown_field(&self, class: ClassId, is_known: impl Fn(Field) -> bool) -> Option<Field> {
+        let mut pending = vec![class];
+        let mut seen = ClassSet::EMPTY;
+        let mut unknown = None;
+        while let Some(class) = pending.pop() {
+            if !seen.insert(class) {
+                continue;
+            }
+            let mut ask = |asked| {
+                match asked {
+                    Asked::Field(field) if !is_known(field) => unknown = Some(field),
+                    Asked::Field(_) => {}
+                    Asked::Class(other) => pending.push(other),
+                }
+                unknown.is_some()
+            };
+            let is_unknown = match self.get(class).map(|class| &class.test) {
+                Some(Test::Condition(condition)) => condition.asks_for(&mut ask),
+                Some(Test::Template { value, .. }) => value.asks_for(&mut ask),
+                _ if class == ClassId::BOOTP => ask(Asked::Field(Field::MessageType(Protocol::V4))),
+                _ if self.vendors.values().any(|it| *it == class) => {
+                    ask(Asked::Field(Field::Option(VENDOR_CLASS)))
+                }
+                _ => false,
+            };
+            if is_unknown {
+                return unknown;
+            }
+            let spawns = |template: &&ClassId| match self.get(**template).map(|it| &it.test) {
+                Some(Test::Template { spawned, .. }) => spawned.values().any(|it| *it == class),
+                _ => false,
+            };
+            pending.extend(self.tested.iter().filter(spawns));
+        }
+        None
     }
 
     /// The lifetimes of a subnet for a member of classes: those of the first class that has some go before them.

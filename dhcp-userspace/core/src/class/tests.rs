@@ -129,7 +129,7 @@ fn classes_come_in_keas_order() {
         ("other", When::Early, "option[61].hex == 'x'"),
     ]);
     let mut found = Memberships::default();
-    policy.begin(&Says(b"abc"), Some(b"vendor"), &mut found);
+    policy.begin(&Says(b"abc"), Some(b"vendor"), None, &mut found);
     assert_eq!(
         names(&policy, found.iter()),
         ["ALL", "VENDOR_CLASS_vendor", "early"]
@@ -155,7 +155,7 @@ fn classes_come_in_keas_order() {
 fn a_client_without_a_reservation_is_unknown() {
     let policy = classes(&[("late", When::Late, "unknown")]);
     let mut found = Memberships::default();
-    policy.begin(&Says(b""), Some(b"nobody asks for this"), &mut found);
+    policy.begin(&Says(b""), Some(b"nobody asks for this"), None, &mut found);
     policy.complete(&Says(b""), false, [].iter(), &mut found);
     assert_eq!(names(&policy, found.iter()), ["ALL", "UNKNOWN", "late"]);
 }
@@ -172,7 +172,7 @@ fn a_template_spawns_the_class_that_is_asked_for_and_nothing_of_nothing() {
         (b"", &["ALL"]),
     ] {
         let mut found = Memberships::default();
-        policy.begin(&Says(says), None, &mut found);
+        policy.begin(&Says(says), None, None, &mut found);
         assert_eq!(names(&policy, found.iter()), expected);
     }
 }
@@ -181,7 +181,7 @@ fn a_template_spawns_the_class_that_is_asked_for_and_nothing_of_nothing() {
 fn where_a_class_without_test_is_asked_for_everybody_is_in_it() {
     let policy = classes(&[("options", When::Additional, "")]);
     let mut found = Memberships::default();
-    policy.begin(&Says(b""), None, &mut found);
+    policy.begin(&Says(b""), None, None, &mut found);
     assert_eq!(names(&policy, found.iter()), ["ALL"]);
     let options = policy.find("options").unwrap();
     let found = found.with_additional([options].into_iter());

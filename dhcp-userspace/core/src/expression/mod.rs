@@ -25,6 +25,7 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
+pub use ask::Asked;
 pub use packet::{Field, Packet, Protocol, Vendor};
 pub use parser::Names;
 pub use pattern::Pattern;

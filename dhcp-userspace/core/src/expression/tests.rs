@@ -453,7 +453,7 @@ proptest! {
 
 #[test]
 fn what_an_expression_looks_at_is_known() {
-    let agent = |field: Field| field == Field::Relay4(1);
+    let mut agent = |asked| asked == Asked::Field(Field::Relay4(1));
     for (text, asks) in [
         ("'a'", false),
         ("option[61].hex", false),
@@ -481,6 +481,9 @@ fn what_an_expression_looks_at_is_known() {
             false,
         ),
     ] {
-        assert_eq!(expression(text).asks_for(&agent), asks, "{text}");
+        assert_eq!(expression(text).asks_for(&mut agent), asks, "{text}");
     }
+    let mut member = |asked| matches!(asked, Asked::Class(_));
+    assert!(expression("ifelse(member('foobar'), 'a', 'b')").asks_for(&mut member));
+    assert!(!expression("ifelse(option[1].exists, 'a', 'b')").asks_for(&mut member));
 }

@@ -213,19 +213,8 @@ impl<'a> Case<'a> {
 
     /// The address that is reserved for the client, in the first subnet of its network that has one for it.
     fn find_reserved(&self) -> Option<Candidate> {
-        let mut subnets = self.network.subnets.iter().enumerate();
-        subnets.find_map(|(subnet, entry)| {
-            if !entry.access.guard.permits(&self.query.classes) {
-                return None;
-            }
-            let host = self.identifiers.host(self.policy, entry)?;
-            let hosts = &self.policy.hosts_v4;
-            let reservation = hosts.reservation(&entry.reservations, host)?;
-            // A global reservation may be of an address elsewhere.
-            let mut addresses = reservation.leases.iter().filter_map(|&lease| v4(lease));
-            let address = addresses.find(|&address| entry.contains(address))?;
-            Some(Candidate { address, subnet })
-        })
+        let (subnet, address, _) = self.identifiers.reserved(self.policy, self.network)?;
+        Some(Candidate { address, subnet })
     }
 
     fn read_record(&self) -> Record {

@@ -5,8 +5,9 @@ use super::query::{Kind, Query, knows_flexible};
 use crate::limits::{Line, LineKey};
 use crate::reservation::{Host, Reservations, ReservedBy};
 use crate::subnet::{Network, Policy, Subnet4};
-use dhcp_lease::Context;
+use core::net::Ipv4Addr;
 use dhcp_lease::context::{CONTEXT_OCTETS_MAX, ItemKind};
+use dhcp_lease::{Context, Lease};
 use dhcp_wire::Octets;
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v4::{SubOptions, code};
@@ -78,6 +79,42 @@ impl<'q> Identifiers<'q> {
         policy
             .hosts_v4
             .find(&subnet.reservations, |by| self.identifier(by))
+    }
+
+    /// The address that is reserved for the client: in which subnet of its network, the first that is for it and has
+    /// one, and by which reservation.
+    pub(super) fn reserved(
+        &self,
+        policy: &Policy,
+        network: &Network<Subnet4>,
+    ) -> Option<(usize, Ipv4Addr, Host)> {
+        let mut subnets = network.subnets.iter().enumerate();
+        subnets.find_map(|(subnet, entry)| {
+            if !entry.access.guard.permits(&self.query.classes) {
+                return None;
+            }
+            let host = self.host(policy, entry)?;
+            let reservation = policy.hosts_v4.reservation(&entry.reservations, host)?;
+            let mut addresses = reservation.leases.iter().filter_map(|lease| match lease {
+                Lease::V4(address) => Some(*address),
+                Lease::Address(_) | Lease::Prefix(..) => None,
+            });
+            // A global reservation may be of an address elsewhere.
+            let address = addresses.find(|&address| entry.contains(address))?;
+            Some((subnet, address, host))
+        })
+    }
+
+    /// Whether a reservation is for the client's hardware address, and not for what it or its relay agent says.
+    pub(super) fn is_of_hardware(&self, policy: &Policy, subnet: &Subnet4, host: Host) -> bool {
+        let hardware = self.query.hardware.as_slice();
+        let in_one = |reservations: &Reservations| {
+            reservations.index_of(ReservedBy::HardwareAddress, hardware)
+        };
+        match host {
+            Host::OfSubnet(index) => in_one(&subnet.reservations) == Some(index),
+            Host::Global(index) => in_one(&policy.hosts_v4.global) == Some(index),
+        }
     }
 
     fn identifier(&self, by: ReservedBy) -> &[u8] {

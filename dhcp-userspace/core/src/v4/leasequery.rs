@@ -6,7 +6,6 @@
 //! nothing, not even that we are here.
 
 pub mod bulk;
-mod kept;
 mod parse;
 mod reply;
 mod search;

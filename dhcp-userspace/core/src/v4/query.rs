@@ -12,6 +12,7 @@ use crate::expression::{SCRATCH_OCTETS, Scratch};
 use crate::flexible::FLEXIBLE_OCTETS_MAX_V4;
 use crate::networks::Place;
 use crate::own::OwnAddresses;
+use crate::reservation::Reservations;
 use crate::subnet::{
     ClientKey, Interface, Network, Policy, RelayPolicy, ReservedBy, Rules, Subnet4,
 };
@@ -69,6 +70,9 @@ pub struct Query {
     pub(super) client: ClientId,
     /// Whether it says who the client is.
     pub(super) matches_client: bool,
+    /// An address that is reserved for the client's hardware address, where the client has another name besides:
+    /// see [`find_name`](super::find_name).
+    pub(super) machine_address: Option<Ipv4Addr>,
     /// Whether it is echoed.
     pub(super) echoes_client: bool,
     pub(super) hardware: HardwareAddress,
@@ -133,6 +137,7 @@ impl Default for Query {
             address: none,
             client: ClientId::EMPTY,
             matches_client: true,
+            machine_address: None,
             echoes_client: true,
             hardware: HardwareAddress::NONE,
             lease_seconds: None,
@@ -292,7 +297,7 @@ pub fn classify(
         payload_len: payload.len(),
         trusts_agent: query.is_relayed() || networks.subnet(place).is_some_and(is_trusted),
     };
-    query.begin_classes(&received, policy)?;
+    query.begin_classes(&received, message_type, policy)?;
     let permitted = networks.permitted(place, &query.classes);
     (query.place, query.found_by) = (permitted.ok_or(Discard::NoSubnet)?, found_by);
     let subnet = networks.subnet(query.place).ok_or(Discard::NoSubnet)?;
@@ -330,6 +335,7 @@ pub fn classify(
         None => bootp(query.ciaddr, subnet.rules)?,
     };
     query.complete_classes(&received, policy)?;
+    query.machine_address = query.reserved_for_machine(policy);
     query.check_destination(interface, policy)?;
     query.take_surroundings(source, policy);
     Ok(())
@@ -522,7 +528,12 @@ impl Query {
     }
 
     /// The client's classes as far as the message tells them.
-    fn begin_classes(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
+    fn begin_classes(
+        &mut self,
+        received: &Received<'_>,
+        message_type: Option<MessageType>,
+        policy: &Policy,
+    ) -> Result<(), Discard> {
         let classes = &policy.classes_v4;
         if classes.is_empty() {
             self.classes.clear();
@@ -530,7 +541,9 @@ impl Query {
         }
         let mut block = [0; SCRATCH_OCTETS];
         let vendor = vendor_class(received, &mut Scratch::new(&mut block));
-        classes.begin(received, vendor, &mut self.classes);
+        // As Kea's hook for BOOTP has it, before any test.
+        let given = message_type.is_none().then_some(ClassId::BOOTP);
+        classes.begin(received, vendor, given, &mut self.classes);
         self.not_dropped()
     }
 
@@ -546,7 +559,9 @@ impl Query {
         }
         let network = self.network(policy).ok_or(Discard::NoSubnet)?;
         let identifiers = Identifiers::of(self, policy, network, |_| false);
-        let mut subnets = network.subnets.iter();
+        // What is reserved in a subnet that is not for the client is not reserved for it.
+        let of_client = |subnet: &&Subnet4| subnet.access.guard.permits(&self.classes);
+        let mut subnets = network.subnets.iter().filter(of_client);
         let reserved = subnets.find_map(|subnet| {
             let host = identifiers.host(policy, subnet)?;
             policy.hosts_v4.reservation(&subnet.reservations, host)
@@ -559,6 +574,31 @@ impl Query {
             &mut self.classes,
         );
         self.not_dropped()
+    }
+
+    /// What is reserved for the client by its hardware address alone, if that is not its only name.
+    fn reserved_for_machine(&self, policy: &Policy) -> Option<Ipv4Addr> {
+        let has_names = self.matches_client
+            && !self.client.is_empty()
+            && self.line.is_empty()
+            && !self.lacks_line
+            && has_own_address(&self.hardware);
+        if !has_names || self.kind == Kind::Inform {
+            return None;
+        }
+        let network = self.network(policy)?;
+        let is_by_hardware =
+            |reservations: &Reservations| reservations.has(ReservedBy::HardwareAddress);
+        let mut of_subnets = network.subnets.iter().map(|subnet| &subnet.reservations);
+        if !is_by_hardware(&policy.hosts_v4.global) && !of_subnets.any(is_by_hardware) {
+            return None;
+        }
+        let identifiers = Identifiers::of(self, policy, network, |_| false);
+        let (subnet, address, host) = identifiers.reserved(policy, network)?;
+        let subnet = network.subnets.get(subnet)?;
+        identifiers
+            .is_of_hardware(policy, subnet, host)
+            .then_some(address)
     }
 
     fn not_dropped(&self) -> Result<(), Discard> {

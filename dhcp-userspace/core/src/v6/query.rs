@@ -220,7 +220,8 @@ impl Query {
     /// The client's classes as far as the message tells them.
     fn begin_classes(&mut self, received: &Received<'_>, policy: &Policy) -> Result<(), Discard> {
         let vendor = vendor_class(received);
-        policy.classes_v6.begin(received, vendor, &mut self.classes);
+        let classes = &mut self.classes;
+        policy.classes_v6.begin(received, vendor, None, classes);
         self.not_dropped()
     }
 

@@ -133,6 +133,12 @@ impl Bitmap {
         bit < self.count && taken.is_some_and(|taken| taken & mask == 0) && !self.is_reserved(bit)
     }
 
+    pub(super) fn is_taken(&self, bit: u64) -> bool {
+        let (word, mask) = split(bit);
+        let taken = self.taken.get(word).map(|taken| taken.load(SeqCst));
+        taken.is_some_and(|taken| taken & mask != 0)
+    }
+
     pub(super) fn is_reserved(&self, bit: u64) -> bool {
         let (word, mask) = split(bit);
         bit < self.count

@@ -111,6 +111,10 @@ impl Pool {
         };
     }
 
+    pub(super) fn is_taken(&self, offset: u64) -> bool {
+        self.bitmap.is_taken(offset)
+    }
+
     pub(super) fn is_reserved(&self, offset: u64) -> bool {
         self.bitmap.is_reserved(offset)
     }

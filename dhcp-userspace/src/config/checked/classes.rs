@@ -277,7 +277,7 @@ impl Checker<'_> {
             name: name.value.as_str().into(),
             when,
             test,
-            options: self.level(&written.parameters.options, book.family),
+            options: self.class_options(written, book.family),
             valid: self.class_lifetimes(written),
             preferred: written
                 .parameters

@@ -72,7 +72,7 @@ impl Checker<'_> {
                 return Flexible::default();
             }
         };
-        if !expression.asks_for(&|_| true) {
+        if !expression.asks_for(&mut |_| true) {
             let message = "looks at nothing of a message, so that all clients are the same one; name an option or a \
                            field";
             self.report.warn(&text.spot, message);

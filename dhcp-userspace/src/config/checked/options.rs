@@ -2,7 +2,7 @@
 //! [`OptionSet`]: sub-options stand inside of the option that holds their space, those of vendors beside.
 
 use super::Checker;
-use crate::config::file::{File, OptionData, SharedNetwork};
+use crate::config::file::{ClientClass, File, OptionData, SharedNetwork};
 use crate::config::notation::Family;
 use crate::config::options::{
     self, Definition, Definitions, catalogue, code_max, enterprise, refusal, top_space,
@@ -56,6 +56,17 @@ impl Checker<'_> {
         let set = self.set(written, family, &definitions);
         self.definitions = definitions;
         set
+    }
+
+    /// The options of a class, which may define some for itself.
+    pub(super) fn class_options(&mut self, written: &ClientClass, family: Family) -> OptionSet {
+        if written.option_defs.is_empty() {
+            return self.level(&written.parameters.options, family);
+        }
+        let of_all = std::mem::take(&mut self.definitions);
+        let definitions = of_all.within_class(family, &written.option_defs, self.report);
+        self.definitions = of_all;
+        self.set(&written.parameters.options, family, &definitions)
     }
 
     fn set(

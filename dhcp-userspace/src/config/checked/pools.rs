@@ -7,9 +7,13 @@ use crate::config::notation::{self, Family, Prefix, Range};
 use crate::config::report::{At, Spot};
 use dhcp_core::alarms::Watched;
 use dhcp_lease::{Allocator, Lease, PoolIndex, PoolRange};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
+
+/// What is to be done about subnets of two VPNs with common addresses.
+const OTHER_VPN: &str = "they are of different VPNs, but a lease is known by its address alone; give one of them other \
+                         addresses, or a server of its own";
 
 /// What the IANA registries of special-purpose addresses keep from hosts for good (RFC 6890; RFC 1112;
 /// RFC 4291 sections 2.5 and 2.7).
@@ -56,7 +60,19 @@ impl Checker<'_> {
             })
         };
         let all: Vec<_> = subnets.iter().filter_map(range).collect();
-        self.overlaps(&all);
+        let vpn = |placed: &Placed<'_>| {
+            let place = placed.written.subnet.as_ref()?.spot.offset;
+            let vpn = placed.parameters.vpn.as_ref().map(|it| it.value.clone());
+            Some((place, vpn))
+        };
+        let vpns: HashMap<_, _> = subnets.iter().filter_map(vpn).collect();
+        // A lease is known by its address, in the store and to whoever asks for it.
+        let advice =
+            |one: &Spot, other: &Spot| match vpns.get(&one.offset) == vpns.get(&other.offset) {
+                true => None,
+                false => Some(OTHER_VPN),
+            };
+        self.overlaps_advising(&all, advice);
     }
 
     pub(super) fn pd_pool_overlaps(&mut self, subnets: &[Placed<'_>]) {
@@ -78,6 +94,15 @@ impl Checker<'_> {
 
     /// Reports every range that overlaps one before it. Sorting finds all in one pass.
     pub(super) fn overlaps(&mut self, all: &[At<Range>]) {
+        self.overlaps_advising(all, |_, _| None);
+    }
+
+    /// The same; `advice` says what to do about two of them.
+    fn overlaps_advising(
+        &mut self,
+        all: &[At<Range>],
+        advice: impl Fn(&Spot, &Spot) -> Option<&'static str>,
+    ) {
         let mut sorted: Vec<_> = all.iter().collect();
         sorted.sort_by_key(|it| (it.value.family, it.value.first, it.spot.offset));
         let mut widest: Option<&At<Range>> = None;
@@ -90,13 +115,15 @@ impl Checker<'_> {
                 };
                 let place = self.report.name(&earlier.spot);
                 let (later_range, earlier_range) = (later.value, earlier.value);
-                let message = if later_range.holds(&earlier_range)
-                    && earlier_range.holds(&later_range)
-                {
-                    format!("{later_range} is {place} too; keep one")
-                } else {
-                    format!("{later_range} overlaps {place}, {earlier_range}; shrink one of them")
-                };
+                let advice = advice(&later.spot, &earlier.spot);
+                let message =
+                    if later_range.holds(&earlier_range) && earlier_range.holds(&later_range) {
+                        let advice = advice.unwrap_or("keep one");
+                        format!("{later_range} is {place} too; {advice}")
+                    } else {
+                        let advice = advice.unwrap_or("shrink one of them");
+                        format!("{later_range} overlaps {place}, {earlier_range}; {advice}")
+                    };
                 self.report.error(&later.spot, message);
             }
             if other.is_none_or(|it| it.value.last < this.value.last) {

@@ -1,7 +1,7 @@
 //! Client classes as written, and where they are named.
 
 use super::values::ipv4;
-use super::{Limit, OptionData, Parameters};
+use super::{Limit, OptionData, OptionDef, Parameters};
 use crate::config::keys;
 use crate::config::notation::Family;
 use crate::config::reader::{Table, Value};
@@ -17,6 +17,8 @@ pub(in crate::config) struct ClientClass {
     pub(in crate::config) only_in_additional_list: Option<At<bool>>,
     pub(in crate::config) server_hostname: Option<At<String>>,
     pub(in crate::config) limit: Limit,
+    /// Options that it defines for itself (DHCPv4).
+    pub(in crate::config) option_defs: Vec<OptionDef>,
     /// Lifetimes, what a booting client fetches, and options.
     pub(in crate::config) parameters: Parameters,
 }
@@ -89,6 +91,10 @@ impl ClientClass {
             only_in_additional_list: additional.and_then(|it| it.read(report, Value::boolean)),
             server_hostname,
             limit: Limit::read(table, family, report),
+            option_defs: match family {
+                Family::V4 => OptionDef::list(table, report),
+                Family::V6 => Vec::new(),
+            },
             parameters,
         }
     }

@@ -333,6 +333,24 @@ fn libraries_with_a_counterpart_become_keys() {
     assert_eq!(said.len(), 2, "{said:#?}");
 }
 
+/// Options that a class defines for itself.
+#[test]
+fn options_that_classes_define_come_along() {
+    let text = r#"{ "Dhcp4": { "interfaces-config": { "interfaces": [ "e" ] },
+  "client-classes": [ { "name": "phones", "test": "option[60].hex == 'phone'",
+    "option-def": [ { "name": "vendor-encapsulated-options", "code": 43, "type": "empty", "encapsulate": "phone" },
+                    { "name": "server", "code": 1, "space": "phone", "type": "ipv4-address" } ],
+    "option-data": [ { "name": "vendor-encapsulated-options" },
+                     { "name": "server", "space": "phone", "data": "10.9.0.1" } ] } ] } }"#;
+    let imported = import4(text);
+    assert_eq!(said(&imported), Vec::<String>::new());
+    let (policy, _) = policy(&imported.text);
+    let class = policy.classes_v4.find("phones").unwrap();
+    let options = &policy.classes_v4.get(class).unwrap().options;
+    let option = options.iter().find(|option| option.code == 43).unwrap();
+    assert_eq!(*option.data, [1, 4, 10, 9, 0, 1]);
+}
+
 /// Flexible identifiers of both protocols, with their reservations and in their order.
 #[test]
 fn flexible_identifiers_come_along() {

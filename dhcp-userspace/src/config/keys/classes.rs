@@ -7,7 +7,7 @@ use super::{Key, SECONDS, TableKeys, key};
 /// A class of DHCPv4 clients.
 pub(in crate::config) const CLIENT_CLASS4: TableKeys = TableKeys {
     heading: "`[[dhcp4.client-classes]]`",
-    meaning: "DHCPv4 clients that something holds for. Classes are looked at in their order. Built in are `ALL`, `KNOWN` and `UNKNOWN` (with and without reservation), `VENDOR_CLASS_` with what option 60 says, and `DROP`. There may be 256, the built-in ones included.",
+    meaning: "DHCPv4 clients that something holds for. Classes are looked at in their order. Built in are `ALL`, `KNOWN` and `UNKNOWN` (with and without reservation), `VENDOR_CLASS_` with what option 60 says, `BOOTP` with clients that speak that, and `DROP`. There may be 256, the built-in ones included.",
     groups: &[
         CLASS,
         LIFETIMES_V4,
@@ -38,6 +38,12 @@ pub(in crate::config) const CLIENT_CLASS4: TableKeys = TableKeys {
             ),
         ],
         &[limits::CLASS],
+        &[key(
+            "option-def",
+            "list of tables",
+            "none",
+            "Options that its `option-data` means by these names and codes, see `option-def`; they go before those of `[dhcp4]`. At the top 43 and 224 to 254 may be defined, in other spaces anything.",
+        )],
     ],
 };
 

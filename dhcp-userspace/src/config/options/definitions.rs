@@ -8,7 +8,7 @@ use crate::config::report::{Report, Spot};
 use std::borrow::Cow;
 
 /// An option of the operator's own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Own {
     family: Family,
     space: String,
@@ -57,6 +57,34 @@ impl Definitions {
                 definition,
             });
         }
+    }
+
+    /// With those that a class defines for itself, which go before the ones of all. At the top these are options that
+    /// mean what the vendor or the site says, and nothing else.
+    pub(in crate::config) fn within_class(
+        &self,
+        family: Family,
+        written: &[OptionDef],
+        report: &mut Report,
+    ) -> Self {
+        for def in written {
+            let Some(code) = &def.code else {
+                continue;
+            };
+            let is_top = def.space(family) == top_space(family);
+            if is_top && code.value <= u32::from(code_max(family, true)) && !is_free(code.value) {
+                let message = format!(
+                    "option {} means the same for all clients; define it in [dhcp4] (a class may define 43 and \
+                     224 to 254)",
+                    code.value
+                );
+                report.error(&code.spot, message);
+            }
+        }
+        let mut this = Self::default();
+        this.add(family, written, report);
+        this.own.extend(self.own.iter().cloned());
+        this
     }
 
     /// Whether there is such a space.
@@ -139,6 +167,11 @@ impl Definitions {
     }
 }
 
+/// Whether an option of DHCPv4 means what the vendor or the site says (RFC 2132 section 8.4, RFC 3942).
+fn is_free(code: u32) -> bool {
+    code == 43 || code >= 224
+}
+
 /// Checks one definition.
 fn definition(family: Family, def: &OptionDef, report: &mut Report) -> Option<Definition> {
     let space = def.space(family);
@@ -156,8 +189,7 @@ fn definition(family: Family, def: &OptionDef, report: &mut Report) -> Option<De
         report.error(&code.spot, format!("option {number} {why}"));
         return None;
     }
-    // RFC 2132 section 8.4, RFC 3942: these mean what the vendor or the site says.
-    let is_free = family == Family::V4 && (number == 43 || number >= 224);
+    let is_free = family == Family::V4 && is_free(code.value);
     let standard = spaces::standard(family, space).unwrap_or_default();
     if let Some(known) = standard.iter().find(|known| known.code == number)
         && !(is_top && is_free)

@@ -504,6 +504,75 @@ fn relay_agents_and_their_words_say_what_is_wrong_with_them() {
     }
 }
 
+/// Leases are known by their addresses, also where VPNs (RFC 6607) could use the same ones.
+#[test]
+fn subnets_of_two_vpns_cannot_have_the_same_addresses() {
+    let subnets = |second: &str, vpns: [&str; 2]| {
+        let [one, other] = vpns;
+        let text = format!(
+            "interfaces = [\"e\"]\n[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\n{one}\n[[subnet4]]\nid = 2\n\
+             subnet = \"{second}\"\n{other}\n"
+        );
+        said(&text)
+    };
+    let (red, blue) = ("vpn = \"red\"", "vpn = \"blue\"");
+    let advice = "they are of different VPNs, but a lease is known by its address alone; give one of them other addresses";
+    for vpns in [[red, blue], [red, ""], ["", blue]] {
+        let same = subnets("10.0.0.0/24", vpns);
+        let sentence =
+            "f.toml:8:10: subnet4[1].subnet: 10.0.0.0/24 is subnet4[0].subnet (line 4) too; ";
+        assert!(same.contains(&format!("{sentence}{advice}")), "{same}");
+        let part = subnets("10.0.0.128/25", vpns);
+        let sentence = "f.toml:8:10: subnet4[1].subnet: 10.0.0.128/25 overlaps subnet4[0].subnet (line 4), 10.0.0.0/24; ";
+        assert!(part.contains(&format!("{sentence}{advice}")), "{part}");
+    }
+    assert!(subnets("10.0.0.0/24", [red, red]).contains("(line 4) too; keep one"));
+    assert!(!subnets("10.0.1.0/24", [red, blue]).contains("10.0.1.0/24"));
+}
+
+#[test]
+fn options_that_classes_define_say_what_is_wrong_with_them() {
+    for (definition, sentence) in [
+        (
+            "name = \"a\", code = 223, type = \"string\"",
+            "f.toml:4:36: dhcp4.client-classes[0].option-def[0].code: option 223 means the same for all clients; \
+             define it in [dhcp4] (a class may define 43 and 224 to 254)",
+        ),
+        (
+            "name = \"a\", code = 255, type = \"string\"",
+            "f.toml:4:36: dhcp4.client-classes[0].option-def[0].code: is the number 255; it must be 1 to 254",
+        ),
+        (
+            "name = \"a\", code = 224, type = \"strings\"",
+            "f.toml:4:48: dhcp4.client-classes[0].option-def[0].type: \"strings\" is no type",
+        ),
+    ] {
+        let text = format!(
+            "interfaces = [\"e\"]\n[[dhcp4.client-classes]]\nname = \"a\"\noption-def = [{{ {definition} }}]\n"
+        );
+        let said = said(&text);
+        let found = said.lines().find(|said| said.starts_with(sentence));
+        assert!(found.is_some(), "{definition}: {said}");
+    }
+    // What one class defines is nothing to another.
+    let text = "interfaces = [\"e\"]\n[[dhcp4.client-classes]]\nname = \"a\"\n\
+                option-def = [{ name = \"x\", code = 224, type = \"string\" }]\n\
+                [[dhcp4.client-classes]]\nname = \"b\"\noption-data = [{ name = \"x\", data = \"y\" }]\n";
+    let said = said(text);
+    assert!(
+        said.contains(
+            "f.toml:7:25: dhcp4.client-classes[1].option-data[0].name: \"x\" is no known option"
+        ),
+        "{said}"
+    );
+    let text = "interfaces = [\"e\"]\n[[dhcp6.client-classes]]\nname = \"a\"\noption-def = []\n";
+    let said = super::said(text);
+    assert!(
+        said.contains("f.toml:4:1: dhcp6.client-classes[0].option-def: unknown key"),
+        "{said}"
+    );
+}
+
 #[test]
 fn flexible_identifiers_say_what_is_wrong_with_them() {
     const SUBNET: &str = "[[subnet4]]\nid = 1\nsubnet = \"10.0.0.0/24\"\n";

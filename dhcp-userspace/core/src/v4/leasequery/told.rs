@@ -1,17 +1,15 @@
 //! What is told of a lease: options by their codes, for one question by UDP and for many answers by TCP.
 
-use super::kept;
 use crate::leasequery::Leasequery;
 use crate::options::Layers;
 use crate::subnet::{Policy, Subnet4};
 use crate::v4::AGENT_OCTETS_MAX;
-use crate::v4::identify::Identifiers;
+use crate::v4::kept::KeptClient;
 use crate::v4::parameters::{layers, mask};
-use crate::v4::query::{Kind, Query};
 use crate::v4::reply::timers;
 use core::net::Ipv4Addr;
 use dhcp_lease::context::ItemKind;
-use dhcp_lease::{Binding, Context, Lease, Timestamp};
+use dhcp_lease::{Binding, Lease, Timestamp};
 use dhcp_wire::Octets;
 use dhcp_wire::v4::{self, Builder, code};
 
@@ -42,43 +40,19 @@ impl<'a> Told<'a> {
         permission: &'a Leasequery,
     ) -> Self {
         // The lease goes on though its subnet may be gone from the configuration.
-        let here = policy.networks_v4.iter().find_map(|network| {
-            let mut subnets = network.subnets.iter();
-            let subnet = subnets.find(|subnet| subnet.id == binding.subnet)?;
-            Some((network, subnet))
-        });
-        let mut client = Query {
-            kind: Kind::Renewing,
-            client: binding.client.clone(),
-            hardware: binding.hardware,
-            ..Query::default()
-        };
-        let options = here.map(|(network, subnet)| {
-            // RFC 4388 section 6.4.2 [leasequery-saved-agent]: what the relay agent had said counts, as it did
-            // when the client asked.
-            let remembered = |context: &mut Context| {
-                context.clone_from(&binding.context);
-                true
-            };
-            let identifiers = Identifiers::of(&client, policy, network, remembered);
-            let reserved = |subnet: &'a Subnet4| {
-                let host = identifiers.host(policy, subnet)?;
-                policy.hosts_v4.reservation(&subnet.reservations, host)
-            };
-            let reservation = reserved(subnet);
-            let on_link = network.subnets.iter().find_map(reserved);
-            client.classes = kept::classes(binding, on_link, policy);
+        let client = KeptClient::of(binding, policy);
+        let subnet = client.as_ref().map(|client| client.subnet);
+        let options = client.map(|client| {
             layers(
-                &client,
-                reservation,
+                &client.query,
+                client.reservation,
                 address(binding),
                 policy,
-                network,
-                subnet,
+                client.network,
+                client.subnet,
             )
         });
         let options = options.unwrap_or_default();
-        let subnet = here.map(|(_, subnet)| subnet);
         Self {
             binding,
             now,
