@@ -199,6 +199,17 @@ pub(crate) struct LetGo {
 }
 
 impl LetGo {
+    pub(crate) const NOTHING: Self = Self {
+        before: Tags::NONE,
+        after: Tags::NONE,
+    };
+
+    /// What counts before and after, and was not counted once more.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = Tag> {
+        let after = self.after;
+        self.before.iter().filter(move |tag| after.contains(*tag))
+    }
+
     /// What counts no longer.
     pub(crate) fn tags(&self) -> impl Iterator<Item = Tag> {
         self.before.without(&self.after)

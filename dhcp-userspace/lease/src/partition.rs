@@ -31,7 +31,7 @@ mod counting;
 mod seek;
 mod trust;
 
-use commit::{Earlier, WANTED};
+use commit::{Earlier, Place, WANTED};
 use counting::Counting;
 pub use seek::SEEK_ENTRIES_MAX;
 pub(crate) use trust::Unseen;
@@ -294,20 +294,33 @@ impl Partition {
     /// The client's binding in the network for which `within` is true, live or former. A declined lease
     /// is nobody's and never found.
     ///
-    /// If there are several, one that holds its lease comes first, then the one last heard of.
+    /// If there are several, one that holds its lease comes first, then the one last written.
     pub fn find(&self, key: &Key<'_>, within: impl Fn(SubnetId) -> bool) -> Option<SlotNumber> {
-        self.find_where(key, |record| within(SubnetId(record.subnet.to_native())))
+        self.find_best(key, within, |_| ())
+    }
+
+    /// As [`Partition::find`]; but of several that hold their leases, one whose lease has the highest `worth`. A
+    /// client has several after [`Partition::commit_beside`].
+    pub fn find_best<W: Ord>(
+        &self,
+        key: &Key<'_>,
+        within: impl Fn(SubnetId) -> bool,
+        worth: impl Fn(Lease) -> W,
+    ) -> Option<SlotNumber> {
+        let within = |record: &ArchivedRecord| within(SubnetId(record.subnet.to_native()));
+        self.find_where(key, within, worth)
     }
 
     /// The client's binding of exactly this lease, live or former, in whatever network.
     pub fn find_lease(&self, key: &Key<'_>, lease: Lease) -> Option<SlotNumber> {
-        self.find_where(key, |record| record.lease() == Some(lease))
+        self.find_where(key, |record| record.lease() == Some(lease), |_| ())
     }
 
-    fn find_where(
+    fn find_where<W: Ord>(
         &self,
         key: &Key<'_>,
         is_meant: impl Fn(&ArchivedRecord) -> bool,
+        worth: impl Fn(Lease) -> W,
     ) -> Option<SlotNumber> {
         let identity = Identity::of_key(key);
         let digest = self.digester.of_key(key);
@@ -317,10 +330,20 @@ impl Partition {
                 && record.iaid.to_native() == key.iaid.0
                 && self.is_identity(record, identity)
                 && is_meant(record);
-            let rank = (self.role(slot).holds_its_lease(), record.last_transaction());
-            same.then_some((rank, SlotNumber(slot)))
+            same.then_some((SlotNumber(slot), record))
         });
-        found.max_by_key(|(rank, _)| *rank).map(|(_, slot)| slot)
+        let rank = |(SlotNumber(slot), record): &(SlotNumber, &ArchivedRecord)| {
+            let worth = record.lease().map(&worth);
+            let holds = self.role(*slot).holds_its_lease();
+            let heard = (record.last_transaction(), record.generation.to_native());
+            (holds, worth.filter(|_| holds), heard)
+        };
+        // Nearly always there is one, and nothing to compare.
+        let best = found.reduce(|one, other| match rank(&other) >= rank(&one) {
+            true => other,
+            false => one,
+        });
+        best.map(|(slot, _)| slot)
     }
 
     /// Reads a binding with its context, the newest version even when it is not durable yet. `into` is
@@ -391,7 +414,7 @@ impl Partition {
         }
         let ended =
             |record: &ArchivedRecord| record.lease() == Some(lease) && record.expires() <= now;
-        match self.find_where(key, ended) {
+        match self.find_where(key, ended, |_| ()) {
             // While the record's end is not durable, an earlier, longer one would count after a crash.
             Some(SlotNumber(slot)) if self.role(slot) == Role::Live && self.is_settled(slot) => {
                 self.uncount(slot);
@@ -438,6 +461,39 @@ impl Partition {
         log: &mut ChangeLog,
         now: Timestamp,
     ) -> Result<SlotNumber, NotCommitted> {
+        self.commit_at(Place::of(slot), binding, limits, pools, log, now)
+    }
+
+    /// As [`Partition::commit_within`] into a new slot, where the server has the client go on from the live lease of
+    /// its binding in `earlier` to another one. Nobody but the client knows whether, and when, it hears of that: an
+    /// answer can be lost, or be a late one to the copy of a message that was answered before. So the earlier lease
+    /// stays the client's, on record and in its pool, until it ends. Of what limits it counts against it asks for
+    /// no more than a binding that went over the earlier one.
+    ///
+    /// # Errors
+    /// [`NotCommitted`]; nothing changed then.
+    pub fn commit_beside(
+        &mut self,
+        earlier: SlotNumber,
+        binding: &Binding,
+        limits: &Limits,
+        pools: &Pools,
+        log: &mut ChangeLog,
+        now: Timestamp,
+    ) -> Result<SlotNumber, NotCommitted> {
+        self.commit_at(Place::Beside(earlier), binding, limits, pools, log, now)
+    }
+
+    fn commit_at(
+        &mut self,
+        place: Place,
+        binding: &Binding,
+        limits: &Limits,
+        pools: &Pools,
+        log: &mut ChangeLog,
+        now: Timestamp,
+    ) -> Result<SlotNumber, NotCommitted> {
+        let slot = place.overwritten();
         let (mut slots, context) = self.slots_for(slot, binding)?;
         let role = match binding.state {
             State::Declined => Role::Declined,
@@ -446,7 +502,7 @@ impl Partition {
             State::Leased if Role::Live.ends(binding.expires) <= now => Role::Former,
             State::Leased => Role::Live,
         };
-        let counted = self.recount(slot, binding, role == Role::Live, limits, now);
+        let counted = self.recount(place, binding, role == Role::Live, limits, now);
         let counted: Option<LetGo> = counted.map_err(NotCommitted::Limit)?;
         let digest = self.digester.of_binding(binding);
         let head = match slot {
@@ -529,7 +585,7 @@ impl Partition {
                 pools.give_back(earlier.lease);
             }
         }
-        let own = self.find_where(key, |record| record.lease() == Some(offer.lease));
+        let own = self.find_lease(key, offer.lease);
         if own.is_some_and(|SlotNumber(slot)| self.role(slot).holds_its_lease()) {
             return;
         }

@@ -38,7 +38,7 @@ pub struct Opening {
     pub durability: Durability,
     /// Room in memory.
     pub room: Room,
-    /// The time.
+    /// The time; if somebody was answered later, it is that.
     pub now: Timestamp,
     /// The longest lifetime that the configuration grants: for so long the lease of a slot that cannot
     /// be trusted is set aside.
@@ -205,29 +205,52 @@ impl Partitions {
             opened.tell(Past::of_all(pools));
             return Ok((opened, recovery));
         }
-        let queue = Mutex::new((0u32..).zip(opened));
-        let judged = Mutex::new((Vec::new(), Vec::new()));
-        let work = || {
-            let mut judge = Judge::new(opening.now, pools);
-            loop {
-                let next = queue.lock().next();
-                let Some((number, table)) = next else { break };
-                let memory = Memory::blank(table.slots(), opening.now.0);
-                let mut partition = Partition::over(number, table, memory, store, opening);
-                judge.judge(&mut partition, &store.checksum());
-                judged.lock().0.push(partition);
+        let mut opening = *opening;
+        let (mut partitions, judges) = loop {
+            let (partitions, judges) = judge_all(store, opened, &opening, pools, crew);
+            let latest = judges.iter().map(Judge::latest).max().unwrap_or_default();
+            if latest <= opening.now {
+                break (partitions, judges);
             }
-            judged.lock().1.push(judge);
+            // It is later than we were told: who was answered last saw the end of leases whose addresses are
+            // others' now, and of quarantines whose slots are.
+            opening.now = latest;
+            opened = partitions.into_iter().map(|it| it.table).collect();
         };
-        crew(&work);
-        work(); // what a crew of none left undone
-        let (mut partitions, judges) = judged.into_inner();
-        partitions.sort_unstable_by_key(|partition: &Partition| partition.number);
-        put_together(&mut partitions, judges, opening, pools, &mut recovery);
+        put_together(&mut partitions, judges, &opening, pools, &mut recovery);
         let opened = Self::of(partitions, store.spread_key, opening.durability);
         opened.tell(Past::of_all(pools));
         Ok((opened, recovery))
     }
+}
+
+/// Has the crew judge every slot of all tables. The partitions in order, and what the judges noted.
+fn judge_all<'p>(
+    store: &StoreHeader,
+    tables: Vec<Table>,
+    opening: &Opening,
+    pools: &'p Pools,
+    crew: Crew<'_>,
+) -> (Vec<Partition>, Vec<Judge<'p>>) {
+    let queue = Mutex::new((0u32..).zip(tables));
+    let judged = Mutex::new((Vec::new(), Vec::new()));
+    let work = || {
+        let mut judge = Judge::new(opening.now, pools);
+        loop {
+            let next = queue.lock().next();
+            let Some((number, table)) = next else { break };
+            let memory = Memory::blank(table.slots(), opening.now.0);
+            let mut partition = Partition::over(number, table, memory, store, opening);
+            judge.judge(&mut partition, &store.checksum());
+            judged.lock().0.push(partition);
+        }
+        judged.lock().1.push(judge);
+    };
+    crew(&work);
+    work(); // what a crew of none left undone
+    let (mut partitions, judges) = judged.into_inner();
+    partitions.sort_unstable_by_key(|partition: &Partition| partition.number);
+    (partitions, judges)
 }
 
 /// What a snapshot says of every partition, if all of it is whole; then the pools have their bits.
@@ -301,8 +324,7 @@ fn put_together(
     }
     damaged.sort_unstable();
     let contested = pools.mark_all(marks);
-    settle_conflicts(&contested, partitions, recovery);
-    recovery.conflicts = contested;
+    recovery.conflicts = settle_conflicts(contested, partitions, recovery);
     let until = opening.now.after(opening.quarantine_seconds);
     set_aside(&damaged, partitions, until, pools, recovery);
 }
@@ -378,10 +400,15 @@ impl Recovery {
 }
 
 /// Of several records that hold one lease, the one last heard of keeps it; the others become their
-/// clients' former bindings, in the table too.
-fn settle_conflicts(contested: &[Lease], partitions: &mut [Partition], recovery: &mut Recovery) {
+/// clients' former bindings, in the table too. Returns those about which there was a conflict: a client may have
+/// been granted a lease anew, in another slot, when it had just ended.
+fn settle_conflicts(
+    mut contested: Vec<Lease>,
+    partitions: &mut [Partition],
+    recovery: &mut Recovery,
+) -> Vec<Lease> {
     if contested.is_empty() {
-        return;
+        return contested;
     }
     let mut best: HashMap<Lease, Option<(Timestamp, usize, u32)>> =
         contested.iter().map(|&lease| (lease, None)).collect();
@@ -396,16 +423,30 @@ fn settle_conflicts(contested: &[Lease], partitions: &mut [Partition], recovery:
             *best = (*best).max(this);
         }
     }
+    let mut in_conflict = Vec::new();
     for (_, number, slot) in losers {
-        if let Some(partition) = partitions.get_mut(number) {
-            match partition.role(slot) {
-                Role::Live => recovery.live -= 1,
-                _ => recovery.declined -= 1,
-            }
+        let Some(partition) = partitions.get_mut(number) else {
+            continue;
+        };
+        let lease = partition.record(slot).and_then(ArchivedRecord::lease);
+        let best = lease.and_then(|lease| *best.get(&lease)?);
+        let since = best.map_or(Timestamp(0), |(since, ..)| since);
+        let had_ended = |record: &ArchivedRecord| record.expires() <= since;
+        let role = partition.role(slot);
+        match role {
+            Role::Live => recovery.live -= 1,
+            _ => recovery.declined -= 1,
+        }
+        recovery.former += 1;
+        if role == Role::Live && partition.record(slot).is_some_and(had_ended) {
+            partition.assign(slot, Role::Former, Timestamp::NEVER);
+        } else {
             partition.demote(slot);
-            recovery.former += 1;
+            in_conflict.extend(lease);
         }
     }
+    contested.retain(|lease| in_conflict.contains(lease));
+    contested
 }
 
 /// Keeps the leases of damaged slots from everybody for as long as they might have been granted. A

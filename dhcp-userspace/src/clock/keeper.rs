@@ -184,9 +184,11 @@ impl Shared {
             self.stopped.wait_for(&mut stop, LOOK_INTERVAL);
             let is_last = *stop;
             parking_lot::MutexGuard::unlocked(&mut stop, || {
-                self.look(&mut steps);
+                // A record from before the wall clock was set, and the wall clock of after it, tell nothing of how
+                // long the machine was down.
+                let is_set = self.look(&mut steps);
                 let written = match look {
-                    _ if is_last || look % SYNC_LOOKS == 0 => self.write(),
+                    _ if is_set || is_last || look % SYNC_LOOKS == 0 => self.write(),
                     _ if look % WRITE_LOOKS == 0 => self.write_unsynced(&mut self.file.lock()),
                     _ => Ok(()),
                 };
@@ -198,22 +200,25 @@ impl Shared {
         }
     }
 
-    fn look(&self, steps: &mut Steps) {
+    /// Whether the wall clock was set since the last look.
+    fn look(&self, steps: &mut Steps) -> bool {
         let now = i128::from(self.clock.now().0);
         let offset = i128::from(super::wall().0) - now;
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         self.offset_seconds.store(offset, Ordering::Relaxed);
-        if let Some(step_millis) = steps.look() {
-            let count = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
-            if steps.may_complain() {
-                tracing::warn!(
-                    step_seconds = i64::try_from(step_millis / 1000).unwrap_or(i64::MAX),
-                    offset_seconds = offset,
-                    steps = count,
-                    "the wall clock was set; leases go on by the boot clock"
-                );
-            }
+        let Some(step_millis) = steps.look() else {
+            return false;
+        };
+        let count = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        if steps.may_complain() {
+            tracing::warn!(
+                step_seconds = i64::try_from(step_millis / 1000).unwrap_or(i64::MAX),
+                offset_seconds = offset,
+                steps = count,
+                "the wall clock was set; leases go on by the boot clock"
+            );
         }
+        true
     }
 
     fn withheld_until(&self) -> Option<Timestamp> {

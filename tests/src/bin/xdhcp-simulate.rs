@@ -27,7 +27,7 @@ struct Args {
     /// Go on with further seeds for so long, instead of a number of them
     #[arg(long)]
     seconds: Option<u64>,
-    /// Kinds of faults: process, power, io, space, clock, network, damage; or all but clock
+    /// Kinds of faults: process, power, io, space, clock, network, damage; or all
     #[arg(long, default_value = "all", value_delimiter = ',', value_parser = kind)]
     faults: Vec<Kind>,
     /// Results as JSON
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     std::panic::set_hook(Box::new(|_| {})); // it is reported with its seed
     let kinds: Vec<Faults> = if args.faults.iter().any(|kind| matches!(kind, Kind::All)) {
-        Faults::SOUND.to_vec()
+        Faults::all().collect()
     } else {
         let one = |kind: &Kind| match kind {
             Kind::All => None,
@@ -155,7 +155,7 @@ fn summary(
         return;
     }
     println!(
-        "{:<8} {:>5} {:>9} {:>9} {:>10} {:>11} {:>9} {:>8} {:>8}",
+        "{:<8} {:>5} {:>9} {:>9} {:>10} {:>11} {:>9} {:>8} {:>8} {:>8}",
         "faults",
         "runs",
         "crashes",
@@ -164,12 +164,13 @@ fn summary(
         "operations",
         "failed",
         "reloads",
-        "damages"
+        "damages",
+        "steps"
     );
     for &kind in kinds {
         let of = |of: &dyn Fn(&Tally) -> u64| sum(of, Some(kind));
         println!(
-            "{:<8} {:>5} {:>9} {:>9} {:>10} {:>11} {:>9} {:>8} {:>8}",
+            "{:<8} {:>5} {:>9} {:>9} {:>10} {:>11} {:>9} {:>8} {:>8} {:>8}",
             kind.name(),
             of(&|_| 1),
             of(&|tally| tally.crashes),
@@ -178,7 +179,8 @@ fn summary(
             of(&|tally| tally.operations),
             of(&|tally| tally.failed_calls),
             of(&|tally| tally.reloads),
-            of(&|tally| tally.damages)
+            of(&|tally| tally.damages),
+            of(&|tally| tally.steps)
         );
     }
     println!(

@@ -61,15 +61,15 @@ impl Blaster {
         let status = self.process.wait(LONGEST);
         let output = self.process.output();
         match serde_json::from_str(&output) {
-            Ok(value) => (Report(value), status),
+            Ok(value) => (Report(value, self.process.log()), status),
             Err(error) => panic!("the blaster's report: {error}:\n{}", self.process.log()),
         }
     }
 }
 
-/// What the blaster says of its run.
+/// What the blaster says of its run, and all that it printed.
 #[derive(Debug)]
-pub struct Report(Value);
+pub struct Report(Value, String);
 
 impl Report {
     /// A count of the report.
@@ -123,7 +123,7 @@ impl Report {
     /// # Panics
     /// When one was.
     pub fn assert_clean(&self) {
-        assert_eq!(self.count("violations"), 0, "{}", self.0);
+        assert_eq!(self.count("violations"), 0, "{}\n{}", self.0, self.1);
     }
 }
 

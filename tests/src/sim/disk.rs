@@ -5,7 +5,7 @@
 //! does counts. What is left is worked out when all of the process is gone ([`SimDisk::restart`]),
 //! because only then is every store into mapped memory known.
 
-use super::file::{SimFile, Tear};
+use super::file::{PAGE, SimFile, Tear};
 use super::random::Random;
 use dhcp_lease::Region;
 use dhcp_userspace::disk::{Disk, DiskFile, NotSynced, Syncing, sync_all};
@@ -328,19 +328,24 @@ impl State {
             torn = mixed.copied().collect::<Vec<u8>>();
             own = &torn;
         }
-        let mut is_changed = false;
-        file.take_over(map.at, own, |file, unit| {
-            is_changed = true;
-            match synced {
-                Some(Synced::Well) => file.harden(unit),
-                Some(Synced::InVain) if random.chance(500) => file.forget(unit),
-                Some(Synced::InVain) => file.harden(unit),
-                None => {}
-            }
+        let pages = file.take_over(map.at, own, |file, unit| match synced {
+            Some(Synced::Well) => file.harden(unit),
+            Some(Synced::InVain) if random.chance(500) => file.forget(unit),
+            Some(Synced::InVain) => file.harden(unit),
+            None => {}
         });
-        if !is_changed && synced.is_none() {
-            // The same octets once more: their pages are dirty again. (Which they are cannot be seen.)
-            file.dirty_again(map.at, own.len());
+        if synced != Some(Synced::InVain) {
+            // A page is written as a whole. Where the same octets were stored once more, it cannot be seen which
+            // pages that concerned.
+            let mapped = map.at / PAGE..(map.at + own.len()).div_ceil(PAGE);
+            let again = match pages.is_empty() {
+                true => file.dirty_again(|page| mapped.contains(&page)),
+                false => file.dirty_again(|page| pages.contains(&page)),
+            };
+            // The sync that succeeded since then has written them, too.
+            if synced == Some(Synced::Well) {
+                again.into_iter().for_each(|unit| file.harden(unit));
+            }
         }
         map.is_frozen = is_struck;
     }
@@ -545,6 +550,31 @@ struct Handle {
     mapped_until: u64,
 }
 
+impl Handle {
+    fn write_by(
+        &self,
+        write: impl FnOnce(&mut SimFile, usize, &[u8]),
+        pieces: &[&[u8]],
+        position: u64,
+    ) -> io::Result<()> {
+        let state = &mut *self.disk.lock();
+        let outcome = if state.struck.is_some() {
+            return crashed(true);
+        } else {
+            state.call(true)
+        };
+        let octets = pieces.concat();
+        let whole = matches!(outcome, Ok(false));
+        // Cut short by whatever it was.
+        let len = match whole {
+            true => octets.len(),
+            false => state.random.below(octets.len() as u64 + 1) as usize,
+        };
+        write(state.file(self.id)?, position as usize, &octets[..len]);
+        outcome.and_then(crashed)
+    }
+}
+
 impl DiskFile for Handle {
     fn path(&self) -> &Path {
         &self.path
@@ -569,23 +599,11 @@ impl DiskFile for Handle {
     }
 
     fn write_at(&self, pieces: &[&[u8]], position: u64) -> io::Result<()> {
-        let state = &mut *self.disk.lock();
-        let outcome = if state.struck.is_some() {
-            return crashed(true);
-        } else {
-            state.call(true)
-        };
-        let octets = pieces.concat();
-        let whole = matches!(outcome, Ok(false));
-        // Cut short by whatever it was.
-        let len = match whole {
-            true => octets.len(),
-            false => state.random.below(octets.len() as u64 + 1) as usize,
-        };
-        state
-            .file(self.id)?
-            .write(position as usize, &octets[..len]);
-        outcome.and_then(crashed)
+        self.write_by(SimFile::write, pieces, position)
+    }
+
+    fn write_pages(&self, octets: &[u8], position: u64) -> io::Result<()> {
+        self.write_by(SimFile::write_direct, &[octets], position)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -9,6 +9,9 @@ use super::random::Random;
 
 /// The step at which writes tear.
 pub const UNIT: usize = 64;
+/// The system keeps and writes pages.
+pub const PAGE: usize = 4096;
+const UNITS_PER_PAGE: usize = PAGE / UNIT;
 
 /// Bits, one for each unit.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,11 @@ impl Units {
         if let Some(word) = self.words.get_mut(unit / 64) {
             *word &= !(1 << (unit % 64));
         }
+    }
+
+    fn has(&self, unit: usize) -> bool {
+        let word = self.words.get(unit / 64).copied();
+        word.unwrap_or(0) & 1 << (unit % 64) != 0
     }
 
     fn all(&self) -> Vec<usize> {
@@ -60,6 +68,8 @@ pub struct SimFile {
     durable_len: usize,
     dirty: Units,
     stale: Units,
+    /// Written past the page cache: it never has what the disk lost.
+    direct: Units,
 }
 
 /// How what was not synced comes through a power cut.
@@ -110,24 +120,26 @@ impl SimFile {
             for unit in at / UNIT..=(end - 1) / UNIT {
                 self.dirty.set(unit);
                 self.stale.clear(unit);
+                self.direct.clear(unit);
             }
         }
     }
 
     /// Takes over the units of `octets` (of the range that begins at `at`) that differ from the cache.
-    /// Calls `changed` for each.
+    /// Calls `changed` for each, and returns their pages.
     pub fn take_over(
         &mut self,
         at: usize,
         octets: &[u8],
         mut changed: impl FnMut(&mut Self, usize),
-    ) {
-        const PAGE: usize = 4096;
+    ) -> Vec<usize> {
+        let mut pages = Vec::new();
         for page in (0..octets.len()).step_by(PAGE) {
             let page_end = (page + PAGE).min(octets.len());
             if octets[page..page_end] == self.cache[at + page..at + page_end] {
                 continue;
             }
+            pages.push((at + page) / PAGE);
             for from in (page..page_end).step_by(UNIT) {
                 let to = (from + UNIT).min(page_end);
                 if octets[from..to] != self.cache[at + from..at + to] {
@@ -139,6 +151,7 @@ impl SimFile {
                 }
             }
         }
+        pages
     }
 
     /// Brings one unit to the disk.
@@ -148,20 +161,35 @@ impl SimFile {
         self.dirty.clear(unit);
     }
 
-    /// Loses one unit: the kernel believes that it is on the disk.
+    /// Loses one unit: the kernel believes that it is on the disk. What was written past the page cache is read
+    /// as the disk has it from then on.
     pub fn forget(&mut self, unit: usize) {
         self.dirty.clear(unit);
-        self.stale.set(unit);
+        if self.direct.has(unit) {
+            let range = self.range(unit);
+            self.cache[range.clone()].copy_from_slice(&self.durable[range]);
+        } else {
+            self.stale.set(unit);
+        }
     }
 
-    /// What a failed sync lost of a range is to be written by the next one.
-    pub fn dirty_again(&mut self, at: usize, len: usize) {
-        for unit in self.stale.all() {
-            if (at / UNIT..(at + len).div_ceil(UNIT)).contains(&unit) {
-                self.stale.clear(unit);
-                self.dirty.set(unit);
-            }
+    /// As [`SimFile::write`], past the page cache.
+    pub fn write_direct(&mut self, at: usize, octets: &[u8]) {
+        self.write(at, octets);
+        for unit in at / UNIT..(at + octets.len()).div_ceil(UNIT) {
+            self.direct.set(unit);
         }
+    }
+
+    /// What a failed sync lost of some pages is to be written by the next one. Which units that are.
+    pub fn dirty_again(&mut self, is_stored_to: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut units = self.stale.all();
+        units.retain(|unit| is_stored_to(unit / UNITS_PER_PAGE));
+        for &unit in &units {
+            self.stale.clear(unit);
+            self.dirty.set(unit);
+        }
+        units
     }
 
     fn range(&self, unit: usize) -> std::ops::Range<usize> {
@@ -256,7 +284,6 @@ impl SimFile {
 
     /// Whole pages that were being written become nonsense.
     fn spoil(&mut self, dirty: &[usize], per_mille: u64, random: &mut Random) {
-        const UNITS_PER_PAGE: usize = 4096 / UNIT;
         let mut pages: Vec<usize> = dirty.iter().map(|unit| unit / UNITS_PER_PAGE).collect();
         pages.dedup();
         for page in pages {

@@ -14,16 +14,16 @@ const TOLERANCE_SECONDS: u64 = 2;
 pub struct Promise {
     /// What.
     pub lease: Lease,
-    /// Until when, as the client counts.
+    /// Until when, as the client counts. It may be that the configuration has no place for it any more and
+    /// that the server has said so: as long as the client has not heard of that, it counts on it.
     pub until: Millis,
-    /// The configuration has changed and has no place for it: it ends with the client's next message,
-    /// whether the client hears of that or not.
-    pub is_unconfigured: bool,
 }
 
 /// All promises, by client and IA.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// So many seconds more may the server be ahead: one for each jump of the wall clock that it refused of late.
+    pub ahead_seconds: u64,
     promises: BTreeMap<(usize, u32), Promise>,
 }
 
@@ -41,7 +41,8 @@ impl Ledger {
         now: Millis,
     ) -> Result<(), String> {
         let other = self.promises.iter().find(|((other, _), promise)| {
-            *other != client && promise.until > now && overlap(promise.lease, lease)
+            let is_over = promise.until <= now + self.ahead_seconds * 1000;
+            *other != client && !is_over && overlap(promise.lease, lease)
         });
         if let Some(((other, _), promise)) = other {
             return Err(format!(
@@ -50,39 +51,14 @@ impl Ledger {
                 promise.until - now
             ));
         }
-        self.promises.insert(
-            (client, iaid),
-            Promise {
-                lease,
-                until,
-                is_unconfigured: false,
-            },
-        );
+        self.promises
+            .insert((client, iaid), Promise { lease, until });
         Ok(())
     }
 
     /// A client does not count on a lease any more.
     pub fn let_go(&mut self, client: usize, iaid: u32) {
         self.promises.remove(&(client, iaid));
-    }
-
-    /// The configuration changed: `stays` says what has a place in it, `asked_lately` who has a message
-    /// under way.
-    pub fn configure(
-        &mut self,
-        stays: impl Fn(Lease) -> bool,
-        asked_lately: impl Fn(usize) -> bool,
-    ) {
-        self.promises.retain(|(client, _), promise| {
-            promise.is_unconfigured |= !stays(promise.lease);
-            !(promise.is_unconfigured && asked_lately(*client))
-        });
-    }
-
-    /// A client asks for something.
-    pub fn ask(&mut self, client: usize) {
-        self.promises
-            .retain(|(other, _), promise| *other != client || !promise.is_unconfigured);
     }
 
     /// What a client counts on.
@@ -125,7 +101,8 @@ impl Ledger {
             }
         }
         for (&(client, iaid), promise) in &self.promises {
-            if promise.until <= now + TOLERANCE_SECONDS * 1000 {
+            let tolerance = TOLERANCE_SECONDS + self.ahead_seconds;
+            if promise.until <= now + tolerance * 1000 {
                 continue;
             }
             let found = holders.get(&place(promise.lease)).filter(|binding| {
@@ -145,7 +122,7 @@ impl Ledger {
                 ));
             };
             let left = (promise.until - now) / 1000;
-            if binding.expires.0.saturating_sub(server_now.0) + TOLERANCE_SECONDS < left {
+            if binding.expires.0.saturating_sub(server_now.0) + tolerance < left {
                 return Err(format!(
                     "O3: client {client} counts on {} for {left} s more, and the store only for {} s",
                     promise.lease,

@@ -6,6 +6,7 @@
 //! promised. A run ([`world`]) is a function of its seed: no thread, no clock, no map without order.
 
 pub mod client;
+pub mod clock;
 pub mod disk;
 pub mod file;
 pub mod frame;

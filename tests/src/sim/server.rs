@@ -2,11 +2,12 @@
 //! ports, the committer stepped by hand. Dropping it is its death.
 
 use super::client::Millis;
+use super::clock::{self, Keeper};
 use super::disk::SimDisk;
 use super::layout::{self, Layout, VALID_SECONDS};
 use crossbeam::utils::CachePadded;
 use dhcp_core::{Interface, Policy};
-use dhcp_lease::clock::Guard;
+use dhcp_lease::clock::{Clocks, Known, Source};
 use dhcp_lease::recovery::Recovery;
 use dhcp_lease::{Binding, Journal, Partitions, PoolIndex, Pools, Timestamp};
 use dhcp_userspace::commit::{Committer, Handle, Step, StoreState, connect};
@@ -18,6 +19,8 @@ use dhcp_userspace::settings::{Durability, Settings, XdpLog};
 use dhcp_userspace::store::{JournalFile, OpenError, StateDirectory};
 use dhcp_userspace::wake::Waker;
 use dhcp_userspace::worker::{Round, tick_all};
+use dhcp_wire::id::Duid;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +28,8 @@ use std::time::Duration;
 pub struct Server {
     /// What opening found.
     pub recovery: Recovery,
+    /// A jump of the wall clock was refused.
+    pub is_held: bool,
     /// All bindings.
     pub partitions: Arc<Partitions>,
     journal: JournalFile,
@@ -35,8 +40,9 @@ pub struct Server {
     /// The policy that comes next, until every worker has it and its pools are open.
     next: Option<Arc<Policy>>,
     round: Round,
-    /// Server time when the simulated time was 0.
-    at_beginning: u64,
+    /// Server time when the simulated time was 0; it may lie before 1970.
+    at_beginning: i64,
+    keeper: Keeper,
     /// When the committer wants its next step.
     pub committer_due: Millis,
 }
@@ -62,7 +68,7 @@ pub struct Setup {
 }
 
 impl Server {
-    /// Starts one. `wall` is what the wall clock says.
+    /// Starts one. `clocks` are the machine's.
     ///
     /// # Errors
     /// Why the store does not open.
@@ -70,35 +76,31 @@ impl Server {
         disk: &SimDisk,
         setup: Setup,
         layout: &Layout,
-        wall: Timestamp,
+        clocks: Clocks,
         now: Millis,
-    ) -> Result<Self, OpenError> {
-        let octets = Journal::OCTETS_MIN;
-        let directory = StateDirectory::on(Arc::new(disk.clone())).with_journal(octets..=octets);
+    ) -> Result<Self, StartError> {
+        let directory = directory(disk);
         let interface = layout::interface();
-        let duid = directory.duid(Some(interface.mac), wall)?;
-        let settings = Settings {
-            interfaces: Vec::new(),
-            state_dir: "/simulated".into(),
-            socket: "/simulated/socket".into(),
-            durability: setup.durability,
-            journal_priority: Default::default(),
-            lease_capacity: 16,
-            partitions: setup.partitions,
-            bulk_leasequery: None,
-            history: HistorySettings {
-                is_enabled: false, // its files are not on the simulated disk
-                ..HistorySettings::default()
-            },
-            guard: Guard {
-                percent: 100,
-                downtime_seconds: 0,
-            },
-            accept_clock: false,
-            xdp_log: XdpLog::Off,
-        };
+        let duid = directory.duid(Some(interface.mac), clocks.wall)?;
+        let settings = settings(setup);
         let policy = Arc::new(layout.policy(duid, None));
-        let store = directory.store(&settings, &policy.pools, VALID_SECONDS, wall)?;
+        let record = match directory.header()? {
+            Some(header) => clock::read(disk, &header)?,
+            None => None,
+        };
+        let bindings = || bindings_of_copy(disk, setup, layout);
+        let start = clock::start(&clocks, record.as_ref(), bindings);
+        let store = directory.store(&settings, &policy.pools, VALID_SECONDS, start.now)?;
+        let time = start.now.max(store.recovery.latest);
+        let known = Known {
+            server: time,
+            clocks,
+            held_since: start.held_since,
+        };
+        policy
+            .pools
+            .record_anew_since(start.held_since.unwrap_or_default());
+        let keeper = Keeper::start(disk, &store.header, record.as_ref(), known)?;
         let state = Arc::new(StoreState::default());
         let wakers = (0..setup.workers)
             .map(|_| Arc::new(Waker::new().unwrap()))
@@ -116,9 +118,10 @@ impl Server {
             }
         });
         let workers = workers.collect();
-        let start = wall.max(store.recovery.latest);
         Ok(Self {
-            at_beginning: start.0 - now / 1000,
+            at_beginning: time.0 as i64 - (now / 1000) as i64,
+            keeper,
+            is_held: matches!(start.source, Source::Held { .. }),
             recovery: store.recovery,
             partitions: store.partitions,
             journal: store.journal,
@@ -134,7 +137,7 @@ impl Server {
 
     /// Server time.
     pub fn now(&self, now: Millis) -> Timestamp {
-        Timestamp(self.at_beginning + now / 1000)
+        Timestamp((self.at_beginning + (now / 1000) as i64) as u64)
     }
 
     /// How many workers there are.
@@ -212,9 +215,10 @@ impl Server {
         };
     }
 
-    /// Clears up what ended.
-    pub fn tick(&mut self, now: Millis) {
+    /// Clears up what ended, and looks at the clocks.
+    pub fn tick(&mut self, clocks: Clocks, now: Millis) {
         let time = self.now(now);
+        self.keeper.look(time, clocks);
         let policy = Arc::clone(&self.workers[0].policy);
         tick_all(&self.round, &self.partitions, &policy, time);
     }
@@ -257,10 +261,7 @@ impl Server {
 
     /// All bindings.
     pub fn bindings(&self) -> Vec<Binding> {
-        let mut bindings = Vec::new();
-        self.partitions
-            .for_each(|binding| bindings.push(binding.clone()));
-        bindings
+        bindings(&self.partitions)
     }
 
     /// Whether the counters add up: every frame ended exactly once.
@@ -316,4 +317,64 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Why a server does not start, in words.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self(format!("the clock record: {error}"))
+    }
+}
+
+fn directory(disk: &SimDisk) -> StateDirectory {
+    let octets = Journal::OCTETS_MIN;
+    StateDirectory::on(Arc::new(disk.clone())).with_journal(octets..=octets)
+}
+
+fn settings(setup: Setup) -> Settings {
+    Settings {
+        interfaces: Vec::new(),
+        state_dir: "/simulated".into(),
+        socket: "/simulated/socket".into(),
+        durability: setup.durability,
+        journal_priority: Default::default(),
+        lease_capacity: 16,
+        partitions: setup.partitions,
+        bulk_leasequery: None,
+        history: HistorySettings {
+            is_enabled: false, // its files are not on the simulated disk
+            ..HistorySettings::default()
+        },
+        guard: clock::GUARD,
+        accept_clock: false,
+        xdp_log: XdpLog::Off,
+    }
+}
+
+/// What a store holds that nobody has opened yet: read from a copy, for reading changes nothing.
+fn bindings_of_copy(disk: &SimDisk, setup: Setup, layout: &Layout) -> Vec<Binding> {
+    let directory = directory(&disk.fork());
+    let policy = layout.policy(Duid::default(), None);
+    let opened = directory.store(
+        &settings(setup),
+        &policy.pools,
+        VALID_SECONDS,
+        Timestamp::default(),
+    );
+    opened.map_or(Vec::new(), |store| bindings(&store.partitions))
+}
+
+fn bindings(partitions: &Partitions) -> Vec<Binding> {
+    let mut bindings = Vec::new();
+    partitions.for_each(|binding| bindings.push(binding.clone()));
+    bindings
 }

@@ -1,13 +1,15 @@
 //! One run: clients, network, server, disk, clocks and crashes, as a function of the seed.
 
 use super::client::{Client, Event, Millis, Turn};
+use super::clock::{self, DOWNTIME_SECONDS};
 use super::disk::{Ailment, Crash, SimDisk};
-use super::layout::Layout;
+use super::layout::{Layout, VALID_SECONDS};
 use super::ledger::Ledger;
 use super::random::Random;
-use super::server::{Server, Setup};
+use super::server::{Server, Setup, StartError};
 use super::{v4, v6};
 use dhcp_lease::Timestamp;
+use dhcp_lease::clock::Clocks;
 use dhcp_userspace::settings::Durability;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -23,7 +25,8 @@ pub enum Faults {
     Io,
     /// A full disk (ENOSPC, short writes).
     Space,
-    /// A wall clock that is wrong after restarts.
+    /// A wall clock that is set to 1970, 2038, 2106, 2200 and less far, forward and back, while the server runs
+    /// and while it is away.
     Clock,
     /// Frames lost, doubled, late and out of order.
     Network,
@@ -43,16 +46,10 @@ impl Faults {
         (Self::Damage, "damage"),
     ];
 
-    /// Those that hold at present. A clock that goes back across a restart is not yet bounded from below
-    /// when the store is opened.
-    pub const SOUND: [Self; 6] = [
-        Self::Process,
-        Self::Power,
-        Self::Io,
-        Self::Space,
-        Self::Network,
-        Self::Damage,
-    ];
+    /// All kinds.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().map(|(kind, _)| kind)
+    }
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -82,6 +79,8 @@ pub struct Tally {
     pub reloads: u64,
     /// Damaged stores that were opened.
     pub damages: u64,
+    /// How often the wall clock was set.
+    pub steps: u64,
 }
 
 /// How many lines of the event log are kept.
@@ -113,8 +112,6 @@ pub struct World {
     clients: Vec<Client>,
     /// Which of a client's alarms counts.
     alarms: Vec<u64>,
-    /// When each client sent its last message.
-    last_asked: Vec<Millis>,
     /// Clients whose frames must stay in order until they have a lease again.
     in_order: BTreeSet<usize>,
     by_mac: BTreeMap<[u8; 6], usize>,
@@ -125,6 +122,15 @@ pub struct World {
     /// The wall clock when the simulated time was 0, and how wrong it is at the moment.
     epoch: u64,
     wall_error: i64,
+    /// How wrong it was when the clock record was written, and since then.
+    wall_errors: Vec<i64>,
+    /// What the server's time was last.
+    server_time: Timestamp,
+    /// When a jump of the wall clock was refused.
+    held_at: Vec<Millis>,
+    /// Which boot of the machine this is, and since when.
+    boot: u64,
+    booted_at: Millis,
     queue: BinaryHeap<Reverse<(Millis, u64)>>,
     due: BTreeMap<u64, Due>,
     next_due: u64,
@@ -176,7 +182,6 @@ impl World {
             starts_at: 0,
             clients: Vec::new(),
             alarms: Vec::new(),
-            last_asked: Vec::new(),
             in_order: BTreeSet::new(),
             by_mac: BTreeMap::new(),
             by_duid: BTreeMap::new(),
@@ -184,6 +189,11 @@ impl World {
             ledger: Ledger::default(),
             now: 0,
             wall_error: 0,
+            wall_errors: vec![0],
+            server_time: Timestamp(0),
+            held_at: Vec::new(),
+            boot: 0,
+            booted_at: 0,
             queue: BinaryHeap::new(),
             due: BTreeMap::new(),
             next_due: 0,
@@ -197,7 +207,6 @@ impl World {
             let client = world.new_client(number % 2 == 0);
             world.clients.push(client);
             world.alarms.push(0);
-            world.last_asked.push(0);
             world.enrol(number);
             let wait = world.random.below(10_000);
             world.alarm(number, wait);
@@ -278,9 +287,63 @@ impl World {
         }
     }
 
-    fn wall(&self) -> Timestamp {
-        let true_seconds = self.epoch + self.now / 1000;
-        Timestamp(true_seconds.saturating_add_signed(self.wall_error))
+    fn clocks(&self) -> Clocks {
+        let wall = self.true_seconds().saturating_add_signed(self.wall_error);
+        // Counted when the wall clock's change.
+        let boot_seconds = self.now / 1000 - self.booted_at / 1000;
+        clock::clocks(Timestamp(wall), boot_seconds, self.boot)
+    }
+
+    fn true_seconds(&self) -> u64 {
+        self.epoch + self.now / 1000
+    }
+
+    /// Somebody sets the wall clock, to whatever moment.
+    fn set_clock(&mut self) {
+        let now = self.true_seconds() as i64;
+        let moment = match self.random.below(10) {
+            0..3 => now, // right again
+            3 => 0,
+            4 => 1 << 31,
+            5 => 1 << 32,
+            6 => 7_258_118_400,
+            7 => now - self.random.within(1..=60) as i64,
+            8 => now - 86_400,
+            _ => now + 86_400,
+        };
+        let error = moment - now;
+        // While no server looks: a machine that lost its power and whose clock was put forward by a little looks
+        // like one that was down for so long.
+        let little = -5..=2 * DOWNTIME_SECONDS as i64;
+        let is_forward = self.wall_errors.iter().any(|known| error > *known);
+        let by_record = self.wall_errors.iter().map(|known| error - known - 6);
+        let mut ahead = by_record.chain([moment - self.server_time.0 as i64]);
+        if self.server.is_none() && is_forward && ahead.any(|ahead| little.contains(&ahead)) {
+            return;
+        }
+        self.wall_errors.push(error);
+        self.wall_error = error;
+        self.tally.steps += 1;
+        self.note(|_| format!("the wall clock is set wrong by {error} s"));
+    }
+
+    /// A refused jump puts server time forward by a second.
+    fn note_held(&mut self) {
+        let long_ago = self.now.saturating_sub(2_000 * Millis::from(VALID_SECONDS));
+        self.held_at.retain(|at| *at > long_ago);
+        self.ledger.ahead_seconds = self.held_at.len() as u64;
+    }
+
+    /// The running server has looked at the clocks.
+    fn look_at_clocks(&mut self) {
+        let clocks = self.clocks();
+        if let Some(server) = &mut self.server {
+            server.tick(clocks, self.now);
+            self.server_time = server.now(self.now);
+            if self.disk.has_struck().is_none() {
+                self.wall_errors = vec![self.wall_error];
+            }
+        }
     }
 
     // --- the server's life
@@ -292,15 +355,15 @@ impl World {
             let after = self.random.within(1..=60);
             self.disk.strike_after(after, crash);
         }
-        let wall = self.wall();
-        let started = Server::start(&self.disk, self.setup, &self.layout, wall, self.now);
+        let clocks = self.clocks();
+        let started = Server::start(&self.disk, self.setup, &self.layout, clocks, self.now);
         if let Some(crash) = self.disk.has_struck() {
             drop(started);
             return self.die(crash);
         }
         let server = match started {
             Ok(server) => server,
-            Err(error) if self.disk.is_ailing() => {
+            Err(StartError(error)) if self.disk.is_ailing() => {
                 self.note(|_| format!("the server does not start: {error}"));
                 self.disk.restart();
                 self.starts_at = self.now + self.random.within(100..=2_000);
@@ -309,7 +372,9 @@ impl World {
                 }
                 return Ok(());
             }
-            Err(error) => return Err(format!("O5: the server does not start: {error}")),
+            Err(StartError(error)) => {
+                return Err(format!("O5: the server does not start: {error}"));
+            }
         };
         self.tally.starts += 1;
         self.note(|_| format!("started: {:?}", server.recovery));
@@ -319,10 +384,16 @@ impl World {
                 server.recovery
             ));
         }
+        if server.is_held {
+            self.held_at.push(self.now);
+        }
+        self.note_held();
         let bindings = server.bindings();
         self.ledger
             .check(&self.clients, &bindings, self.now, server.now(self.now))?;
         server.check_pools(self.is_layout_first)?;
+        self.server_time = server.now(self.now);
+        self.wall_errors = vec![self.wall_error];
         self.server = Some(server);
         self.server_is_due = false;
         self.wake_server();
@@ -355,14 +426,12 @@ impl World {
         self.starts_at = self.now + self.random.within(1..=away);
         self.due.retain(|_, due| !matches!(due, Due::Server));
         self.server_is_due = false;
-        if self.faults == Faults::Clock {
-            // Behind by anything down to 1970, and never less than before: time that runs ahead, if
-            // only after it was behind, ends leases early, unless an operator is asked.
-            let decades = -(self.epoch as i64);
-            let error = *self
-                .random
-                .pick(&[0, 0, -1, -60, -3600, -86_400, -600_000_000, decades]);
-            self.wall_error = self.wall_error.min(error);
+        if crash == Crash::Power {
+            self.boot += 1;
+            self.booted_at = self.now;
+        }
+        if self.faults == Faults::Clock && self.random.chance(500) {
+            self.set_clock();
         }
         if self.random.chance(100) {
             self.change_layout();
@@ -388,9 +457,6 @@ impl World {
         self.layout = next;
         self.is_layout_first = false;
         self.tally.reloads += 1;
-        let (now, last_asked) = (self.now, &self.last_asked);
-        let asked_lately = |client: usize| last_asked[client] + TRANSITION > now;
-        self.ledger.configure(|lease| next.has(lease), asked_lately);
         self.note(|world| format!("configured: {:?}", world.layout));
     }
 
@@ -509,8 +575,15 @@ impl World {
     fn tick(&mut self) -> Checked {
         let wait = self.random.within(500..=2_000);
         self.later(wait, Due::Tick);
-        if let Some(server) = &mut self.server {
-            server.tick(self.now);
+        let before = self.wall_error;
+        if self.faults == Faults::Clock && self.server.is_some() && self.random.chance(20) {
+            self.set_clock();
+        }
+        self.look_at_clocks();
+        self.note_held();
+        if self.disk.has_struck().is_some() {
+            // The record may know of it or not. Nothing may have gone forward that it does not know of.
+            self.wall_error = self.wall_error.min(before);
         }
         self.wake_server();
         self.write_back_and_ail();
@@ -630,11 +703,7 @@ impl World {
                     self.ever.insert((octets, iaid, lease.to_string()));
                 }
                 let until = self.now + Millis::from(valid) * 1_000;
-                self.ledger.grant(client, iaid, lease, until, self.now)?;
-                // It was on its way while the configuration changed.
-                let layout = self.layout;
-                self.ledger.configure(|lease| layout.has(lease), |_| false);
-                Ok(())
+                self.ledger.grant(client, iaid, lease, until, self.now)
             }
             Event::LetGo { iaid, .. } => {
                 self.ledger.let_go(client, iaid);
@@ -665,8 +734,6 @@ impl World {
         if is_in_order {
             self.in_order.insert(client);
         }
-        self.last_asked[client] = self.now;
-        self.ledger.ask(client);
         let stays = self.in_order.contains(&client);
         let is_bad = self.faults == Faults::Network;
         if is_bad && self.random.chance(150) {
@@ -705,9 +772,9 @@ impl World {
     /// Damages a copy of the store and opens it: the server starts, and serves no binding that there
     /// never was.
     fn try_damage(&mut self) -> Checked {
-        let wall = self.wall();
+        let clocks = self.clocks();
         let whole = self.disk.fork();
-        let Ok(server) = Server::start(&whole, self.setup, &self.layout, wall, self.now) else {
+        let Ok(server) = Server::start(&whole, self.setup, &self.layout, clocks, self.now) else {
             return Ok(()); // never made yet
         };
         for binding in server.bindings() {
@@ -719,11 +786,13 @@ impl World {
         for _ in 0..2 {
             let disk = self.disk.fork();
             let text = self.damage(&disk);
-            let started = Server::start(&disk, self.setup, &self.layout, wall, self.now);
+            let started = Server::start(&disk, self.setup, &self.layout, clocks, self.now);
             self.tally.damages += 1;
             let server = match started {
                 Ok(server) => server,
-                Err(error) => return Err(format!("{text}: the server does not start: {error}")),
+                Err(StartError(error)) => {
+                    return Err(format!("{text}: the server does not start: {error}"));
+                }
             };
             for binding in server.bindings() {
                 let octets = binding.client.as_slice().to_vec();

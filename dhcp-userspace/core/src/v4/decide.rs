@@ -238,7 +238,8 @@ impl<'a> Case<'a> {
         let subnet = self.subnet(candidate)?;
         // RFC 4039 section 3.1 [rapid-commit]: two messages where the client and the operator wish it;
         // committed like any other ACK. What is being probed is offered, and takes four.
-        if self.query.rapid_commit && subnet.rapid_commit && probed_until.is_none() {
+        let may_be_rapid = probed_until.is_none() && !self.is_moved_to(candidate.address);
+        if self.query.rapid_commit && subnet.rapid_commit && may_be_rapid {
             return self.grant(candidate, hold, Verdict::RapidAck);
         }
         self.hold(candidate);
@@ -500,7 +501,27 @@ impl<'a> Case<'a> {
             return Ok(self.informed(Verdict::BootReply));
         }
         let (candidate, hold) = self.choose()?;
+        if self.is_moved_to(candidate.address) && self.is_just_heard() {
+            // It may be a copy of the request that was answered with the other address, which the client uses now.
+            if hold == Hold::Fresh {
+                self.policy.pools.give_back(Lease::V4(candidate.address));
+            }
+            return Err(Discard::Duplicate);
+        }
         self.grant(candidate, hold, Verdict::BootReply)
+    }
+
+    // RFC 2131 section 2.2 [no-reallocation-within-the-lease]: a DISCOVER may be the late copy of one that was
+    // answered with an ACK by Rapid Commit: then the client uses that address, and hears nothing of what is
+    // committed now. Only a REQUEST for what was offered tells that it has given the other one up.
+    /// Whether the client has a live lease of another address, which it would lose by being granted this one.
+    fn is_moved_to(&self, address: Ipv4Addr) -> bool {
+        matches!(self.record, Record::Live(held) if held != address)
+    }
+
+    fn is_just_heard(&self) -> bool {
+        let terms = self.slot.and_then(|slot| self.partition.terms(slot));
+        terms.is_some_and(|terms| is_duplicate(&terms, self.now))
     }
 
     // RFC 2131 section 4.3.5 [inform-without-yiaddr].

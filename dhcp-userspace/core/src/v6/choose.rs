@@ -228,11 +228,36 @@ pub(super) fn reservation<'a>(
         .find_map(in_subnet)
 }
 
-/// The IA's binding on the link, live or former.
-pub(super) fn find(partition: &Partition, key: &Key<'_>, link: &Link<'_>) -> Option<Found> {
-    let slot = partition.find(key, |subnet| link.has(subnet))?;
+/// The IA's binding on the link, live or former. Of several live ones (the client was moved from one lease to
+/// another) it is the one that the client can keep, and if it can keep any, the one that it names.
+pub(super) fn find(
+    partition: &Partition,
+    ia: &IaQuery,
+    key: &Key<'_>,
+    link: &Link<'_>,
+) -> Option<Found> {
+    let worth = |lease| {
+        let is_named = ia.named().any(|named| named == lease);
+        let is_allowed = link.allowed(lease).is_some();
+        (link.is_reserved_for_client(lease), is_allowed, is_named)
+    };
+    let slot = partition.find_best(key, |subnet| link.has(subnet), worth)?;
     let terms = partition.terms(slot)?;
     Some(Found { slot, terms })
+}
+
+/// The IA's live binding of exactly this lease on the link.
+pub(super) fn find_live(
+    partition: &Partition,
+    key: &Key<'_>,
+    lease: Lease,
+    link: &Link<'_>,
+    now: Timestamp,
+) -> Option<Found> {
+    let slot = partition.find_lease(key, lease)?;
+    let terms = partition.terms(slot)?;
+    let found = Found { slot, terms };
+    (terms.is_live(now) && link.has(terms.subnet)).then_some(found)
 }
 
 /// Chooses the lease for an IA. `None`: there is none to be had.

@@ -3,14 +3,14 @@
 use super::answer::{
     Answer, Granted, IaAnswer, NO_BINDING, OFF_LINK, ON_LINK, SUCCESS, Timers, none_left,
 };
-use super::choose::{Choice, Found, Hold, Link, choose, choose_named, find};
+use super::choose::{Choice, Found, Hold, Link, choose, choose_named, find, find_live};
 use super::query::{Addressee, IaKind, IaQuery, Query};
 use crate::cache::Left;
 use crate::surroundings::{Way, carry_over};
 use crate::{Discard, Policy};
 use dhcp_lease::{
-    Binding, ChangeLog, Context, Key, Lease, NotCommitted, Offer, Partition, SlotNumber, State,
-    Timestamp,
+    Binding, ChangeLog, Context, Key, Lease, Limits, NotCommitted, Offer, Partition, SlotNumber,
+    State, Timestamp,
 };
 use dhcp_wire::id::ClientId;
 use dhcp_wire::v6::MessageType;
@@ -139,7 +139,7 @@ impl<'a> Decision<'a> {
         let Some(key) = self.query.key(ia) else {
             return IaAnswer::saying(ia, none_left(ia.kind));
         };
-        let found = find(self.partition, &key, &self.link);
+        let found = find(self.partition, ia, &key, &self.link);
         if let Some(found) = found.as_ref().filter(|found| found.terms.is_live(self.now)) {
             return self.extend_binding(ia, &key, found);
         }
@@ -164,9 +164,10 @@ impl<'a> Decision<'a> {
         };
         let mut answer = match choice {
             Some(choice) => self.promise(ia, key, choice, Some(found.slot), Promise::Commit),
+            // RFC 2131 section 2.2 [no-reallocation-within-the-lease], for IPv6: what the client has stays its own on
+            // record until it ends. It may never hear of this.
             None => {
                 self.note_limit(ia, Some(found.slot));
-                self.let_go(found);
                 IaAnswer::to(ia)
             }
         };
@@ -251,12 +252,13 @@ impl<'a> Decision<'a> {
         // know; leases that are not the IA's are passed over.
         self.answer = Answer::status_only(SUCCESS);
         for ia in self.query.ias() {
-            match self.live(ia) {
-                Some(found) if ia.named().any(|lease| lease == found.terms.lease) => {
+            if !self.is_known(ia) {
+                self.answer.push(IaAnswer::saying(ia, NO_BINDING));
+            }
+            for lease in ia.named() {
+                if let Some(found) = self.held(ia, lease) {
                     self.let_go(&found);
                 }
-                Some(_) => {}
-                None => self.answer.push(IaAnswer::saying(ia, NO_BINDING)),
             }
         }
         self.finish()
@@ -272,21 +274,29 @@ impl<'a> Decision<'a> {
             .iter()
             .filter(|ia| ia.kind != IaKind::Prefixes)
         {
-            match self.live(ia) {
-                Some(found) if ia.named().any(|lease| lease == found.terms.lease) => {
+            if !self.is_known(ia) {
+                self.answer.push(IaAnswer::saying(ia, NO_BINDING));
+            }
+            for lease in ia.named() {
+                if let Some(found) = self.held(ia, lease) {
                     self.set_aside(ia, &found);
                 }
-                Some(_) => {}
-                None => self.answer.push(IaAnswer::saying(ia, NO_BINDING)),
             }
         }
         self.finish()
     }
 
-    /// The IA's binding, if it has one that has not ended.
-    fn live(&self, ia: &IaQuery) -> Option<Found> {
-        let found = find(self.partition, &self.query.key(ia)?, &self.link)?;
-        found.terms.is_live(self.now).then_some(found)
+    /// Whether the IA has a binding that has not ended.
+    fn is_known(&self, ia: &IaQuery) -> bool {
+        let key = self.query.key(ia);
+        let found = key.and_then(|key| find(self.partition, ia, &key, &self.link));
+        found.is_some_and(|found| found.terms.is_live(self.now))
+    }
+
+    /// The IA's binding of a lease, if it has not ended.
+    fn held(&self, ia: &IaQuery, lease: Lease) -> Option<Found> {
+        let key = self.query.key(ia)?;
+        find_live(self.partition, &key, lease, &self.link, self.now)
     }
 
     /// Chooses a lease for an IA and holds or commits it.
@@ -297,7 +307,7 @@ impl<'a> Decision<'a> {
         let Some(key) = self.query.key(ia) else {
             return IaAnswer::saying(ia, none_left(ia.kind));
         };
-        let found = find(self.partition, &key, &self.link);
+        let found = find(self.partition, ia, &key, &self.link);
         let choice = choose(
             &self.link,
             self.partition,
@@ -393,14 +403,10 @@ impl<'a> Decision<'a> {
                     preferred_seconds: preferred,
                     context,
                 };
-                let pools = self.link.pools();
                 if let Some(left) = self.left(&choice, slot, &binding) {
                     (valid, preferred) = (left.valid, left.preferred);
                     is_whole = false;
-                } else if let Err(refused) = self
-                    .partition
-                    .commit_within(slot, &binding, &limits, pools, self.log, self.now)
-                {
+                } else if let Err(refused) = self.write(slot, &binding, &limits) {
                     self.give_back(&choice);
                     match refused {
                         NotCommitted::TableFull(_) => self.is_table_full = true,
@@ -422,6 +428,31 @@ impl<'a> Decision<'a> {
             valid,
         });
         answer
+    }
+
+    /// Writes down a lease that is granted now, where `slot` has the IA's binding so far.
+    fn write(
+        &mut self,
+        slot: Option<SlotNumber>,
+        binding: &Binding,
+        limits: &Limits,
+    ) -> Result<(), NotCommitted> {
+        let (pools, now) = (self.link.pools(), self.now);
+        let moved_from = slot.filter(|slot| {
+            let terms = self.partition.terms(*slot);
+            terms.is_some_and(|terms| terms.is_live(now) && terms.lease != binding.lease)
+        });
+        let (partition, log) = (&mut *self.partition, &mut *self.log);
+        let written = match moved_from {
+            // RFC 8415 section 18.3.4 [renew-extends], and RFC 2131 section 2.2 [no-reallocation-within-the-lease] for
+            // IPv6: only when the valid lifetime of the other lease is over is it sure that the client does not use
+            // it. (A restored copy of the store knows less than the client.)
+            Some(earlier) if !pools.withholds(now) => {
+                partition.commit_beside(earlier, binding, limits, pools, log, now)
+            }
+            Some(_) | None => partition.commit_within(slot, binding, limits, pools, log, now),
+        };
+        written.map(|_| ())
     }
 
     /// What is kept beside a lease that is granted now.

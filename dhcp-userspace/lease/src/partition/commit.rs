@@ -39,6 +39,31 @@ impl Slots {
     }
 }
 
+/// Where a binding is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// Into a slot that holds nothing worth keeping.
+    New,
+    /// Over the client's earlier binding.
+    Over(SlotNumber),
+    /// Into a new slot, and the client's earlier binding stays what it is.
+    Beside(SlotNumber),
+}
+
+impl Place {
+    pub(super) fn of(slot: Option<SlotNumber>) -> Self {
+        slot.map_or(Self::New, Self::Over)
+    }
+
+    /// The slot that is written over.
+    pub(super) fn overwritten(self) -> Option<SlotNumber> {
+        match self {
+            Self::Over(slot) => Some(slot),
+            Self::New | Self::Beside(_) => None,
+        }
+    }
+}
+
 /// What a binding's slot was before a commit.
 #[derive(Debug)]
 pub(super) struct Earlier {

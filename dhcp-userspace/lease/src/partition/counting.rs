@@ -1,5 +1,6 @@
 //! What the leases of this partition count against: their share of what all partitions count together.
 
+use super::commit::Place;
 use super::{Partition, Role, SlotNumber};
 use crate::binding::{Binding, LeaseKind, Timestamp};
 use crate::context::Context;
@@ -112,7 +113,7 @@ impl Partition {
     /// Which limit was reached; nothing has changed then.
     pub(super) fn recount(
         &self,
-        slot: Option<SlotNumber>,
+        place: Place,
         binding: &Binding,
         is_live: bool,
         limits: &Limits,
@@ -122,7 +123,7 @@ impl Partition {
             return Ok(None);
         };
         let is_counted = |SlotNumber(slot)| counting.next.is_none_or(|next| slot < next);
-        if counting.next.is_some() && !slot.is_some_and(is_counted) {
+        if counting.next.is_some() && !place.overwritten().is_some_and(is_counted) {
             return Ok(None);
         }
         // While the others are still being counted nobody knows of limits.
@@ -131,13 +132,26 @@ impl Partition {
             Some(_) => &Limits::NONE,
         };
         let after = tags_of(binding, is_live);
-        let before = slot.map_or(Before::Nothing, |SlotNumber(slot)| self.before(slot, now));
-        let counted = match before {
-            Before::Nothing => counting.counters.admit(Tags::NONE, after, limits),
-            Before::Counted(before) => counting.counters.admit(before, after, limits),
-            Before::Uncounted => counting.counters.admit(Tags::NONE, after, &Limits::NONE),
+        let counters = &counting.counters;
+        let before = match place {
+            Place::New => Before::Nothing,
+            Place::Over(SlotNumber(slot)) | Place::Beside(SlotNumber(slot)) => {
+                self.before(slot, now)
+            }
         };
-        counted.map(Some)
+        let counted = match before {
+            Before::Nothing => counters.admit(Tags::NONE, after, limits),
+            Before::Counted(before) => counters.admit(before, after, limits),
+            Before::Uncounted => counters.admit(Tags::NONE, after, &Limits::NONE),
+        }?;
+        match place {
+            Place::New | Place::Over(_) => Ok(Some(counted)),
+            // What is beside it goes on to count.
+            Place::Beside(_) => {
+                counted.kept().for_each(|tag| counters.add_any(tag));
+                Ok(Some(LetGo::NOTHING))
+            }
+        }
     }
 
     /// Counts a binding that was written into a slot which was not known before.

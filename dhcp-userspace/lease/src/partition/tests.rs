@@ -845,3 +845,60 @@ fn only_times_make_no_difference() {
         assert!(!is_known(&bench, &changed), "change {number}");
     }
 }
+
+// RFC 2131 section 2.2 [no-reallocation-within-the-lease]
+/// A client whose lease was put elsewhere may never hear of it, so what it has stays its own.
+#[test]
+fn a_lease_that_a_client_is_moved_from_stays_its_own_until_it_ends() {
+    for durability in [Durability::Process, Durability::Power] {
+        let mut bench = Bench::new(8, 4, durability);
+        let [old, new] = [0, 1].map(|_| bench.pools.claim_next(PoolIndex(0)).unwrap());
+        let earlier = bench.commit(1, old, |_| {}).unwrap();
+        bench.partitions.settle(&mut bench.log, &bench.pools);
+        let none = ClientId::default();
+        let moved = Binding {
+            expires: NOW.after(7200),
+            ..binding(new, &none, 1)
+        };
+        let beside = {
+            let (pools, log) = (&bench.pools, &mut bench.log);
+            let mut partition = bench.partitions.lock(0).unwrap();
+            let limits = &Limits::NONE;
+            partition.commit_beside(earlier, &moved, limits, pools, log, NOW)
+        };
+        let beside = beside.unwrap();
+        bench.partitions.settle(&mut bench.log, &bench.pools);
+        assert_eq!(bench.find(1), Some(beside), "the one that was written last");
+        {
+            let partition = bench.partitions.lock(0).unwrap();
+            let by_worth =
+                |wanted| partition.find_best(&key(&none, 1), |_| true, |lease| lease == wanted);
+            assert_eq!([old, new].map(by_worth), [earlier, beside].map(Some));
+            assert_eq!(partition.find_lease(&key(&none, 1), old), Some(earlier));
+            assert_eq!(partition.occupancy().live, 2);
+        }
+        assert_eq!(bench.pools.claim(old), Claim::Taken);
+        bench.tick(NOW.after(3600 + 1), 100);
+        assert_eq!(
+            bench.claim(2, old, NOW.after(3601)),
+            Claim::Taken,
+            "{durability:?}"
+        );
+        bench.tick(NOW.after(3600 + 2), 100);
+        assert_eq!(bench.claim(2, old, NOW.after(3602)), Claim::Claimed);
+        assert_eq!(bench.find(1), Some(beside));
+    }
+}
+
+#[test]
+fn where_there_is_no_slot_beside_it_nobody_is_moved() {
+    let mut bench = Bench::new(1, 4, Durability::Process);
+    let [old, new] = [0, 1].map(|_| bench.pools.claim_next(PoolIndex(0)).unwrap());
+    let earlier = bench.commit(1, old, |_| {}).unwrap();
+    let moved = binding(new, &ClientId::default(), 1);
+    let (pools, log) = (&bench.pools, &mut bench.log);
+    let mut partition = bench.partitions.lock(0).unwrap();
+    let refused = partition.commit_beside(earlier, &moved, &Limits::NONE, pools, log, NOW);
+    assert_eq!(refused, Err(NotCommitted::TableFull(TableFull)));
+    assert_eq!(partition.terms(earlier).unwrap().lease, old);
+}

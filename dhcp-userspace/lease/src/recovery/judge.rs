@@ -194,6 +194,11 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// When somebody was answered last.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.tally.latest
+    }
+
     /// Adds what this judge counted.
     pub(super) fn report(&self, recovery: &mut Recovery) {
         let Tally {

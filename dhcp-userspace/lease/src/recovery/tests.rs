@@ -269,6 +269,52 @@ fn of_two_holders_the_one_last_heard_of_stays_one() {
     }
 }
 
+/// After a power cut the clock record can be older than the last answer: an address that was given on when its lease
+/// had ended looked as if two had it, and the extensions of a declined lease that had ended as if they were its own.
+#[test]
+fn it_is_never_earlier_than_the_last_answer() {
+    let files = files(1);
+    let ended = binding(1, 150);
+    let later = ended.expires.after(5);
+    let next = Binding {
+        client: ClientId::new(&[9]).unwrap(),
+        last_transaction: later,
+        expires: later.after(150),
+        ..binding(1, 0)
+    };
+    let pools = pools();
+    let (partitions, _) = open_all(&files, &pools).unwrap();
+    commit(&partitions, 0, &ended, &pools);
+    commit(&partitions, 0, &next, &pools);
+    drop(partitions);
+    let (_, recovery) = open_all(&files, &self::pools()).unwrap();
+    assert_eq!(recovery.latest, later);
+    assert_eq!(recovery.conflicts, []);
+    assert_eq!((recovery.live, recovery.former), (1, 1));
+}
+
+/// A client that was moved has two records; when the first lease had ended it could be granted it anew, in another slot.
+#[test]
+fn a_lease_that_its_client_has_anew_is_no_conflict() {
+    let files = files(1);
+    let ended = binding(1, 150);
+    let anew = Binding {
+        last_transaction: ended.expires,
+        expires: ended.expires.after(150),
+        ..ended.clone()
+    };
+    let pools = pools();
+    let (partitions, _) = open_all(&files, &pools).unwrap();
+    commit(&partitions, 0, &ended, &pools);
+    commit(&partitions, 0, &anew, &pools);
+    drop(partitions);
+    let pools = self::pools();
+    let (_, recovery) = open_all(&files, &pools).unwrap();
+    assert_eq!(recovery.conflicts, []);
+    assert_eq!((recovery.live, recovery.former), (1, 1));
+    assert_eq!(pools.counts(PoolIndex(0)).taken, 1);
+}
+
 #[test]
 fn files_that_do_not_belong_together_are_refused() {
     let pair = files(2);

@@ -154,7 +154,7 @@ fn a_lease_that_cannot_be_replaced_ends_all_the_same() {
 }
 
 #[test]
-fn a_lease_reserved_while_somebody_has_it_moves_at_their_next_renewal() {
+fn a_lease_reserved_while_somebody_has_it_moves_when_it_has_ended() {
     let mut world = World::new();
     let lease = world.lease_of(ALICE);
     world.reserve(ReservedBy::Duid, BOB, &[lease]);
@@ -166,6 +166,12 @@ fn a_lease_reserved_while_somebody_has_it_moves_at_their_next_renewal() {
         .unwrap();
     assert_eq!(renewed.ias[0].leases[1], (lease, 0, 0));
     assert_ne!(renewed.ias[0].leases[0].0, lease);
+    // Alice may not have heard of that.
+    let renew = Ask::to_us(MessageType::Renew, BOB).na(1, &[for_now]);
+    assert_eq!(world.ask(&renew).unwrap().leases(), [for_now]);
+    world.later(3000);
+    assert_eq!(world.ask(&renew).unwrap().leases(), [for_now]);
+    world.later(1003);
     let renewed = world
         .ask(&Ask::to_us(MessageType::Renew, BOB).na(1, &[for_now]))
         .unwrap();
