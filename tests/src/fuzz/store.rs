@@ -192,10 +192,13 @@ pub(super) fn table(octets: &[u8]) {
 /// Nothing is held twice, and what is counted is there. What is held.
 fn sound(partitions: &Partitions, recovery: &Recovery) -> BTreeSet<Lease> {
     let mut held = BTreeSet::new();
+    // It is not earlier than when somebody was answered.
+    let mut now = NOW;
+    partitions.for_each(|binding| now = now.max(binding.last_transaction));
     partitions.for_each(|binding| {
         let holds = match binding.state {
-            State::Leased => binding.expires.after(2) > NOW,
-            State::Declined => binding.expires > NOW,
+            State::Leased => binding.expires.after(2) > now,
+            State::Declined => binding.expires > now,
             State::Released => false,
         };
         if holds {
