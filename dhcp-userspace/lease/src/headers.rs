@@ -212,7 +212,7 @@ pub(crate) fn check_table(
             // A table of another store has another key, so here it looks damaged.
             let astray = copies().flatten().all(|copy| {
                 access(&copy).is_some_and(|other| {
-                    other.magic == TABLE_MAGIC && other.identity != store.identity
+                    other.magic == TABLE_MAGIC && is_another(store, &other.identity)
                 })
             });
             if astray {
@@ -342,7 +342,14 @@ fn is_of_another_store(store: &StoreHeader, octets: &[u8]) -> bool {
     };
     let mut named = [0, 1].into_iter().filter_map(identity);
     let first = named.next();
-    first.is_some_and(|first| first != store.identity && named.all(|other| other == first))
+    first.is_some_and(|first| is_another(store, &first) && named.all(|other| other == first))
+}
+
+/// Whether an identity is another store's, and not what a write that was cut short left of this one's: some of its
+/// octets, and zeros.
+fn is_another(store: &StoreHeader, identity: &[u8; 16]) -> bool {
+    let mut octets = identity.iter().zip(&store.identity);
+    !octets.all(|(found, own)| found == own || *found == 0)
 }
 
 fn signed(header: &Header, checksum: &Checksum) -> Copy {

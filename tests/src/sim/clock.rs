@@ -75,6 +75,8 @@ pub struct Keeper {
     file: Box<dyn DiskFile>,
     identity: [u8; 16],
     record: ClockRecord,
+    /// The number of the record that is on stable storage.
+    synced: u64,
     /// What the clocks said at the last look.
     seen: Clocks,
     looks: u64,
@@ -108,11 +110,12 @@ impl Keeper {
                 place: Place::default(),
                 ..ClockRecord::unknown(header.epoch)
             },
+            synced: before.map_or(0, |record| record.number),
             seen: known.clocks,
             looks: 0,
         };
         keeper.write(known)?;
-        keeper.file.sync_data()?;
+        keeper.sync()?;
         Ok(keeper)
     }
 
@@ -131,15 +134,21 @@ impl Keeper {
         if is_synced || self.looks.is_multiple_of(WRITE_LOOKS) {
             let written = self.write(known);
             if is_synced && written.is_ok() {
-                let _ = self.file.sync_data();
+                let _ = self.sync();
             }
         }
     }
 
     fn write(&mut self, known: Known) -> io::Result<()> {
         self.record.known = known;
-        self.record.number += 1;
+        self.record.number = ClockRecord::next_number(self.record.number, self.synced);
         let octets = self.record.octets(&self.identity);
         self.file.write_at(&[&octets], self.record.offset())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.synced = self.record.number;
+        Ok(())
     }
 }

@@ -195,9 +195,19 @@ impl ClockRecord {
         octets
     }
 
-    /// Where in the file this copy goes: the places alternate, so the one in force is never written.
+    /// Where in the file this copy goes.
     pub fn offset(&self) -> u64 {
         (self.number % 2) * COPY_DISTANCE as u64
+    }
+
+    /// The number of the record that is written after number `last`, where number `synced` is known to be on stable
+    /// storage: never at that one's place. Of the writes since then a power cut may leave none whole.
+    pub fn next_number(last: u64, synced: u64) -> u64 {
+        let next = last.wrapping_add(1);
+        match next % 2 == synced % 2 {
+            true => next.wrapping_add(1),
+            false => next,
+        }
     }
 
     /// The newer whole copy of a clock file.

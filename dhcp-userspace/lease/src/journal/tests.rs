@@ -1,7 +1,7 @@
 use super::*;
 use crate::binding::Binding;
 use crate::format::Group;
-use crate::headers::HeaderError;
+use crate::headers::{HEADER_COPY_OCTETS, HeaderError};
 
 fn store() -> StoreHeader {
     StoreHeader {
@@ -322,6 +322,19 @@ fn one_damaged_header_copy_is_enough_to_start_from_the_other() {
         // The batches before the lost header are replayed once more, which changes nothing.
         let mut found = replay(&store(), &torn).unwrap();
         assert_eq!(marks(&mut found), [(mark, 1, mark)]);
+    }
+}
+
+/// The first header that a journal ever gets, with what its writer did not come to: nobody else's.
+#[test]
+fn a_header_that_was_cut_short_belongs_to_this_store() {
+    let (file, _) = fresh();
+    for len in 0..HEADER_COPY_OCTETS {
+        let mut short = file.clone();
+        short[len..COPY_DISTANCE].fill(0);
+        short[COPY_DISTANCE..2 * COPY_DISTANCE].fill(0);
+        let found = replay(&store(), &short);
+        assert!(found.is_ok(), "{len}: {:?}", found.err());
     }
 }
 
