@@ -194,7 +194,8 @@ fn of_several_offers_the_longest_lease_is_taken() {
 #[test]
 fn the_first_offer_is_taken_and_further_ones_are_told_apart() {
     let rivals = rivals();
-    let arguments = ["--clients", "200", "--seed", "3"];
+    // So slowly that the other server's OFFERs come while the blaster is still there.
+    let arguments = ["--clients", "200", "--seed", "3", "--rate", "500"];
     let report = Blaster::run(&rivals.crowd, rivals.link.folder(), &arguments);
     report.assert_clean();
     assert_eq!(report.count("completed"), 200, "{report:?}");
